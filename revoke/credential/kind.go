@@ -1,0 +1,133 @@
+package credential
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Kind is one kind of credential, as far as it is known without its provider: how it looks, what
+// names it, how much it can destroy.
+type Kind struct {
+	Name            string // "github.pat"
+	Provider        string // "github"
+	Title           string // "personal access token (classic)"
+	Format          string // regular expression of the whole value; empty where only the context tells
+	Prefix          string // public prefix that a mask may show, up to and including its separator
+	FingerprintPart string // the part that names it; "value" where empty
+	Tier            int    // 4 infrastructure, 3 external or financial, 2 internal writes, 1 reads
+}
+
+// Kinds is every kind that clawback can name, the more specific format first. Where no provider
+// of ours exists yet, the credential is still found, shown and handed to a person.
+// Formats: provider documentation, gitleaks v8.30.1 config/gitleaks.toml and trufflehog 3ab759f.
+var Kinds = []Kind{
+	{Name: "aws.access_key", Provider: "aws", Title: "access key", Format: `(?:AKIA|ABIA|ACCA)[A-Z0-9]{16}`, Prefix: "AKIA", FingerprintPart: "access_key_id", Tier: 4},
+	{Name: "aws.session", Provider: "aws", Title: "temporary session key", Format: `ASIA[A-Z0-9]{16}`, Prefix: "ASIA", FingerprintPart: "access_key_id", Tier: 4},
+	{Name: "stripe.api_key", Provider: "stripe", Title: "API key", Format: `(?:sk|rk)_(?:live|test)_[0-9a-zA-Z]{10,247}`, Prefix: "sk_live_", Tier: 3},
+	{Name: "stripe.webhook_secret", Provider: "stripe", Title: "webhook signing secret", Format: `whsec_[0-9a-zA-Z+/=]{16,128}`, Prefix: "whsec_", Tier: 2},
+	{Name: "github.fine_grained", Provider: "github", Title: "fine-grained personal access token", Format: `github_pat_[0-9A-Za-z_]{22,255}`, Prefix: "github_pat_", Tier: 3},
+	{Name: "github.pat", Provider: "github", Title: "personal access token (classic)", Format: `ghp_[0-9A-Za-z]{36,255}`, Prefix: "ghp_", Tier: 3},
+	{Name: "github.oauth", Provider: "github", Title: "OAuth access token", Format: `gho_[0-9A-Za-z]{36,255}`, Prefix: "gho_", Tier: 3},
+	{Name: "github.user_to_server", Provider: "github", Title: "GitHub App user token", Format: `ghu_[0-9A-Za-z]{36,255}`, Prefix: "ghu_", Tier: 3},
+	{Name: "github.refresh", Provider: "github", Title: "GitHub App refresh token", Format: `ghr_[0-9A-Za-z]{36,255}`, Prefix: "ghr_", Tier: 3},
+	{Name: "github.installation", Provider: "github", Title: "GitHub App installation token", Format: `ghs_[0-9A-Za-z_.\-]{36,1000}`, Prefix: "ghs_", Tier: 3},
+	{Name: "slack.bot", Provider: "slack", Title: "bot token", Format: `xoxb-[0-9A-Za-z-]{10,250}`, Prefix: "xoxb-", Tier: 2},
+	{Name: "slack.user", Provider: "slack", Title: "user token", Format: `xoxp-[0-9A-Za-z-]{10,250}`, Prefix: "xoxp-", Tier: 3},
+	{Name: "slack.rotating", Provider: "slack", Title: "rotating access token", Format: `xoxe\.xox[bp]-[0-9A-Za-z-]{10,400}`, Prefix: "xoxe.", Tier: 3},
+	{Name: "slack.app", Provider: "slack", Title: "app-level token", Format: `xapp-[0-9A-Za-z-]{10,250}`, Prefix: "xapp-", Tier: 2},
+	{Name: "slack.webhook", Provider: "slack", Title: "incoming webhook", Format: `https://hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z/_-]{20,200}`, Prefix: "https://hooks.slack.com/", Tier: 2},
+	{Name: "slack.signing_secret", Provider: "slack", Title: "signing secret", Tier: 2},
+	{Name: "anthropic.admin_key", Provider: "anthropic", Title: "admin API key", Format: `sk-ant-admin01-[0-9A-Za-z_-]{20,200}`, Prefix: "sk-ant-admin01-", Tier: 4},
+	{Name: "anthropic.api_key", Provider: "anthropic", Title: "API key", Format: `sk-ant-[0-9A-Za-z_-]{20,200}`, Prefix: "sk-ant-", Tier: 2},
+	{Name: "openai.api_key", Provider: "openai", Title: "API key", Format: `sk-(?:proj-|svcacct-|admin-|None-)?[0-9A-Za-z_-]{20,250}`, Prefix: "sk-", Tier: 2},
+	{Name: "google.api_key", Provider: "google", Title: "API key", Format: `AIza[0-9A-Za-z_-]{35}`, Prefix: "AIza", Tier: 2},
+	{Name: "gitlab.pat", Provider: "gitlab", Title: "personal access token", Format: `glpat-[0-9A-Za-z_.\-]{20,320}`, Prefix: "glpat-", Tier: 3},
+	{Name: "telegram.bot", Provider: "telegram", Title: "bot token", Format: `[0-9]{6,12}:[0-9A-Za-z_-]{35}`, Tier: 2},
+	{Name: "discord.bot", Provider: "discord", Title: "bot token", Format: `[MNO][0-9A-Za-z_-]{23,27}\.[0-9A-Za-z_-]{6}\.[0-9A-Za-z_-]{27,40}`, Tier: 2},
+	{Name: "openclaw.gateway", Provider: "openclaw", Title: "gateway token", Tier: 2},
+	{Name: "openclaw.hook", Provider: "openclaw", Title: "hook token", Tier: 2},
+	{Name: "unknown", Title: "secret of an unknown kind", Tier: 2},
+}
+
+var kindByName = func() map[string]Kind {
+	m := make(map[string]Kind, len(Kinds))
+	for _, k := range Kinds {
+		if _, twice := m[k.Name]; twice {
+			panic("credential kind " + k.Name + " is listed twice")
+		}
+		m[k.Name] = k
+	}
+	return m
+}()
+
+// Lookup returns the kind with that name.
+func Lookup(name string) (Kind, bool) {
+	k, ok := kindByName[name]
+	return k, ok
+}
+
+var kindFormats = func() []*regexp.Regexp {
+	all := make([]*regexp.Regexp, len(Kinds))
+	for i, k := range Kinds {
+		if k.Format != "" {
+			all[i] = regexp.MustCompile(`\A(?:` + k.Format + `)\z`)
+		}
+	}
+	return all
+}()
+
+// Recognize names the kind of a bare value by its format, and false where only the context can tell.
+func Recognize(value string) (Kind, bool) {
+	for i, re := range kindFormats {
+		if re != nil && re.MatchString(value) {
+			return Kinds[i], true
+		}
+	}
+	return Kind{}, false
+}
+
+// Mask shows a credential's public prefix and, where the rest is long enough to give nothing
+// away, its last four characters.
+func Mask(kind string, s Secret, ref map[string]string) string {
+	k := kindByName[kind]
+	part := k.FingerprintPart
+	if part == "" {
+		part = "value"
+	}
+	value := s.Reveal(part)
+	if value == "" {
+		value = ref["id"]
+	}
+	prefix := publicPrefix(k, value)
+	rest := value[len(prefix):]
+	switch {
+	case value == "":
+		return prefix + "…"
+	case len(rest) < 16 || !printable(rest[len(rest)-4:]):
+		return prefix + "…"
+	default:
+		return prefix + "…" + rest[len(rest)-4:]
+	}
+}
+
+// publicPrefix is the part of value that names its kind and nothing else.
+func publicPrefix(k Kind, value string) string {
+	switch {
+	case k.Name == "stripe.api_key" && strings.Count(value, "_") >= 2: // sk_live_, rk_test_
+		return value[:strings.LastIndex(value[:min(len(value), 9)], "_")+1]
+	case k.Name == "aws.access_key" && len(value) >= 4: // AKIA, ABIA, ACCA
+		return value[:4]
+	case k.Prefix != "" && strings.HasPrefix(value, k.Prefix):
+		return k.Prefix
+	}
+	return ""
+}
+
+func printable(s string) bool {
+	for _, r := range s {
+		if r < 0x21 || r > 0x7e {
+			return false
+		}
+	}
+	return true
+}

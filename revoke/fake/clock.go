@@ -1,0 +1,22 @@
+package fake
+
+import (
+	"context"
+	"time"
+)
+
+// Wall is the real clock. Inside a testing/synctest bubble it is the bubble's.
+type Wall struct{}
+
+func (Wall) Now() time.Time { return time.Now() }
+
+func (Wall) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
