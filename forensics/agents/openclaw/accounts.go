@@ -1,0 +1,50 @@
+package openclaw
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// maxPasswd bounds /etc/passwd and /etc/group.
+const maxPasswd = 4 << 20
+
+// Account is one line of /etc/passwd.
+type Account struct {
+	Name string
+	UID  int
+	GID  int
+	Home string // slash-separated, below the root, no leading slash
+}
+
+// readAccounts reads /etc/passwd below root. A tree without one has no accounts.
+func readAccounts(root *os.Root) ([]Account, []Problem) {
+	data, err := ReadFile(root, "etc/passwd", maxPasswd)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, []Problem{ProblemOf("etc/passwd", err)}
+	}
+	var accounts []Account
+	for line := range strings.Lines(string(data)) {
+		f := strings.Split(strings.TrimRight(line, "\r\n"), ":")
+		if len(f) < 6 {
+			continue
+		}
+		uid, err := strconv.ParseUint(f[2], 10, 32)
+		gid, err2 := strconv.ParseUint(f[3], 10, 32)
+		if err != nil || err2 != nil || !strings.HasPrefix(f[5], "/") {
+			continue
+		}
+		home := strings.TrimPrefix(path.Clean(f[5]), "/")
+		if home == "" {
+			home = "."
+		}
+		accounts = append(accounts, Account{Name: f[0], UID: int(uid), GID: int(gid), Home: home})
+	}
+	return accounts, nil
+}

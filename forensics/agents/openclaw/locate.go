@@ -1,0 +1,210 @@
+package openclaw
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Names of state directories and configuration files: today's first, then those of the project's
+// earlier lives. A profile is appended to the directory's name with a hyphen.
+var (
+	stateNames  = []string{".openclaw", ".clawdbot", ".moltbot", ".moldbot"}
+	configNames = []string{"openclaw.json", "clawdbot.json", "moltbot.json", "moldbot.json"}
+)
+
+// What one search may list.
+const (
+	maxHomes   = 10_000 // home directories
+	maxEntries = 20_000 // entries of one directory
+)
+
+// Locate finds every OpenClaw installation below root: in root itself, in the homes of root, of all
+// of /home, of the accounts in /etc/passwd and of the service users below /var/lib. It opens nothing but
+// directories and passwd, and leaves root by no link. What it could not read is a Problem; a home
+// that does not exist is none.
+func Locate(root *os.Root) ([]Installation, []Problem) {
+	l := locator{root: root, seen: map[string]bool{}}
+	accounts, problems := readAccounts(root)
+	l.problems = problems
+	l.accounts = accounts
+	for _, home := range l.homes() {
+		l.searchHome(home)
+	}
+	return l.found, l.problems
+}
+
+type locator struct {
+	root     *os.Root
+	accounts []Account
+	seen     map[string]bool // resolved state directories
+	found    []Installation
+	problems []Problem
+}
+
+// homes lists the directories that may hold a state directory, each once, in a fixed order.
+func (l *locator) homes() []string {
+	homes := []string{".", "root"} // ".": the home of an account without one, and of a copied home
+	for _, parent := range []string{"home", "var/lib"} {
+		names, err := l.list(parent)
+		l.problem(parent, err)
+		for _, name := range names {
+			homes = append(homes, path.Join(parent, name))
+		}
+	}
+	for _, a := range l.accounts {
+		homes = append(homes, a.Home)
+	}
+	seen := map[string]bool{}
+	homes = slices.DeleteFunc(homes, func(h string) bool {
+		twice := seen[h]
+		seen[h] = true
+		return twice
+	})
+	if len(homes) > maxHomes {
+		l.problems = append(l.problems, Problem{Path: "home", Reason: "too many home directories: the search ends after the first 10000"})
+		homes = homes[:maxHomes]
+	}
+	return homes
+}
+
+func (l *locator) searchHome(home string) {
+	names, err := l.list(home)
+	l.problem(home, err)
+	for _, name := range names {
+		if profile, ok := stateName(name); ok {
+			l.add(home, path.Join(home, name), profile)
+		}
+	}
+	// A service account's home may be the state directory itself.
+	if slices.ContainsFunc(names, func(n string) bool { return slices.Contains(configNames, n) }) && slices.Contains(names, "agents") {
+		l.add(home, home, "")
+	}
+}
+
+// stateName reports whether a directory's name is that of a state directory, and its profile.
+func stateName(name string) (profile string, ok bool) {
+	for _, base := range stateNames {
+		if name == base {
+			return "", true
+		}
+		if p, found := strings.CutPrefix(name, base+"-"); found && p != "" {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// add takes a state directory in, once, however many names lead to it.
+func (l *locator) add(home, dir, profile string) {
+	resolved, err := Resolve(l.root, dir)
+	if err != nil {
+		l.problems = append(l.problems, ProblemOf(dir, err)) // a link that leads nowhere is worth a word
+		return
+	}
+	if l.seen[resolved] {
+		return
+	}
+	info, err := l.root.Lstat(resolved)
+	if err != nil {
+		l.problems = append(l.problems, ProblemOf(dir, err))
+		return
+	}
+	if !info.IsDir() {
+		l.problems = append(l.problems, Problem{Path: dir, Reason: typeName(info.Mode()) + " where a state directory is expected"})
+		return
+	}
+	l.seen[resolved] = true
+	in := Installation{StateDir: resolved, Home: home, Profile: profile, UID: ownerOf(info)}
+	for _, a := range l.accounts {
+		if a.UID == in.UID {
+			in.User = a.Name
+			break
+		}
+	}
+	l.describe(&in)
+	l.found = append(l.found, in)
+}
+
+// describe fills in what the names inside the state directory tell.
+func (l *locator) describe(in *Installation) {
+	names, err := l.list(in.StateDir)
+	l.problem(in.StateDir, err)
+	for _, name := range configNames {
+		if slices.Contains(names, name) {
+			in.Config = path.Join(in.StateDir, name)
+			break
+		}
+	}
+	for _, name := range names {
+		if name == "workspace" || strings.HasPrefix(name, "workspace-") {
+			in.Workspaces = append(in.Workspaces, path.Join(in.StateDir, name))
+		}
+	}
+	in.Generation = l.generation(in.StateDir)
+}
+
+// generation tells by which files stand there how the installation stores its records. Whether
+// transcripts have moved into the database as well only the database can say for certain.
+func (l *locator) generation(state string) string {
+	database := ""
+	if at := path.Join(state, "state/openclaw.sqlite"); l.exists(at) {
+		database = at
+	}
+	archives := []string{path.Join(state, "session-sqlite-import-archive")}
+	agents := path.Join(state, "agents")
+	ids, err := l.list(agents)
+	l.problem(agents, err)
+	for _, id := range ids {
+		dir := path.Join(agents, id)
+		for _, at := range []string{"openclaw-agent.sqlite", "agent/openclaw-agent.sqlite"} {
+			if at = path.Join(dir, at); database == "" && l.exists(at) {
+				database = at
+			}
+		}
+		archives = append(archives, path.Join(dir, "session-sqlite-import-archive"), path.Join(dir, "sessions/session-sqlite-import-archive"))
+	}
+	switch {
+	case database == "":
+		return "A"
+	case slices.ContainsFunc(archives, l.exists):
+		return "C"
+	}
+	l.problems = append(l.problems, Problem{Path: database, Reason: "storage generation B or C, taken for B: transcripts may stand in the database as well"})
+	return "B"
+}
+
+func (l *locator) exists(name string) bool {
+	_, err := Resolve(l.root, name)
+	return err == nil
+}
+
+// list returns the names in a directory, sorted.
+func (l *locator) list(name string) ([]string, error) {
+	entries, err := ReadDir(l.root, name, maxEntries)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// problem takes an error down, unless it only says that there is nothing at that place.
+func (l *locator) problem(name string, err error) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return
+	}
+	l.problems = append(l.problems, ProblemOf(name, err))
+}
+
+func ownerOf(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}

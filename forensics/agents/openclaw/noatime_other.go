@@ -1,0 +1,5 @@
+//go:build !linux
+
+package openclaw
+
+const noAtime = 0

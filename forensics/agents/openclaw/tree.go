@@ -1,0 +1,188 @@
+package openclaw
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+)
+
+// maxLinks is how many symbolic links one path may lead through, as in Linux.
+const maxLinks = 40
+
+// ErrNotRegular is returned for what is not a regular file: it is never opened, because a FIFO
+// waits for ever and a device may act.
+var ErrNotRegular = errors.New("not a regular file")
+
+// ErrTooLarge is returned for a file that is longer than the caller wants to read.
+var ErrTooLarge = errors.New("too large")
+
+// Resolve returns the path below root that name leads to, with no symbolic link left in it. A
+// link's absolute target counts from root, so that a mounted disk is read as the machine saw it,
+// and ".." at the root stays there. os.Root alone refuses such links.
+func Resolve(root *os.Root, name string) (string, error) {
+	rest := strings.Split(name, "/")
+	at, links := ".", 0
+	for len(rest) > 0 {
+		part := rest[0]
+		rest = rest[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			at = path.Dir(at) // at holds no link, so its parent is its directory
+			continue
+		}
+		next := path.Join(at, part)
+		info, err := root.Lstat(next)
+		if err != nil {
+			return "", about("resolve", name, err)
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", about("resolve", name, syscall.ELOOP)
+		}
+		target, err := root.Readlink(next)
+		if err != nil {
+			return "", about("resolve", name, err)
+		}
+		if strings.HasPrefix(target, "/") {
+			at = "."
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return at, nil
+}
+
+// Open opens the regular file that name leads to below root, for reading. It waits for nothing
+// and leaves the file's access time alone where the system lets it.
+func Open(root *os.Root, name string) (*os.File, error) {
+	resolved, err := Resolve(root, name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := root.Lstat(resolved)
+	if err != nil {
+		return nil, about("open", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, about("open", name, fmt.Errorf("%s: %w", typeName(info.Mode()), ErrNotRegular))
+	}
+	flag := os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
+	f, err := root.OpenFile(resolved, flag|noAtime, 0)
+	if errors.Is(err, syscall.EPERM) { // only the owner and root may keep the access time
+		f, err = root.OpenFile(resolved, flag, 0)
+	}
+	if err != nil {
+		return nil, about("open", name, err)
+	}
+	// Again on what was opened: its name may have been given to something else meanwhile.
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w", typeName(info.Mode()), ErrNotRegular)
+	}
+	if err != nil {
+		_ = f.Close() // opened for reading only
+		return nil, about("open", name, err)
+	}
+	return f, nil
+}
+
+// ReadFile returns the content of the regular file that name leads to below root, and
+// ErrTooLarge where it is longer than max bytes.
+func ReadFile(root *os.Root, name string, max int64) ([]byte, error) {
+	f, err := Open(root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	tooLarge := about("read", name, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, max))
+	if info, err := f.Stat(); err == nil && info.Size() > max {
+		return nil, tooLarge
+	}
+	data, err := io.ReadAll(io.LimitReader(f, max+1)) // a file may grow, and those of /proc say 0
+	if err != nil {
+		return nil, about("read", name, err)
+	}
+	if int64(len(data)) > max {
+		return nil, tooLarge
+	}
+	return data, nil
+}
+
+// ReadDir lists the directory that name leads to below root, in the order of the directory, and
+// at most max entries; more is ErrTooLarge beside the first max.
+func ReadDir(root *os.Root, name string, max int) ([]fs.DirEntry, error) {
+	resolved, err := Resolve(root, name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := root.Lstat(resolved)
+	if err != nil {
+		return nil, about("list", name, err)
+	}
+	if !info.IsDir() {
+		return nil, about("list", name, syscall.ENOTDIR)
+	}
+	dir, err := root.OpenFile(resolved, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, about("list", name, err)
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(max + 1)
+	if err != nil && err != io.EOF {
+		return entries, about("list", name, err)
+	}
+	if len(entries) > max {
+		return entries[:max], about("list", name, fmt.Errorf("%w: more than %d entries", ErrTooLarge, max))
+	}
+	return entries, nil
+}
+
+// ProblemOf tells what could not be read and why, with the way out where there is one.
+func ProblemOf(name string, err error) Problem {
+	reason := err
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		reason = p.Err
+	}
+	text := reason.Error()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		text += ": run as root to read it"
+	case errors.Is(err, syscall.ELOOP):
+		text = "its links lead in a circle"
+	}
+	return Problem{Path: name, Reason: text}
+}
+
+// about names the path that the caller asked for: os.Root names only its last part.
+func about(op, name string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+func typeName(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	}
+	return "a special file"
+}
