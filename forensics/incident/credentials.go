@@ -1,0 +1,96 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+
+	"clawback/forensics/journal"
+	"clawback/revoke/credential"
+)
+
+func (s *State) foldCredential(e journal.Entry) error {
+	switch e.Type {
+	case TypeFound:
+		return s.foldFound(e)
+	case TypeSource:
+		var v Source
+		if err := e.Decode(&v); err != nil {
+			return err
+		}
+		return s.change(e, v.Fingerprint, func(c *Credential) { c.Sources = append(c.Sources, v.Source) })
+	case TypeBaseline, TypeProbe:
+		return s.foldProbe(e)
+	case TypeRevoke:
+		var v Revoke
+		if err := e.Decode(&v); err != nil {
+			return err
+		}
+		return s.change(e, v.Fingerprint, func(c *Credential) {
+			c.Life = credential.Requested
+			if c.RevokedAt.IsZero() {
+				c.RevokedAt = e.Time
+			}
+		})
+	case TypeReceipt:
+		var v Receipt
+		if err := e.Decode(&v); err != nil {
+			return err
+		}
+		return s.change(e, v.Fingerprint, func(c *Credential) { c.Receipt, c.Life = v, credential.Accepted })
+	case TypeLife:
+		var v Life
+		if err := e.Decode(&v); err != nil {
+			return err
+		}
+		return s.change(e, v.Fingerprint, func(c *Credential) {
+			c.Life, c.Reason, c.Error, c.Hint, c.Weak = v.Life, v.Reason, v.Error, v.Hint, v.Weak
+			c.Evidence, c.DiedAt = v.Evidence, time.Time{}
+			if v.Life == credential.Dead {
+				c.DiedAt = e.Time
+			}
+		})
+	}
+	return nil // a type that a later version writes, or that changes nothing
+}
+
+func (s *State) foldFound(e journal.Entry) error {
+	var v Found
+	if err := e.Decode(&v); err != nil {
+		return err
+	}
+	if s.byPrint[v.Fingerprint] != nil {
+		return fmt.Errorf("entry %d: credential %s was found twice", e.Seq, v.Fingerprint.Short())
+	}
+	c := &Credential{Found: v, Life: credential.Found, FoundAt: e.Time, Changed: e.Time}
+	s.Credentials = append(s.Credentials, c)
+	s.byPrint[v.Fingerprint] = c
+	return nil
+}
+
+func (s *State) foldProbe(e journal.Entry) error {
+	var v Probe
+	if err := e.Decode(&v); err != nil {
+		return err
+	}
+	return s.change(e, v.Fingerprint, func(c *Credential) {
+		if e.Type == TypeBaseline {
+			c.Baseline, c.Account, c.Principal = v, v.Account, v.Owner
+			return
+		}
+		c.Last = v
+		c.Probes++
+		if v.Outcome == "refused" && c.Life == credential.Accepted {
+			c.Life = credential.Propagating
+		}
+	})
+}
+
+func (s *State) change(e journal.Entry, f credential.Fingerprint, do func(*Credential)) error {
+	c := s.byPrint[f]
+	if c == nil {
+		return fmt.Errorf("entry %d (%s): no credential %s was found before", e.Seq, e.Type, f.Short())
+	}
+	do(c)
+	c.Changed = e.Time
+	return nil
+}

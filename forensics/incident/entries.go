@@ -1,0 +1,333 @@
+// Package incident says what an incident is: the entries of its record, the state that they add
+// up to, and how it ended. Everything that shows an incident folds its record with Fold.
+package incident
+
+import (
+	"clawback/revoke/credential"
+)
+
+// The types of entries, each with the data that it carries.
+const (
+	TypeDeclared    = "incident.declared"    // Declared
+	TypePlan        = "plan.made"            // Plan
+	TypeStepIntent  = "step.intent"          // StepIntent
+	TypeStepOutcome = "step.outcome"         // StepOutcome
+	TypeAsked       = "question.asked"       // Question
+	TypeAnswered    = "question.answered"    // Answer
+	TypeCommand     = "command"              // Command
+	TypeNote        = "note"                 // Note
+	TypeWarning     = "warning"              // Warning
+	TypeDescribed   = "host.described"       // Described
+	TypeFrozen      = "agent.frozen"         // Frozen
+	TypeStopped     = "agent.stopped"        // Stopped
+	TypeChecked     = "agent.checked"        // Checked
+	TypeIsolated    = "host.isolated"        // Isolated
+	TypeSealed      = "evidence.sealed"      // Sealed
+	TypeFound       = "credential.found"     // Found
+	TypeSource      = "credential.source"    // Source
+	TypeSearched    = "credential.searched"  // Searched
+	TypeBaseline    = "credential.baseline"  // Probe
+	TypeRevoke      = "credential.intent"    // Revoke
+	TypeReceipt     = "credential.receipt"   // Receipt
+	TypeProbe       = "credential.probe"     // Probe
+	TypeLife        = "credential.life"      // Life
+	TypeAdversary   = "drill.adversary"      // Adversary
+	TypeReport      = "report.written"       // Report
+	TypeInterrupted = "incident.interrupted" // Interrupted
+	TypeClosed      = "incident.closed"      // Closed
+)
+
+// Modes of an incident.
+const (
+	Real  = "real"
+	Drill = "drill"
+)
+
+// Declared is the first entry: who responds to what, with what.
+type Declared struct {
+	Incident  string   `json:"incident"`
+	Mode      string   `json:"mode"`
+	Playbook  string   `json:"playbook"`
+	Target    string   `json:"target"`
+	Remote    bool     `json:"remote"` // the desk is another machine than the target
+	Attended  bool     `json:"attended"`
+	Responder string   `json:"responder"`
+	Desk      string   `json:"desk"`
+	Version   string   `json:"version"`
+	Accepted  []string `json:"accepted_risks,omitempty"`
+	Deadline  string   `json:"deadline,omitempty"`
+	DryRun    bool     `json:"dry_run,omitempty"`
+	Scenario  string   `json:"scenario,omitempty"`
+	Seed      uint64   `json:"seed,omitempty"`
+	Speed     float64  `json:"speed,omitempty"`
+}
+
+// Plan is what will be done, phase by phase.
+type Plan struct {
+	Title  string      `json:"title"`
+	Phases []PlanPhase `json:"phases"`
+}
+
+// PlanPhase is a phase of a plan.
+type PlanPhase struct {
+	ID    string     `json:"id"`
+	Title string     `json:"title"`
+	Steps []PlanStep `json:"steps"`
+}
+
+// PlanStep is a step of a plan.
+type PlanStep struct {
+	ID           string   `json:"id"`
+	Title        string   `json:"title"`
+	Uses         string   `json:"uses"`
+	Why          string   `json:"why,omitempty"`
+	Gate         string   `json:"gate,omitempty"`
+	Needs        []string `json:"needs,omitempty"`
+	Irreversible string   `json:"irreversible,omitempty"`
+}
+
+// StepIntent is written before a step has any effect.
+type StepIntent struct {
+	Step string `json:"step"`
+}
+
+// Statuses of a step.
+const (
+	Waiting = "waiting" // not begun; never in an entry
+	Running = "running" // intent without outcome; never in an entry
+	Done    = "done"
+	Failed  = "failed"
+	Skipped = "skipped"
+)
+
+// StepOutcome is written after a step.
+type StepOutcome struct {
+	Step   string `json:"step"`
+	Status string `json:"status"`
+	Note   string `json:"note,omitempty"`          // what it did, or why it was skipped
+	Error  string `json:"error,omitempty"`         // why it failed
+	Hint   string `json:"hint,omitempty"`          // what to do next
+	Gate   bool   `json:"evidence_gate,omitempty"` // the failure is that evidence is not sealed
+}
+
+// Kinds of a question.
+const (
+	Confirm = "confirm" // go on or not
+	Typed   = "typed"   // go on when Type was typed
+	Choice  = "choice"  // one of Options
+	Guide   = "guide"   // a step that a person does, and what they record of it
+)
+
+// Question asks the responder.
+type Question struct {
+	ID      string   `json:"id"`
+	Step    string   `json:"step"`
+	Kind    string   `json:"kind"`
+	Title   string   `json:"title"`
+	Text    []string `json:"text,omitempty"`
+	Type    string   `json:"type,omitempty"`
+	Options []Option `json:"options,omitempty"`
+}
+
+// Option is one answer to a Choice.
+type Option struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
+	Text  string `json:"text,omitempty"`
+}
+
+// Answers to Confirm, Typed and Guide.
+const (
+	Yes   = "yes"   // go on; the guided step is done
+	No    = "no"    // leave the step out
+	Later = "later" // the guided step stays open
+)
+
+// Answer is what the responder decided.
+type Answer struct {
+	Question string `json:"question"`
+	Choice   string `json:"choice"`         // Yes, No, Later, or an Option's id
+	Text     string `json:"text,omitempty"` // what they typed or recorded
+	By       string `json:"by"`
+}
+
+// Kinds of a command that concerns one credential.
+const (
+	ByHand = "by-hand" // a person revoked it: prove it
+	Retry  = "retry"
+	Skip   = "skip"
+)
+
+// Command is what a responder asked for in the middle of a run.
+type Command struct {
+	Kind       string                 `json:"kind"`
+	Credential credential.Fingerprint `json:"credential,omitempty"`
+	Text       string                 `json:"text,omitempty"`
+	By         string                 `json:"by"`
+}
+
+// Note is what a person wants on record.
+type Note struct {
+	Text string `json:"text"`
+	By   string `json:"by"`
+}
+
+// Warning is something that went wrong without stopping anything.
+type Warning struct {
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// Described is the host's claim about the agent, before anything was changed.
+type Described struct {
+	Hostname      string   `json:"hostname"`
+	Kernel        string   `json:"kernel,omitempty"`
+	ClockAheadMS  int64    `json:"clock_ahead_ms"` // the host's clock against the desk's
+	Installations []string `json:"installations"`
+	Units         []string `json:"units,omitempty"`
+	Processes     int      `json:"processes"`
+	Revivers      []string `json:"revivers,omitempty"`
+	Problems      []string `json:"problems,omitempty"`
+}
+
+// Frozen is the host's claim about the freeze.
+type Frozen struct {
+	Processes int      `json:"processes"`
+	TookMS    float64  `json:"took_ms"`
+	Complete  bool     `json:"complete"`
+	How       []string `json:"how,omitempty"`
+	Proof     []string `json:"proof,omitempty"`
+	Problems  []string `json:"problems,omitempty"`
+}
+
+// Stopped is the host's claim about the kill.
+type Stopped struct {
+	Killed   int      `json:"killed"`
+	Did      []string `json:"did,omitempty"`
+	Held     []string `json:"held,omitempty"`
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Checked is the host's claim about whether the agent stays down.
+type Checked struct {
+	Down     bool     `json:"down"`
+	Proof    []string `json:"proof,omitempty"`
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Isolated is the host's claim about its network.
+type Isolated struct {
+	How      []string `json:"how,omitempty"`
+	Kept     []string `json:"kept,omitempty"`
+	Proof    []string `json:"proof,omitempty"`
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Sealed is an evidence package at the desk.
+type Sealed struct {
+	Part     string         `json:"part"` // "volatile", "files"
+	Path     string         `json:"path"` // below the incident's folder
+	Files    int            `json:"files"`
+	Bytes    int64          `json:"bytes"`
+	Manifest string         `json:"manifest_sha256"`
+	Digest   string         `json:"digest"`
+	Verdicts map[string]int `json:"verdicts,omitempty"`
+	Left     []string       `json:"left,omitempty"`
+	Problems []string       `json:"problems,omitempty"`
+}
+
+// Found is a credential that was found for the first time.
+type Found struct {
+	credential.Credential
+	Manual     bool     `json:"manual,omitempty"`
+	Steps      []string `json:"steps,omitempty"` // what a person has to do
+	Link       string   `json:"link,omitempty"`
+	Effect     string   `json:"effect,omitempty"`
+	Unresolved string   `json:"unresolved,omitempty"`
+	Endpoint   string   `json:"endpoint,omitempty"` // claimed by the host, never called
+}
+
+// Source is another place of a known credential.
+type Source struct {
+	Fingerprint credential.Fingerprint `json:"fingerprint"`
+	Source      credential.Source      `json:"source"`
+}
+
+// Searched is the end of the search.
+type Searched struct {
+	Files    int      `json:"files"`
+	Bytes    int64    `json:"bytes"`
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Probe is one look at a credential.
+type Probe struct {
+	Fingerprint credential.Fingerprint `json:"fingerprint"`
+	Outcome     string                 `json:"outcome"` // alive, refused, inconclusive
+	Answer      string                 `json:"answer"`
+	From        string                 `json:"from"` // the machine that asked
+	Try         int                    `json:"try,omitempty"`
+	Row         int                    `json:"row,omitempty"`       // refusals in a row, this one included
+	SpanMS      int64                  `json:"span_ms,omitempty"`   // between the first and the last of them
+	BudgetMS    int64                  `json:"budget_ms,omitempty"` // that they have to span
+	Account     string                 `json:"account,omitempty"`   // baseline: whose it is
+	Owner       string                 `json:"owner,omitempty"`
+	Reach       []string               `json:"reach,omitempty"`
+}
+
+// Revoke is written before a revocation is sent.
+type Revoke struct {
+	Fingerprint credential.Fingerprint `json:"fingerprint"`
+	Batch       int                    `json:"batch,omitempty"` // credentials in the same request
+}
+
+// Receipt is the provider's acceptance.
+type Receipt struct {
+	Fingerprint credential.Fingerprint `json:"fingerprint"`
+	Answer      string                 `json:"answer"`
+	Already     bool                   `json:"already,omitempty"`
+	Did         []string               `json:"did,omitempty"`
+	Left        []string               `json:"left,omitempty"`
+}
+
+// Reasons of a Life.
+const (
+	ReasonAuthority = "authority" // none, or it was refused
+	ReasonRisk      = "risk"      // an authority is there, and may not be used on the suspect host
+	ReasonDeadline  = "deadline"
+	ReasonOurs      = "ours"
+	ReasonDecision  = "decision"
+	ReasonProvider  = "provider" // the provider refused, or no provider of ours knows it
+)
+
+// Life is a change in a credential's life.
+type Life struct {
+	Fingerprint credential.Fingerprint `json:"fingerprint"`
+	Life        credential.Life        `json:"life"`
+	Reason      string                 `json:"reason,omitempty"`
+	Evidence    string                 `json:"evidence,omitempty"` // "401 Bad credentials ×3 over 12 s, seen from bastion-2"
+	Error       string                 `json:"error,omitempty"`
+	Hint        string                 `json:"hint,omitempty"`
+	Weak        bool                   `json:"weak,omitempty"` // it was never seen alive
+}
+
+// Adversary is what the drill's adversary got.
+type Adversary struct {
+	CallsAfterAlarm int `json:"calls_after_alarm"`
+}
+
+// Report names the written report.
+type Report struct {
+	Markdown string `json:"markdown"`
+	JSON     string `json:"json"`
+}
+
+// Interrupted is a run that was told to end.
+type Interrupted struct {
+	Signal string `json:"signal"` // "interrupt", "terminated"
+}
+
+// Closed is the last entry.
+type Closed struct {
+	Exit int `json:"exit"`
+}

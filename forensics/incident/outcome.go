@@ -1,0 +1,240 @@
+package incident
+
+import (
+	"time"
+
+	"clawback/revoke/credential"
+)
+
+// Exit codes of clawback. Unknown means failure.
+const (
+	ExitContained      = 0
+	ExitNothing        = 1
+	ExitUsage          = 2
+	ExitPartial        = 3
+	ExitAuthority      = 4
+	ExitUnproved       = 5
+	ExitManual         = 6
+	ExitNoInstallation = 10
+	ExitLocked         = 11
+	ExitApproval       = 20
+	ExitEvidence       = 21
+	ExitInterrupted    = 130
+	ExitTerminated     = 143
+)
+
+// ExitCode is one row of the table of exit codes.
+type ExitCode struct {
+	Code    int
+	Meaning string
+	Refusal bool // nothing ran
+}
+
+// ExitCodes is the one table, in the order in which help shows it.
+var ExitCodes = []ExitCode{
+	{ExitContained, "contained: the agent is down, every credential is proved dead, the evidence is sealed", false},
+	{ExitNothing, "nothing could be done", false},
+	{ExitUsage, "usage: the command line or the configuration is wrong", true},
+	{ExitPartial, "partial: a credential is alive or failed, or a step failed", false},
+	{ExitAuthority, "an authority is missing, was refused, or is not accepted on a suspect host", false},
+	{ExitUnproved, "the deadline passed with credentials unproved", false},
+	{ExitManual, "only manual steps remain", false},
+	{ExitNoInstallation, "no installation or incident found", true},
+	{ExitLocked, "locked by another responder", true},
+	{ExitApproval, "an approval is missing", true},
+	{ExitEvidence, "the evidence gate failed: what destroys evidence was not done", false},
+	{ExitInterrupted, "interrupted", false},
+	{ExitTerminated, "terminated", false},
+}
+
+// precedence says which exit code wins when several hold.
+var precedence = []int{
+	ExitTerminated, ExitInterrupted, ExitNothing, ExitEvidence, ExitPartial,
+	ExitAuthority, ExitUnproved, ExitManual,
+}
+
+// ExitCode is how the incident stands, as an exit code.
+func (s State) ExitCode() int {
+	if s.Declared.DryRun && s.Interrupted == "" && len(s.Plan.Phases) > 0 && len(s.failures()) == 0 {
+		return ExitContained // the plan was made; the summary never says contained
+	}
+	holds := s.conditions()
+	for _, code := range precedence {
+		if holds[code] {
+			return code
+		}
+	}
+	return ExitContained
+}
+
+func (s State) conditions() map[int]bool {
+	holds := map[int]bool{
+		ExitInterrupted: s.Interrupted == "interrupt",
+		ExitTerminated:  s.Interrupted != "" && s.Interrupted != "interrupt",
+		ExitPartial:     s.Trouble != "" || !s.AgentDown() || len(s.Sealed) == 0 || len(s.failures()) > 0,
+	}
+	for _, step := range s.failures() {
+		if step.Outcome.Gate {
+			holds[ExitEvidence] = true
+		}
+	}
+	for _, c := range s.Credentials {
+		holds[c.exitCode()] = true
+	}
+	holds[ExitNothing] = s.nothingDone()
+	delete(holds, ExitContained)
+	return holds
+}
+
+func (c *Credential) exitCode() int {
+	switch c.Life {
+	case credential.Dead:
+		return ExitContained
+	case credential.Unverified:
+		return ExitUnproved
+	case credential.Manual:
+		return ExitManual
+	case credential.Failed, credential.Skipped:
+		if c.Reason == ReasonAuthority || c.Reason == ReasonRisk {
+			return ExitAuthority
+		}
+	}
+	return ExitPartial
+}
+
+// nothingDone reports that the response touched nothing: no process, no credential, no file.
+func (s State) nothingDone() bool {
+	return s.Frozen == nil && s.Stopped == nil && len(s.Sealed) == 0 &&
+		s.Count(credential.Found, credential.Failed, credential.Skipped) == len(s.Credentials)
+}
+
+func (s State) failures() []*Step {
+	var failed []*Step
+	for _, phase := range s.Plan.Phases {
+		for _, p := range phase.Steps {
+			if step := s.Steps[p.ID]; step != nil && step.Status == Failed {
+				failed = append(failed, step)
+			}
+		}
+	}
+	return failed
+}
+
+// AgentDown reports whether the agent was killed and seen to stay down.
+func (s State) AgentDown() bool { return s.Checked != nil && s.Checked.Down }
+
+// Summary is the last line of a run with --json.
+type Summary struct {
+	Type        string          `json:"type"` // "summary"
+	Incident    string          `json:"incident"`
+	Mode        string          `json:"mode"`
+	Exit        int             `json:"exit"`
+	Credentials CredentialCount `json:"credentials"`
+	Agent       AgentSummary    `json:"agent"`
+	Evidence    EvidenceSummary `json:"evidence"`
+	Timings     Timings         `json:"timings"`
+	Adversary   Adversary       `json:"adversary"`
+	Report      string          `json:"report"`
+}
+
+// CredentialCount counts credentials by how they ended.
+type CredentialCount struct {
+	Total      int `json:"total"`
+	Dead       int `json:"dead"`
+	Alive      int `json:"alive"`
+	Manual     int `json:"manual"`
+	Unverified int `json:"unverified"`
+	Failed     int `json:"failed"`
+	Skipped    int `json:"skipped"`
+}
+
+// AgentSummary is what became of the agent. FrozenMS is null when it was not frozen.
+type AgentSummary struct {
+	FrozenMS *float64 `json:"frozen_ms"`
+	Down     bool     `json:"down"`
+}
+
+// EvidenceSummary is what was preserved.
+type EvidenceSummary struct {
+	Files  int   `json:"files"`
+	Bytes  int64 `json:"bytes"`
+	Sealed bool  `json:"sealed"`
+}
+
+// Timings are in milliseconds since the declaration, and null for what did not happen.
+type Timings struct {
+	FreezeMS       *float64 `json:"freeze_ms"`
+	AllDeadMS      *float64 `json:"all_dead_ms"`
+	SlowestChainMS *float64 `json:"slowest_chain_ms"` // from the first revocation of one credential to its death
+}
+
+// Tally counts the credentials by how they stand. What is still on its way counts as unverified.
+func (s State) Tally() CredentialCount {
+	n := CredentialCount{
+		Total: len(s.Credentials), Dead: s.Count(credential.Dead), Alive: s.Count(credential.Alive),
+		Manual: s.Count(credential.Manual), Failed: s.Count(credential.Failed), Skipped: s.Count(credential.Skipped),
+	}
+	n.Unverified = n.Total - n.Dead - n.Alive - n.Manual - n.Failed - n.Skipped
+	return n
+}
+
+// Summarize makes the summary of a state. report is the path of the written report, or "".
+func (s State) Summarize(report string) Summary {
+	sum := Summary{
+		Type: "summary", Incident: s.Declared.Incident, Mode: s.Declared.Mode, Exit: s.ExitCode(),
+		Credentials: s.Tally(), Timings: s.timings(), Report: report,
+		Agent: AgentSummary{Down: s.AgentDown()},
+	}
+	if s.Frozen != nil {
+		took := s.Frozen.TookMS
+		sum.Agent.FrozenMS = &took
+	}
+	if s.Adversary != nil {
+		sum.Adversary = *s.Adversary
+	}
+	for _, bag := range s.Sealed {
+		sum.Evidence.Files += bag.Files
+		sum.Evidence.Bytes += bag.Bytes
+		sum.Evidence.Sealed = true
+	}
+	for _, step := range s.failures() {
+		if step.Outcome.Gate {
+			sum.Evidence.Sealed = false
+		}
+	}
+	return sum
+}
+
+func (s State) timings() Timings {
+	var t Timings
+	since := func(at time.Time) *float64 {
+		ms := float64(at.Sub(s.DeclaredAt).Microseconds()) / 1000
+		return &ms
+	}
+	if s.Frozen != nil {
+		t.FreezeMS = since(s.FrozenAt)
+	}
+	var last time.Time
+	var slowest time.Duration
+	dead := 0
+	for _, c := range s.Credentials {
+		if c.Life != credential.Dead {
+			continue
+		}
+		dead++
+		if c.DiedAt.After(last) {
+			last = c.DiedAt
+		}
+		if !c.RevokedAt.IsZero() {
+			slowest = max(slowest, c.DiedAt.Sub(c.RevokedAt))
+		}
+	}
+	if dead > 0 {
+		ms := float64(slowest.Microseconds()) / 1000
+		t.SlowestChainMS = &ms
+	}
+	if dead > 0 && dead == len(s.Credentials) {
+		t.AllDeadMS = since(last)
+	}
+	return t
+}

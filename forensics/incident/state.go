@@ -1,0 +1,228 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"clawback/forensics/journal"
+	"clawback/revoke/credential"
+)
+
+// State is what a record adds up to.
+type State struct {
+	Declared   Declared
+	DeclaredAt time.Time
+	Now        time.Time // of the newest entry
+	Entries    uint64
+
+	Plan  Plan
+	Steps map[string]*Step
+
+	Open []Question // asked and not answered, oldest first
+
+	Decisions map[string]Answer // by step
+	Notes     []Note
+	Warnings  []Warning
+	Trouble   string // why the record was not on disk at some time
+
+	Host     *Described
+	Frozen   *Frozen
+	FrozenAt time.Time
+	Stopped  *Stopped
+	Checked  *Checked
+	Isolated *Isolated
+	Sealed   []Sealed
+	Searched *Searched
+
+	Credentials []*Credential // in the order of discovery
+	byPrint     map[credential.Fingerprint]*Credential
+
+	Adversary   *Adversary
+	Report      *Report
+	Interrupted string
+	Exit        *int // set once the incident is closed
+	ClosedAt    time.Time
+}
+
+// Step is a step of the plan as it stands.
+type Step struct {
+	PlanStep
+	Phase   string
+	Status  string
+	Began   time.Time
+	Ended   time.Time
+	Outcome StepOutcome
+}
+
+// Credential is a credential as it stands.
+type Credential struct {
+	Found
+	Life      credential.Life
+	Reason    string
+	Evidence  string
+	Error     string
+	Hint      string
+	Weak      bool
+	Baseline  Probe
+	Account   string
+	Principal string
+	Receipt   Receipt
+	Last      Probe // the newest probe after the baseline
+	Probes    int
+	FoundAt   time.Time
+	RevokedAt time.Time // the first intent
+	DiedAt    time.Time // zero unless it is dead
+	Changed   time.Time
+}
+
+// Credential returns the credential with that fingerprint, or nil.
+func (s State) Credential(f credential.Fingerprint) *Credential { return s.byPrint[f] }
+
+// Count counts the credentials in any of the given lives.
+func (s State) Count(lives ...credential.Life) int {
+	n := 0
+	for _, c := range s.Credentials {
+		if slices.Contains(lives, c.Life) {
+			n++
+		}
+	}
+	return n
+}
+
+// Fold adds one entry to a state. It is a pure function of the record, except that it reuses the
+// storage of the state that it is given, which must not be used afterwards. Data that does not
+// decode becomes a warning: a reader never stops at an entry.
+func Fold(s State, e journal.Entry) State {
+	s.Entries, s.Now = e.Seq, e.Time
+	if s.Steps == nil {
+		s.Steps = make(map[string]*Step)
+		s.Decisions = make(map[string]Answer)
+		s.byPrint = make(map[credential.Fingerprint]*Credential)
+	}
+	if err := s.fold(e); err != nil {
+		s.Warnings = append(s.Warnings, Warning{Text: "unreadable entry in the record: " + err.Error()})
+	}
+	return s
+}
+
+func (s *State) fold(e journal.Entry) error {
+	switch e.Type {
+	case TypeDeclared:
+		s.DeclaredAt = e.Time
+		return e.Decode(&s.Declared)
+	case TypePlan:
+		return s.foldPlan(e)
+	case TypeStepIntent, TypeStepOutcome:
+		return s.foldStep(e)
+	case TypeAsked, TypeAnswered:
+		return s.foldQuestion(e)
+	case TypeNote:
+		return grow(e, &s.Notes)
+	case TypeWarning:
+		return grow(e, &s.Warnings)
+	case journal.TypeTrouble:
+		var t journal.Trouble
+		err := e.Decode(&t)
+		s.Trouble = t.Error
+		return err
+	case TypeDescribed:
+		return set(e, &s.Host)
+	case TypeFrozen:
+		s.FrozenAt = e.Time
+		return set(e, &s.Frozen)
+	case TypeStopped:
+		return set(e, &s.Stopped)
+	case TypeChecked:
+		return set(e, &s.Checked)
+	case TypeIsolated:
+		return set(e, &s.Isolated)
+	case TypeSealed:
+		return grow(e, &s.Sealed)
+	case TypeSearched:
+		return set(e, &s.Searched)
+	case TypeAdversary:
+		return set(e, &s.Adversary)
+	case TypeReport:
+		return set(e, &s.Report)
+	case TypeInterrupted:
+		var i Interrupted
+		err := e.Decode(&i)
+		s.Interrupted = i.Signal
+		return err
+	case TypeClosed:
+		var c Closed
+		if err := e.Decode(&c); err != nil {
+			return err
+		}
+		s.Exit, s.ClosedAt = &c.Exit, e.Time
+		return nil
+	default:
+		return s.foldCredential(e)
+	}
+}
+
+func set[T any](e journal.Entry, to **T) error {
+	v := new(T)
+	if err := e.Decode(v); err != nil {
+		return err
+	}
+	*to = v
+	return nil
+}
+
+func grow[T any](e journal.Entry, to *[]T) error {
+	var v T
+	if err := e.Decode(&v); err != nil {
+		return err
+	}
+	*to = append(*to, v)
+	return nil
+}
+
+func (s *State) foldPlan(e journal.Entry) error {
+	if err := e.Decode(&s.Plan); err != nil {
+		return err
+	}
+	for _, phase := range s.Plan.Phases {
+		for _, step := range phase.Steps {
+			s.Steps[step.ID] = &Step{PlanStep: step, Phase: phase.ID, Status: Waiting}
+		}
+	}
+	return nil
+}
+
+func (s *State) foldStep(e journal.Entry) error {
+	var o StepOutcome // holds a StepIntent too
+	if err := e.Decode(&o); err != nil {
+		return err
+	}
+	step := s.Steps[o.Step]
+	if step == nil {
+		return fmt.Errorf("entry %d (%s): step %q is not in the plan", e.Seq, e.Type, o.Step)
+	}
+	if e.Type == TypeStepIntent {
+		step.Status, step.Began = Running, e.Time
+		return nil
+	}
+	step.Status, step.Ended, step.Outcome = o.Status, e.Time, o
+	return nil
+}
+
+func (s *State) foldQuestion(e journal.Entry) error {
+	if e.Type == TypeAsked {
+		return grow(e, &s.Open)
+	}
+	var a Answer
+	if err := e.Decode(&a); err != nil {
+		return err
+	}
+	for i, q := range s.Open {
+		if q.ID == a.Question {
+			s.Decisions[q.Step] = a
+			s.Open = slices.Delete(s.Open, i, i+1)
+			break
+		}
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+// Package journal is the record of an incident: one JSON object a line, each with the hash of the
+// line before. It has one writer, any number of readers, and no other store beside it.
+package journal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Version is the version of the entry format.
+const Version = 1
+
+// MaxLine bounds a line, without its newline. What is larger belongs into a file that the entry names by digest.
+const MaxLine = 1 << 20
+
+// Entry is one line of the record.
+type Entry struct {
+	V    int             `json:"v"`
+	Seq  uint64          `json:"seq"`  // counted from 1
+	Time time.Time       `json:"time"` // UTC, nanoseconds, never before the entry before
+	Type string          `json:"type"` // "step.intent"
+	Prev string          `json:"prev"` // SHA-256 of the line before, in hex; empty in the first
+	Data json.RawMessage `json:"data"`
+
+	line []byte
+}
+
+// Line returns the entry as it stands in the record, without its newline.
+func (e Entry) Line() []byte { return e.line }
+
+// Hash returns the SHA-256 of the line: the Prev of the next entry.
+func (e Entry) Hash() string { return hashLine(e.line) }
+
+// Decode reads the entry's data into v.
+func (e Entry) Decode(v any) error {
+	if err := json.Unmarshal(e.Data, v); err != nil {
+		return fmt.Errorf("entry %d (%s): %w", e.Seq, e.Type, err)
+	}
+	return nil
+}
+
+func hashLine(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:])
+}
+
+// Parse reads one line. It checks the line alone; Check checks its place.
+func Parse(line []byte) (Entry, error) {
+	if len(line) > MaxLine {
+		return Entry{}, fmt.Errorf("line has %d bytes, more than %d", len(line), MaxLine)
+	}
+	var e Entry
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&e); err != nil {
+		return Entry{}, fmt.Errorf("not an entry: %w", err)
+	}
+	if d.InputOffset() != int64(len(line)) {
+		return Entry{}, errors.New("not an entry: more than one value in the line")
+	}
+	if e.V != Version {
+		return Entry{}, fmt.Errorf("entry has version %d, and this program reads %d", e.V, Version)
+	}
+	if e.Type == "" || e.Seq == 0 {
+		return Entry{}, errors.New("not an entry: no type or no sequence number")
+	}
+	e.line = bytes.Clone(line)
+	return e, nil
+}
+
+// Check checks that e follows prev; the first entry follows the zero Entry.
+func Check(prev, e Entry) error {
+	switch {
+	case e.Seq != prev.Seq+1:
+		return fmt.Errorf("entry %d stands where entry %d belongs", e.Seq, prev.Seq+1)
+	case prev.Seq == 0 && e.Prev != "":
+		return errors.New("the first entry names one before it")
+	case prev.Seq > 0 && e.Prev != prev.Hash():
+		return fmt.Errorf("entry %d does not carry the hash of entry %d: one of the two was changed", e.Seq, prev.Seq)
+	case e.Time.Before(prev.Time):
+		return fmt.Errorf("entry %d is older than entry %d", e.Seq, prev.Seq)
+	}
+	return nil
+}

@@ -1,0 +1,255 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// FileName is the record's name in the folder of its incident.
+const FileName = "journal.jsonl"
+
+// TypeTrouble is the type of the entry that a journal writes about itself when the disk fails.
+const TypeTrouble = "journal.trouble"
+
+// Trouble is the data of TypeTrouble.
+type Trouble struct {
+	Error string `json:"error"`
+}
+
+// ErrNotDurable means that an entry is not on disk. It is still shown to readers in this process,
+// and is written with the next commit that succeeds.
+var ErrNotDurable = errors.New("the record is not on disk")
+
+// maxHeld bounds what a journal holds in memory while the disk refuses it.
+const maxHeld = 64 << 20
+
+// Journal is the one writer of a record. Its methods may be called from several goroutines at once.
+type Journal struct {
+	now  func() time.Time
+	file file
+	lock *os.File
+
+	mu      sync.Mutex
+	last    Entry         // newest, written or not
+	size    int64         // bytes on disk that are known to be durable
+	held    []byte        // lines after them, in order
+	failure error         // why held is not on disk, once a commit has failed
+	waiting []chan error  // for the commit of all that is held
+	wake    chan struct{} // capacity 1: there is something to commit
+	changed chan struct{} // closed and replaced whenever readers have something new
+	closed  bool
+
+	done chan struct{} // the committer has ended
+}
+
+// file is what the journal needs of its file; tests put a failing one in its place.
+type file interface {
+	WriteAt(b []byte, off int64) (int, error)
+	ReadAt(b []byte, off int64) (int, error)
+	Truncate(size int64) error
+	Sync() error
+}
+
+// Create starts a new record in dir, which must exist, and takes its lock for holder.
+func Create(dir string, holder Holder, now func() time.Time) (*Journal, error) {
+	lock, err := Lock(filepath.Join(dir, LockName), holder)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, FileName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("create the record: %w", err)
+	}
+	if err := syncDir(dir); err != nil {
+		_ = lock.Close()
+		_ = f.Close()
+		return nil, fmt.Errorf("create the record: %w", err)
+	}
+	return start(f, lock, now), nil
+}
+
+// InMemory starts a record that no disk would take, because of why. All of its entries are
+// shown and none is durable.
+func InMemory(why error, now func() time.Time) *Journal {
+	return start(refusing{why}, nil, now)
+}
+
+func start(f file, lock *os.File, now func() time.Time) *Journal {
+	j := &Journal{
+		now: now, file: f, lock: lock,
+		wake: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
+	}
+	go j.commit()
+	return j
+}
+
+// Append writes an entry and returns once it is on disk. Entries that are appended at the same
+// time share one fsync. With ErrNotDurable the entry stands in the record, but not on disk yet.
+func (j *Journal) Append(ctx context.Context, typ string, data any) error {
+	committed := make(chan error, 1)
+	if err := j.add(typ, data, committed); err != nil {
+		return err
+	}
+	select {
+	case err := <-committed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("append %s: %w", typ, context.Cause(ctx))
+	}
+}
+
+// Note writes an entry in order, on disk with the next commit, and does not wait for it.
+func (j *Journal) Note(typ string, data any) error { return j.add(typ, data, nil) }
+
+func (j *Journal) add(typ string, data any, committed chan error) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("entry %s: %w", typ, err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return fmt.Errorf("entry %s: the record is closed", typ)
+	}
+	if err := j.addLocked(typ, raw); err != nil {
+		return err
+	}
+	if committed != nil {
+		j.waiting = append(j.waiting, committed)
+	}
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (j *Journal) addLocked(typ string, raw json.RawMessage) error {
+	now := j.now().UTC().Round(0)
+	if now.Before(j.last.Time) {
+		now = j.last.Time
+	}
+	e := Entry{V: Version, Seq: j.last.Seq + 1, Time: now, Type: typ, Data: raw}
+	if j.last.Seq > 0 {
+		e.Prev = j.last.Hash()
+	}
+	line, err := json.Marshal(e)
+	switch {
+	case err != nil:
+		return fmt.Errorf("entry %s: %w", typ, err)
+	case len(line) > MaxLine:
+		return fmt.Errorf("entry %s has %d bytes, more than %d", typ, len(line), MaxLine)
+	case len(j.held)+len(line) > maxHeld:
+		return fmt.Errorf("entry %s: %w, and %d bytes wait for it already: %w", typ, ErrNotDurable, len(j.held), j.failure)
+	}
+	e.line = line
+	j.last = e
+	j.held = append(append(j.held, line...), '\n')
+	return nil
+}
+
+// commit is the goroutine that writes: all that is held goes to disk with one write and one fsync.
+func (j *Journal) commit() {
+	defer close(j.done)
+	for range j.wake {
+		j.commitHeld()
+		j.mu.Lock()
+		over := j.closed
+		j.mu.Unlock()
+		if over {
+			j.commitHeld() // what came between that commit and the end
+			return
+		}
+	}
+}
+
+func (j *Journal) commitHeld() {
+	j.mu.Lock()
+	batch, at, waiting := j.held[:len(j.held):len(j.held)], j.size, j.waiting
+	j.waiting = nil
+	j.mu.Unlock()
+
+	err := j.write(batch, at)
+
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err == nil {
+		j.size += int64(len(batch))
+		j.held = append([]byte(nil), j.held[len(batch):]...)
+		j.failure = nil
+	} else {
+		err = fmt.Errorf("%w: %w", ErrNotDurable, err)
+		if j.failure == nil {
+			raw, _ := json.Marshal(Trouble{Error: err.Error()})
+			_ = j.addLocked(TypeTrouble, raw)
+		}
+		j.failure = err
+	}
+	close(j.changed)
+	j.changed = make(chan struct{})
+	for _, w := range waiting {
+		w <- err
+	}
+}
+
+func (j *Journal) write(batch []byte, at int64) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	// Always at the durable end: what a failed write left behind is overwritten.
+	if _, err := j.file.WriteAt(batch, at); err != nil {
+		return err
+	}
+	return j.file.Sync()
+}
+
+// Close commits what is held and ends the record. It returns ErrNotDurable when the last
+// entries never reached the disk.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return nil
+	}
+	j.closed = true
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+	j.mu.Unlock()
+	<-j.done
+
+	err := j.failure
+	if err != nil {
+		_ = j.file.Truncate(j.size) // no torn line behind the last durable one
+	}
+	// The file itself stays open: readers may still be behind. It goes with the last of them.
+	if j.lock != nil {
+		_ = j.lock.Close()
+	}
+	return err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Sync()
+}
+
+// refusing is the file of a record that has no place on disk.
+type refusing struct{ why error }
+
+func (r refusing) WriteAt([]byte, int64) (int, error) { return 0, r.why }
+func (r refusing) ReadAt([]byte, int64) (int, error)  { return 0, r.why }
+func (refusing) Truncate(int64) error                 { return nil }
+func (refusing) Sync() error                          { return nil }

@@ -1,0 +1,201 @@
+// Package engine carries out a playbook: it runs steps as soon as what they need is done, asks the
+// responder, and writes everything down before it happens. It is the only writer of the journal
+// and knows neither providers nor what an action does.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks"
+)
+
+// Action is what a step can do.
+type Action interface {
+	// Run carries out the step. It returns nil, an error, or Skipped. What it changes is
+	// recorded with r before it is changed.
+	Run(ctx context.Context, s playbooks.Step, r Recorder) error
+}
+
+// Announcer is an Action that can say what it is about to do before its gate.
+type Announcer interface {
+	// Announce returns the lines that a responder sees before they allow the step, and what they
+	// have to type where the gate is typed.
+	Announce(s playbooks.Step) (lines []string, typed string)
+}
+
+// Commander is an Action that takes commands about credentials while a run goes on.
+type Commander interface {
+	Command(ctx context.Context, c incident.Command) error
+}
+
+// Recorder writes the journal for one step.
+type Recorder interface {
+	// Intent returns once the entry is on disk. A record that cannot be written never holds up
+	// containment: the loss is shouted by the journal itself, and Intent returns nil.
+	Intent(ctx context.Context, typ string, data any) error
+	// Note writes an entry in order, on disk with the next commit.
+	Note(typ string, data any)
+	// Ask puts a question to the responder and waits for the answer.
+	Ask(ctx context.Context, q incident.Question) (incident.Answer, error)
+}
+
+// Decider answers questions. A nil Decider leaves them to Submit.
+type Decider interface {
+	// Decide answers q. With ErrNobody the question stays open for Submit.
+	Decide(ctx context.Context, q incident.Question) (incident.Answer, error)
+}
+
+// Clock is the time that a response runs by.
+type Clock interface {
+	Now() time.Time
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// Skipped is returned by an Action that found nothing to do.
+type Skipped struct{ Reason string }
+
+func (s Skipped) Error() string { return "skipped: " + s.Reason }
+
+// Hinter is an error that knows what to do next.
+type Hinter interface{ Hint() string }
+
+// Gater is an error that may mean that evidence is not safe.
+type Gater interface{ EvidenceGate() bool }
+
+// Errors of Submit.
+var (
+	ErrNoQuestion = errors.New("that question is not open")
+	ErrNoTaker    = errors.New("nothing in this response takes that command now")
+)
+
+// Engine carries out one playbook once.
+type Engine struct {
+	Journal  *journal.Journal
+	Playbook playbooks.Playbook
+	Actions  map[string]Action
+	Decider  Decider
+	Clock    Clock
+	Facts    map[string]bool // "remote", "local": what conditions can ask for
+
+	mu        sync.Mutex
+	questions map[string]chan incident.Answer
+	choices   map[string]string // by deciding step
+	asked     int
+}
+
+// Command is what a responder wants in the middle of a run: an answer, a note, or a command about
+// a credential. Exactly one field is set.
+type Command struct {
+	Answer     *incident.Answer
+	Note       *incident.Note
+	Credential *incident.Command
+}
+
+// Submit hands in a command. It is recorded before it has an effect.
+func (e *Engine) Submit(ctx context.Context, c Command) error {
+	switch {
+	case c.Answer != nil:
+		return e.answer(ctx, *c.Answer)
+	case c.Note != nil:
+		return durable(e.Journal.Append(ctx, incident.TypeNote, c.Note))
+	case c.Credential != nil:
+		return e.command(ctx, *c.Credential)
+	}
+	return nil
+}
+
+func (e *Engine) command(ctx context.Context, c incident.Command) error {
+	if err := durable(e.Journal.Append(ctx, incident.TypeCommand, c)); err != nil {
+		return err
+	}
+	for _, a := range e.Actions {
+		if taker, ok := a.(Commander); ok {
+			return taker.Command(ctx, c)
+		}
+	}
+	return ErrNoTaker
+}
+
+func (e *Engine) answer(ctx context.Context, a incident.Answer) error {
+	e.mu.Lock()
+	waiting := e.questions[a.Question]
+	delete(e.questions, a.Question)
+	e.mu.Unlock()
+	if waiting == nil {
+		return ErrNoQuestion
+	}
+	err := durable(e.Journal.Append(ctx, incident.TypeAnswered, a))
+	waiting <- a // capacity 1, and the question was taken out of the map by us alone
+	return err
+}
+
+// ask records a question, hands it to the Decider, and waits for whoever answers first.
+func (e *Engine) ask(ctx context.Context, q incident.Question) (incident.Answer, error) {
+	waiting := make(chan incident.Answer, 1)
+	e.mu.Lock()
+	e.asked++
+	q.ID = fmt.Sprintf("q%d", e.asked)
+	if e.questions == nil {
+		e.questions = make(map[string]chan incident.Answer)
+	}
+	e.questions[q.ID] = waiting
+	e.mu.Unlock()
+	if err := durable(e.Journal.Append(ctx, incident.TypeAsked, q)); err != nil {
+		return incident.Answer{}, err
+	}
+
+	var decider sync.WaitGroup
+	defer decider.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if e.Decider != nil {
+		decider.Go(func() {
+			a, err := e.Decider.Decide(ctx, q)
+			if err == nil {
+				a.Question = q.ID
+				_ = e.answer(ctx, a) // ErrNoQuestion: somebody was faster
+			}
+		})
+	}
+	select {
+	case a := <-waiting:
+		return a, nil
+	case <-ctx.Done():
+		e.mu.Lock()
+		delete(e.questions, q.ID)
+		e.mu.Unlock()
+		return incident.Answer{}, context.Cause(ctx)
+	}
+}
+
+// durable takes the loss of the record out of an error: containment goes on without it, and the
+// journal shouts.
+func durable(err error) error {
+	if errors.Is(err, journal.ErrNotDurable) {
+		return nil
+	}
+	return err
+}
+
+type recorder struct{ e *Engine }
+
+func (r recorder) Intent(ctx context.Context, typ string, data any) error {
+	return durable(r.e.Journal.Append(ctx, typ, data))
+}
+
+func (r recorder) Note(typ string, data any) {
+	if err := r.e.Journal.Note(typ, data); err != nil {
+		// An entry that the journal refuses (too large) must not vanish without a trace.
+		_ = r.e.Journal.Note(incident.TypeWarning, incident.Warning{Text: err.Error()})
+	}
+}
+
+func (r recorder) Ask(ctx context.Context, q incident.Question) (incident.Answer, error) {
+	return r.e.ask(ctx, q)
+}
