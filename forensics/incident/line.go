@@ -1,0 +1,168 @@
+package incident
+
+import (
+	"fmt"
+	"strings"
+
+	"clawback/forensics/journal"
+	"clawback/revoke/credential"
+)
+
+// Line renders an entry as one line of a log: a word and a text. s is the state after the entry.
+// Entries that people need not see in a log have none. What the host claimed may hold terminal
+// escapes: whoever shows a line makes it safe.
+func Line(s State, e journal.Entry) (word, text string, ok bool) {
+	switch e.Type {
+	case TypeDeclared:
+		return "declared", fmt.Sprintf("%s, %s, by %s", s.Declared.Target, s.Declared.Playbook, s.Declared.Responder), true
+	case TypeStepOutcome:
+		return stepLine(s, e)
+	case TypeAsked:
+		q, ok := decoded[Question](e)
+		return "question", q.Title, ok
+	case TypeAnswered:
+		a, ok := decoded[Answer](e)
+		return "answer", strings.TrimSpace(a.Choice+" "+a.Text) + ", by " + a.By, ok
+	case TypeCommand:
+		c, ok := decoded[Command](e)
+		return "command", fmt.Sprintf("%s %s, by %s", c.Kind, s.name(c.Credential), c.By), ok
+	case TypeNote:
+		n, ok := decoded[Note](e)
+		return "note", n.Text + ", by " + n.By, ok
+	case TypeWarning:
+		w, ok := decoded[Warning](e)
+		return "warning", w.Text, ok
+	case journal.TypeTrouble:
+		return "RECORD LOST", s.Trouble, true
+	case TypeInterrupted:
+		return "interrupted", "by " + s.Interrupted + ": finishing what is under way", true
+	case TypeReport:
+		r, ok := decoded[Report](e)
+		return "report", r.Markdown, ok
+	case TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeSealed, TypeSearched:
+		return hostLine(s, e)
+	}
+	return credentialLine(s, e)
+}
+
+func stepLine(s State, e journal.Entry) (string, string, bool) {
+	o, ok := decoded[StepOutcome](e)
+	if !ok || o.Status == Done {
+		return "", "", false
+	}
+	title := o.Step
+	if step := s.Steps[o.Step]; step != nil {
+		title = step.Title
+	}
+	text := title + ": " + o.Error + o.Note
+	if o.Hint != "" {
+		text += "; hint: " + o.Hint
+	}
+	return o.Status, text, true
+}
+
+func hostLine(s State, e journal.Entry) (string, string, bool) {
+	switch e.Type {
+	case TypeDescribed:
+		d := s.Host
+		return "described", fmt.Sprintf("%s, %s, %s", strings.Join(d.Installations, ", "),
+			plural(d.Processes, "process", "processes"), plural(len(d.Revivers), "thing that may bring it back", "things that may bring it back")), true
+	case TypeFrozen:
+		f := s.Frozen
+		text := fmt.Sprintf("%s in %.0f ms", plural(f.Processes, "process", "processes"), f.TookMS)
+		if !f.Complete {
+			return "NOT FROZEN", text + ": " + strings.Join(f.Problems, "; "), true
+		}
+		return "frozen", text, true
+	case TypeStopped:
+		return "killed", plural(s.Stopped.Killed, "process", "processes") + trouble(s.Stopped.Problems), true
+	case TypeChecked:
+		if s.Checked.Down {
+			return "down", strings.Join(s.Checked.Proof, "; "), true
+		}
+		return "NOT DOWN", strings.Join(s.Checked.Problems, "; "), true
+	case TypeIsolated:
+		return "isolated", strings.Join(s.Isolated.How, "; ") + trouble(s.Isolated.Problems), true
+	case TypeSealed:
+		b := s.Sealed[len(s.Sealed)-1]
+		return "sealed", fmt.Sprintf("%s evidence, %s, %s%s", b.Part, plural(b.Files, "file", "files"), size(b.Bytes), trouble(b.Problems)), true
+	}
+	return "searched", fmt.Sprintf("%s, %s: %s%s", plural(s.Searched.Files, "file", "files"), size(s.Searched.Bytes),
+		plural(len(s.Credentials), "credential", "credentials"), trouble(s.Searched.Problems)), true
+}
+
+func credentialLine(s State, e journal.Entry) (string, string, bool) {
+	switch e.Type {
+	case TypeFound:
+		f, ok := decoded[Found](e)
+		if !ok || len(f.Sources) == 0 {
+			return "", "", false
+		}
+		return "found", f.String() + " in " + f.Sources[0].String(), true
+	case TypeRevoke:
+		r, ok := decoded[Revoke](e)
+		return "requested", s.name(r.Fingerprint), ok
+	case TypeReceipt:
+		r, ok := decoded[Receipt](e)
+		return "accepted", s.name(r.Fingerprint) + " " + r.Answer, ok
+	case TypeProbe:
+		p, ok := decoded[Probe](e)
+		return "probe", fmt.Sprintf("%s %s: %s", s.name(p.Fingerprint), p.Outcome, p.Answer), ok && p.Outcome != "refused"
+	case TypeLife:
+		l, ok := decoded[Life](e)
+		text := s.name(l.Fingerprint)
+		for _, part := range []string{l.Evidence, l.Error} {
+			if part != "" {
+				text += " (" + part + ")"
+			}
+		}
+		if l.Hint != "" && l.Life != credential.Dead {
+			text += "; hint: " + l.Hint
+		}
+		return string(l.Life), text, ok
+	}
+	return "", "", false
+}
+
+// name is how people see a credential.
+func (s State) name(f credential.Fingerprint) string {
+	if c := s.Credential(f); c != nil {
+		return c.String()
+	}
+	return f.Short()
+}
+
+func decoded[T any](e journal.Entry) (T, bool) {
+	var v T
+	err := e.Decode(&v)
+	return v, err == nil
+}
+
+func trouble(problems []string) string {
+	switch len(problems) {
+	case 0:
+		return ""
+	case 1:
+		return "; problem: " + problems[0]
+	}
+	return fmt.Sprintf("; %d problems, the first: %s", len(problems), problems[0])
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
