@@ -89,6 +89,7 @@ type Read struct {
 	Method string            // "GET"
 	Path   string            // "/user", with * for one path segment
 	Form   map[string]string // "Action": "GetCallerIdentity", for reads that are POST
+	Body   string            // the exact body, where only a body that cannot be carried out makes it a read
 }
 
 // Exposure is what a credential turned out to be.

@@ -41,6 +41,13 @@ func NewNetwork(providers ...Provider) *Network {
 	return n
 }
 
+// Handle serves one more host name, or another handler under a name that is served already.
+func (n *Network) Handle(host string, h http.Handler) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hosts[host] = h
+}
+
 func (n *Network) route(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
