@@ -47,6 +47,7 @@ type Info struct {
 	Concurrency int           // requests under way at once; 0 means 4
 	Every       time.Duration // least time between two revocation requests; 0 means no limit of ours
 	BatchMax    int           // for a Batcher
+	Payment     bool          // its credentials move money: they go first among equals
 	Hosts       []string      // the compiled-in hosts that it calls when no endpoint is pinned
 }
 

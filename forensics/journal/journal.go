@@ -75,11 +75,12 @@ func Create(dir string, holder Holder, now func() time.Time) (*Journal, error) {
 	return start(f, lock, now), nil
 }
 
-// InMemory starts a record that no disk would take, because of why. All of its entries are
-// shown and none is durable.
-func InMemory(why error, now func() time.Time) *Journal {
-	return start(refusing{why}, nil, now)
-}
+// InMemory starts a record that is kept nowhere, for what changes nothing.
+func InMemory(now func() time.Time) *Journal { return start(&memory{}, nil, now) }
+
+// Refused starts a record that no disk would take, because of why. All of its entries are shown
+// and none is durable.
+func Refused(why error, now func() time.Time) *Journal { return start(refusing{why}, nil, now) }
 
 func start(f file, lock *os.File, now func() time.Time) *Journal {
 	j := &Journal{
@@ -253,3 +254,24 @@ func (r refusing) WriteAt([]byte, int64) (int, error) { return 0, r.why }
 func (r refusing) ReadAt([]byte, int64) (int, error)  { return 0, r.why }
 func (refusing) Truncate(int64) error                 { return nil }
 func (refusing) Sync() error                          { return nil }
+
+// memory is the file of a record that is kept nowhere. The journal writes at its end alone.
+type memory struct {
+	mu sync.RWMutex
+	b  []byte
+}
+
+func (m *memory) WriteAt(b []byte, off int64) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.b = append(m.b[:off], b...)
+	return len(b), nil
+}
+
+func (m *memory) ReadAt(b []byte, off int64) (int, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return copy(b, m.b[off:]), nil
+}
+func (*memory) Truncate(int64) error { return nil }
+func (*memory) Sync() error          { return nil }

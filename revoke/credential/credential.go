@@ -85,7 +85,7 @@ func (k FingerprintKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(reda
 
 // Of returns the fingerprint of a credential's secret, over the part that its kind names. A
 // credential without a secret is named by its Ref.
-func (k FingerprintKey) Of(provider, kind string, s Secret, ref map[string]string) Fingerprint {
+func (k FingerprintKey) Of(kind string, s Secret, ref map[string]string) Fingerprint {
 	part := "value"
 	if known, ok := Lookup(kind); ok && known.FingerprintPart != "" {
 		part = known.FingerprintPart
@@ -95,13 +95,13 @@ func (k FingerprintKey) Of(provider, kind string, s Secret, ref map[string]strin
 	if value == "" {
 		value = "ref:" + ref["id"]
 	}
-	fmt.Fprintf(m, "%s\x00%s", provider, value)
+	_, _ = m.Write([]byte(value))
 	return Fingerprint(hex.EncodeToString(m.Sum(nil)))
 }
 
 // Identify fills in what follows from a credential's kind and secret: fingerprint, mask, tier.
 func (k FingerprintKey) Identify(c Credential) Credential {
-	c.Fingerprint = k.Of(c.Provider, c.Kind, c.Secret, c.Ref)
+	c.Fingerprint = k.Of(c.Kind, c.Secret, c.Ref)
 	c.Masked = Mask(c.Kind, c.Secret, c.Ref)
 	if c.Tier == 0 {
 		c.Tier = 1
