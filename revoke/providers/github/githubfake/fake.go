@@ -1,0 +1,212 @@
+// Package githubfake is GitHub's REST API as far as tokens go: who holds one, what it reads, how
+// it is revoked.
+package githubfake
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"clawback/revoke/credential"
+	"clawback/revoke/fake"
+)
+
+// Fake is github.com's API, or a GitHub Enterprise Server's.
+type Fake struct {
+	knobs      *fake.Knobs
+	host       string
+	prefix     string // of all paths
+	enterprise bool
+
+	mu            sync.Mutex
+	tokens        map[string]*token // by value
+	minted        []*token          // in order
+	windows       map[string]*window
+	countRefusals bool
+}
+
+// token is one that was issued. Its value is not in it.
+type token struct {
+	id     int
+	kind   string
+	login  string // of the user, or of the organisation where the App is installed
+	masked string
+	mails  int // that its owner got
+	life   fake.Revocation
+}
+
+var _ fake.Provider = (*Fake)(nil)
+
+// formats are the kinds that exist, and how many random characters follow which prefix.
+var formats = []struct {
+	kind, prefix string
+	parts        []int // joined by an underscore
+}{
+	{"github.fine_grained", "github_pat_", []int{22, 59}},
+	{"github.pat", "ghp_", []int{36}},
+	{"github.oauth", "gho_", []int{36}},
+	{"github.user_to_server", "ghu_", []int{36}},
+	{"github.refresh", "ghr_", []int{76}},
+	{"github.installation", "ghs_", []int{36}},
+}
+
+// New returns api.github.com with no token in it.
+func New(c fake.Clock) *Fake {
+	return &Fake{
+		knobs:   fake.NewKnobs(c),
+		host:    "api.github.com",
+		tokens:  make(map[string]*token),
+		windows: make(map[string]*window),
+	}
+}
+
+// NewEnterpriseServer returns a GitHub Enterprise Server, whose API is below /api/v3. Its bulk
+// revocation asks for authentication and takes personal access tokens only.
+// https://docs.github.com/enterprise-server@3.19/rest/credentials/revoke
+func NewEnterpriseServer(c fake.Clock, host string) *Fake {
+	f := New(c)
+	f.host, f.prefix, f.enterprise = host, "/api/v3", true
+	return f
+}
+
+func (f *Fake) Name() string       { return "github" }
+func (f *Fake) Hosts() []string    { return []string{f.host} }
+func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
+
+func (f *Fake) Kinds() []string {
+	kinds := make([]string, len(formats))
+	for i, k := range formats {
+		kinds[i] = k.kind
+	}
+	return kinds
+}
+
+// SetCountRefusals makes requests with bad credentials draw on their client's 60 requests an
+// hour, which GitHub does without documenting it: many probes of dead tokens then run into the
+// limit.
+func (f *Fake) SetCountRefusals(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.countRefusals = on
+}
+
+// Mint issues a token of its own user or installation. It panics on a kind that GitHub has not.
+func (f *Fake) Mint(kind string) credential.Credential {
+	i := slices.Index(f.Kinds(), kind)
+	if i < 0 {
+		panic("githubfake: no kind " + kind)
+	}
+	parts := make([]string, len(formats[i].parts))
+	for j, n := range formats[i].parts {
+		parts[j] = random(n)
+	}
+	value := formats[i].prefix + strings.Join(parts, "_")
+	secret := credential.Value(value)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := len(f.minted) + 1
+	t := &token{id: id, kind: kind, login: fmt.Sprintf("acme-bot-%d", id), masked: credential.Mask(kind, secret, nil)}
+	f.tokens[value] = t
+	f.minted = append(f.minted, t)
+	return credential.Credential{
+		Provider: f.Name(), Kind: kind, Secret: secret,
+		Ref: map[string]string{"account": t.login},
+	}
+}
+
+// MintAuthority is for a GitHub Enterprise Server only: github.com's revocation needs none.
+func (f *Fake) MintAuthority() (credential.Credential, bool) {
+	if !f.enterprise {
+		return credential.Credential{}, false
+	}
+	return f.Mint("github.pat"), true
+}
+
+func (f *Fake) Alive(c credential.Credential) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.tokens[c.Secret.Reveal("value")]
+	return t != nil && f.knobs.Works(t.life)
+}
+
+func (f *Fake) RevokeByHand(c credential.Credential) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.tokens[c.Secret.Reveal("value")]; t != nil {
+		f.knobs.Revoke(&t.life)
+	}
+}
+
+// State leaves the rate limits out: they follow from the requests that the log has.
+func (f *Fake) State() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out strings.Builder
+	for _, t := range f.minted {
+		life := "live"
+		if !t.life.At.IsZero() {
+			life = "revoked " + t.life.At.UTC().Format(time.RFC3339Nano)
+		}
+		fmt.Fprintf(&out, "%d %s %s %s, %d mails\n", t.id, t.kind, t.login, life, t.mails)
+	}
+	return out.String()
+}
+
+// ServeHTTP answers a request, unless a fault does, and records it.
+func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	call := fake.Call{
+		Method: r.Method, Path: r.URL.Path,
+		Adversary: r.Header.Get(fake.AdversaryHeader) != "",
+	}
+	f.mu.Lock()
+	if t := f.tokens[bearer(r)]; t != nil {
+		call.Credential = t.masked
+	}
+	f.mu.Unlock()
+	// net/http sees that a client is gone only once the body is read: without this, a fault that
+	// hangs would hang for ever.
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
+	if err != nil {
+		body = nil // it will not parse
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	rec := &recorder{ResponseWriter: w}
+	defer func() { // a fault may panic
+		call.Status = rec.status
+		f.knobs.Record(call)
+	}()
+	f.knobs.Serve(rec, r, func(w http.ResponseWriter, r *http.Request) { f.route(w, r, &call) })
+}
+
+// recorder keeps the status of what was answered; 0 where nothing was.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+func random(n int) string {
+	out := make([]byte, n)
+	for i := range out {
+		k, err := rand.Int(rand.Reader, big.NewInt(int64(len(base62))))
+		if err != nil {
+			panic(err) // crypto/rand ends the process before it fails
+		}
+		out[i] = base62[k.Int64()]
+	}
+	return string(out)
+}
