@@ -41,6 +41,7 @@ func TestVerifyAnswers(t *testing.T) {
 		"200 of a portal":         {200, "<html>", nil, revoke.Inconclusive, "200 but not GitHub's answer", 0},
 		"200 of somebody else":    {200, `{"name":"mona"}`, nil, revoke.Inconclusive, "200 but not GitHub's answer", 0},
 		"200 with nothing":        {200, "", nil, revoke.Inconclusive, "200 but not GitHub's answer", 0},
+		"201":                     {201, `{"login":"mona"}`, nil, revoke.Inconclusive, "201 but not GitHub's answer", 0},
 		"202":                     {202, `{"login":"mona"}`, nil, revoke.Inconclusive, "202 but not GitHub's answer", 0},
 		"204":                     {204, "", nil, revoke.Inconclusive, "204 but not GitHub's answer", 0},
 		"403 for the permission":  {403, `{"message":"Resource not accessible by personal access token"}`, nil, revoke.Inconclusive, "403 Resource not accessible by personal access token (the token was accepted)", 0},
@@ -72,6 +73,24 @@ func TestVerifyAnswers(t *testing.T) {
 				t.Errorf("RetryAfter = %v, want %v", v.RetryAfter, tt.after)
 			}
 		})
+	}
+}
+
+func TestVerifyInstallationAnswers(t *testing.T) {
+	for body, want := range map[string]revoke.Outcome{
+		`{"total_count":0,"repositories":[]}`:          revoke.Alive,
+		`{"total_count":7,"repositories":[{"id":1}]}`:  revoke.Alive,
+		`{"repositories":[]}`:                          revoke.Inconclusive,
+		`{"total_count":"many","repositories":"gone"}`: revoke.Inconclusive,
+		`[]`: revoke.Inconclusive,
+		``:   revoke.Inconclusive,
+	} {
+		p := newProvider(t, revoke.Env{HTTP: serve(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte(body))
+		})})
+		if v := p.Verify(t.Context(), githubfake.New(fake.Wall{}).Mint("github.installation")); v.Outcome != want {
+			t.Errorf("%s: %+v, want %v", body, v, want)
+		}
 	}
 }
 
@@ -134,6 +153,9 @@ func TestRevokeAnswers(t *testing.T) {
 					got := want{errors.Is(err, revoke.ErrUncertain), errors.As(err, &retry), !f.Alive(c)}
 					if got != tt.want {
 						t.Errorf("%+v, want %+v: %v", got, tt.want, err)
+					}
+					if errors.Is(err, revoke.ErrManual) {
+						t.Errorf("given up for a person: %v", err)
 					}
 					if got.retry && tt.fault.RetryAfter != retry.After {
 						t.Errorf("After = %v", retry.After)

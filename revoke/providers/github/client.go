@@ -144,14 +144,15 @@ func neverSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// masked is an error whose own text may hold what must not be shown.
+// masked is an error whose own text may hold what must not be shown: net/http quotes a broken
+// answer. It can be compared with, and not be reached.
 type masked struct {
 	text  string
 	cause error
 }
 
-func (e masked) Error() string { return e.text }
-func (e masked) Unwrap() error { return e.cause }
+func (e masked) Error() string        { return e.text }
+func (e masked) Is(target error) bool { return errors.Is(e.cause, target) }
 
 // whole hands on answers that arrived in full and are of a sensible size. go-github reads without
 // a limit, and takes the first half of a cut error for an error.

@@ -74,6 +74,44 @@ func TestEnterpriseServerRefuses(t *testing.T) {
 	}
 }
 
+// TestAuthorityMeetsTrouble: a limit is no refusal of the authority, and its value stays hidden.
+func TestAuthorityMeetsTrouble(t *testing.T) {
+	f := githubfake.New(fake.Wall{})
+	admin := f.Mint("github.pat")
+	for _, tt := range []struct {
+		status int
+		after  string
+		want   error
+	}{
+		{403, "9", nil}, {429, "9", nil}, {401, "", revoke.ErrAuthority}, {403, "", revoke.ErrAuthority}, {500, "", revoke.ErrUncertain}, {418, "", nil},
+	} {
+		n := fake.NewNetwork(f)
+		n.Handle("ghe.example", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			auth := r.Header.Get("Authorization")
+			if auth == "" {
+				w.WriteHeader(http.StatusUnauthorized)
+			} else {
+				w.Header().Set("Retry-After", tt.after)
+				w.WriteHeader(tt.status)
+			}
+			_, _ = w.Write([]byte(`{"message":"not with ` + auth + `"}`))
+		}))
+		p := newProvider(t, revoke.Env{HTTP: n.Client(), Endpoint: ghe, Authority: authority(admin)})
+		_, err := p.Revoke(t.Context(), f.Mint("github.pat"))
+		var retry *revoke.RetryError
+		if err == nil || tt.want != nil && !errors.Is(err, tt.want) || (tt.after != "") != (errors.As(err, &retry) && retry.After > 0) {
+			t.Errorf("%d: %v", tt.status, err)
+		}
+		if errors.Is(err, revoke.ErrAuthority) != (tt.want == revoke.ErrAuthority) {
+			t.Errorf("%d: the authority is blamed or spared wrongly: %v", tt.status, err)
+		}
+		if err != nil && strings.Contains(err.Error(), admin.Secret.Reveal("value")[4:12]) {
+			t.Errorf("%d: the error shows a piece of the authority", tt.status)
+		}
+		_ = n.Close()
+	}
+}
+
 // TestOldEnterpriseServer has no bulk revocation: a person is told so.
 func TestOldEnterpriseServer(t *testing.T) {
 	f := githubfake.New(fake.Wall{})

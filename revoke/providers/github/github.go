@@ -106,10 +106,10 @@ func bulkKind(kind string) revoke.KindInfo {
 	return revoke.KindInfo{
 		Kind:         kind,
 		SelfRevoking: true,
-		Authority:    "none at github.com; GitHub Enterprise Server asks for any valid token of its own",
-		Effect:       "GitHub mails the owner and enters it in the owner's security log; nothing can bring the token back",
-		Propagation:  propagation,
-		Source:       docsRevoke,
+		Effect: "GitHub mails the owner and enters it in the owner's security log; nothing can bring the token back; " +
+			"a GitHub Enterprise Server wants an authority: any valid token of its own",
+		Propagation: propagation,
+		Source:      docsRevoke,
 	}
 }
 

@@ -237,6 +237,10 @@ func TestBatch(t *testing.T) {
 func TestBatchRefusedBeforeSending(t *testing.T) {
 	f, p := simulated(t)
 	pat, app := f.Mint("github.pat"), f.Mint("github.installation")
+	var many []credential.Credential
+	for range 1001 {
+		many = append(many, f.Mint("github.pat"))
+	}
 	foreign, unnamed, unknown := pat, pat, pat
 	foreign.Provider, unnamed.Secret, unknown.Kind = "slack", credential.Secret{}, "github.other"
 	ended, cancel := context.WithCancel(t.Context())
@@ -247,7 +251,7 @@ func TestBatchRefusedBeforeSending(t *testing.T) {
 		want error // nil: any
 	}{
 		"empty":              {t.Context(), nil, nil},
-		"too many":           {t.Context(), make([]credential.Credential, 1001), nil},
+		"too many":           {t.Context(), many, nil},
 		"installation token": {t.Context(), []credential.Credential{pat, app}, nil},
 		"foreign":            {t.Context(), []credential.Credential{foreign}, nil},
 		"unknown kind":       {t.Context(), []credential.Credential{unknown}, nil},
