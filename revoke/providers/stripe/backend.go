@@ -1,0 +1,134 @@
+package stripe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+
+	library "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/form"
+
+	"clawback/revoke"
+	"clawback/revoke/credential"
+)
+
+// backend sends, once, what the library's resource clients build. The library's own backend would
+// run `uname -a` from PATH at the first request and send its output to Stripe, read answers
+// without bound, log and quote them, and drop the status of those that are not Stripe's.
+type backend struct {
+	*provider
+	hide credential.Secret // what no error may show
+}
+
+// sending returns a backend whose errors show neither the key that it sends nor the credential.
+func (p *provider) sending(key string, c credential.Credential) backend {
+	return backend{p, credential.NewSecret(map[string]string{"key": key, "leaked": c.Secret.Reveal("value")})}
+}
+
+// failure is any answer but the one that was asked for, or none. Its text is safe to show.
+type failure struct {
+	text   string
+	status int                // 0 where there was no whole answer
+	said   *library.Error     // nil where the answer is not one of Stripe's
+	unsent bool               // nothing reached Stripe
+	retry  *revoke.RetryError // nil where asking again is of no use
+	cause  error              // nil where there was an answer
+}
+
+func (f *failure) Error() string { return f.text }
+
+func (f *failure) Unwrap() []error {
+	var chain []error
+	if f.cause != nil {
+		chain = append(chain, f.cause)
+	}
+	if f.retry != nil {
+		chain = append(chain, f.retry)
+	}
+	return chain
+}
+
+func (b backend) Call(method, path, key string, params library.ParamsContainer, v library.LastResponseSetter) error {
+	values := &form.Values{}
+	form.AppendTo(values, params)
+	return b.CallRaw(method, path, key, values, params.GetParams(), v)
+}
+
+// CallRaw returns nil or a *failure.
+func (b backend) CallRaw(method, path, key string, values *form.Values, params *library.Params, v library.LastResponseSetter) error {
+	if !values.Empty() {
+		path += "?" + values.Encode() // of reads only: our one mutation has no parameters
+	}
+	r, err := http.NewRequestWithContext(params.Context, method, b.base+path, nil)
+	if err != nil {
+		return b.unanswered(err, true)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Stripe-Version", library.APIVersion) // the shapes that the library's structs have
+	r.Header.Set("User-Agent", "clawback")
+	if err := params.Context.Err(); err != nil {
+		return b.unanswered(err, true)
+	}
+	resp, err := b.http.Do(r)
+	if err != nil {
+		return b.unanswered(err, neverConnected(err))
+	}
+	defer resp.Body.Close()
+	body, err := revoke.ReadBody(resp.Body)
+	if err != nil {
+		return b.unanswered(err, false)
+	}
+	if resp.StatusCode == http.StatusOK && json.Unmarshal(body, v) == nil {
+		return nil
+	}
+	return b.refused(resp, body)
+}
+
+func (b backend) unanswered(err error, unsent bool) *failure {
+	err = revoke.WithoutURL(err)
+	f := &failure{text: revoke.Answer(0, err.Error(), b.hide), unsent: unsent, cause: err}
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		f.retry = &revoke.RetryError{Answer: f.text}
+	}
+	return f
+}
+
+// neverConnected reports whether the request surely stayed here.
+func neverConnected(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+func (b backend) refused(resp *http.Response, body []byte) *failure {
+	f := &failure{status: resp.StatusCode}
+	var answer struct {
+		Error *library.Error `json:"error"`
+	}
+	text := "not an answer of Stripe's"
+	if resp.StatusCode >= 400 && json.Unmarshal(body, &answer) == nil && answer.Error != nil && answer.Error.Type != "" {
+		f.said, text = answer.Error, answer.Error.Msg
+		if text == "" {
+			text = string(answer.Error.Code)
+		}
+	}
+	f.text = revoke.Answer(resp.StatusCode, text, b.hide)
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
+		f.retry = &revoke.RetryError{After: revoke.RetryAfter(resp.Header, b.now()), Answer: f.text}
+	}
+	return f
+}
+
+var errUnused = errors.New("stripe: a kind of request that this provider does not make")
+
+func (backend) CallStreaming(_, _, _ string, _ library.ParamsContainer, _ library.StreamingLastResponseSetter) error {
+	return errUnused
+}
+
+func (backend) CallMultipart(_, _, _, _ string, _ *bytes.Buffer, _ *library.Params, _ library.LastResponseSetter) error {
+	return errUnused
+}
+
+func (backend) SetMaxNetworkRetries(int64) {} // a probe is one request

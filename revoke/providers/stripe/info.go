@@ -1,0 +1,63 @@
+package stripe
+
+import (
+	"time"
+
+	"clawback/revoke"
+)
+
+// Stripe publishes no figure for either kind. Others who expire keys by its preview API report
+// that an expired key goes on working for a short while
+// (https://infisical.com/docs/documentation/platform/secret-rotation/stripe-api-key): the minute
+// is ours.
+var propagation = revoke.Propagation{
+	Budget:   time.Minute,
+	Every:    5 * time.Second,
+	Refusals: 3,
+	Source:   "clawback's own margin: https://docs.stripe.com/keys names no time",
+}
+
+func (p *provider) Info() revoke.Info {
+	return revoke.Info{
+		Name:  "stripe",
+		Title: "Stripe",
+		Kinds: []revoke.KindInfo{keyInfo, webhookInfo},
+		Reads: []revoke.Read{
+			{Method: "GET", Path: "/v1/balance"},
+			{Method: "GET", Path: "/v1/webhook_endpoints/*"},
+		},
+		Hosts: []string{host},
+	}
+}
+
+var keyInfo = revoke.KindInfo{
+	Kind:   kindKey,
+	Manual: true,
+	Link:   "https://dashboard.stripe.com/apikeys",
+	Steps: []string{
+		"Open the link in the account that the key belongs to. A key with _test_ in it is at https://dashboard.stripe.com/test/apikeys.",
+		"Find the key by its last four characters: sk_ under standard keys, rk_ under restricted keys. More than one account or sandbox: look in each.",
+		"In its menu choose Rotate key (Roll key in older dashboards) and set the expiration to Now. Any later time leaves the leaked key alive until then. A restricted key that nothing needs: Expire key.",
+		"What breaks: whatever still uses the key gets 401 at once, charges, refunds and payouts included. It cannot be undone.",
+		"Put the new key only where it is needed, and not on the host under response.",
+		"Then mark this as done: the old key is probed until Stripe has refused it long enough.",
+	},
+	Effect:      "every service that uses the key stops at once",
+	Propagation: propagation,
+	Source:      "https://docs.stripe.com/keys#rolling-keys",
+}
+
+var webhookInfo = revoke.KindInfo{
+	Kind: kindWebhook,
+	Link: "https://dashboard.stripe.com/webhooks",
+	Steps: []string{
+		"Done by hand where the secret's endpoint is unknown: Stripe shows a signing secret to people only, so they tell which endpoint it belongs to.",
+		"Open the link, in the mode of the secret; test mode is at https://dashboard.stripe.com/test/webhooks. Reveal the signing secret of each endpoint that sends to the host under response and compare its last four characters.",
+		"Delete that endpoint, and create it again when the host is clean. Roll secret ends the secret as well, but the endpoint lives on, so no probe can prove it.",
+		"Take the secret from every receiver: " + forgery + ".",
+	},
+	Authority:   "API key of the same account and mode with Webhook Endpoints: Write (rak_webhook_write)",
+	Effect:      "Stripe sends no more events to the endpoint's address; " + forgery,
+	Propagation: propagation,
+	Source:      "https://docs.stripe.com/api/webhook_endpoints/delete",
+}

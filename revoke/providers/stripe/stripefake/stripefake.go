@@ -1,0 +1,226 @@
+// Package stripefake is a Stripe account as its API shows it: keys, webhook endpoints, and
+// something worth stealing. Answers follow https://docs.stripe.com/api and its pages on errors.
+package stripefake
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"clawback/revoke/credential"
+	"clawback/revoke/fake"
+)
+
+// Permissions of restricted keys, by the names that Stripe's 403 gives them. A write permission
+// includes the read.
+const (
+	BalanceRead  = "rak_balance_read"
+	ChargeRead   = "rak_charge_read"
+	CustomerRead = "rak_customer_read"
+	WebhookRead  = "rak_webhook_read"
+	WebhookWrite = "rak_webhook_write"
+)
+
+const (
+	kindKey     = "stripe.api_key"
+	kindWebhook = "stripe.webhook_secret"
+)
+
+// Fake is one simulated Stripe account.
+type Fake struct {
+	knobs   *fake.Knobs
+	account string
+
+	mu        sync.Mutex
+	keys      map[string]*key // by value
+	endpoints []*endpoint     // oldest first
+	rate      map[bool]int    // requests a second, by live mode; 0 means no limit
+	second    map[bool]window
+}
+
+type key struct {
+	id          string
+	live        bool
+	restricted  bool
+	permissions []string
+	expired     fake.Revocation
+}
+
+type endpoint struct {
+	id      string
+	secret  string
+	live    bool
+	created time.Time
+	deleted fake.Revocation
+}
+
+// window counts the requests of one second.
+type window struct {
+	second int64
+	count  int
+}
+
+// New returns an account without keys, with the rate limits that Stripe documents: 100 requests a
+// second in live mode, 25 in test mode (https://docs.stripe.com/rate-limits).
+func New(c fake.Clock) *Fake {
+	return &Fake{
+		knobs:   fake.NewKnobs(c),
+		account: "acct_" + random(16),
+		keys:    make(map[string]*key),
+		rate:    map[bool]int{true: 100, false: 25},
+		second:  make(map[bool]window),
+	}
+}
+
+func (f *Fake) Name() string       { return "stripe" }
+func (f *Fake) Hosts() []string    { return []string{"api.stripe.com"} }
+func (f *Fake) Kinds() []string    { return []string{kindKey, kindWebhook} }
+func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
+
+// SetRateLimit replaces both rate limits; 0 means none.
+func (f *Fake) SetRateLimit(perSecond int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rate = map[bool]int{true: perSecond, false: perSecond}
+}
+
+// Mint makes a live mode secret key, or a live mode webhook endpoint and its signing secret.
+func (f *Fake) Mint(kind string) credential.Credential {
+	switch kind {
+	case kindKey:
+		return f.MintKey(true)
+	case kindWebhook:
+		return f.MintEndpoint(true)
+	}
+	panic("stripefake: no such kind: " + kind)
+}
+
+// MintAuthority makes a restricted key that may read and delete webhook endpoints.
+func (f *Fake) MintAuthority() (credential.Credential, bool) {
+	return f.MintRestricted(true, WebhookWrite), true
+}
+
+// MintKey makes a secret key: it may do everything.
+func (f *Fake) MintKey(live bool) credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mint("sk", &key{live: live})
+}
+
+// MintRestricted makes a key with these permissions only.
+func (f *Fake) MintRestricted(live bool, permissions ...string) credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mint("rk", &key{live: live, restricted: true, permissions: permissions})
+}
+
+// mint puts the key on the account under a new value.
+func (f *Fake) mint(prefix string, k *key) credential.Credential {
+	k.id = "mk_" + random(24)
+	value := prefix + "_" + mode(k.live) + "_" + random(99)
+	f.keys[value] = k
+	return credential.Credential{Provider: "stripe", Kind: kindKey, Secret: credential.Value(value)}
+}
+
+// MintEndpoint makes a webhook endpoint and returns its signing secret; its id is Ref["endpoint"].
+func (f *Fake) MintEndpoint(live bool) credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := &endpoint{id: "we_" + random(24), secret: "whsec_" + random(32), live: live, created: f.knobs.Clock.Now()}
+	f.endpoints = append(f.endpoints, e)
+	return credential.Credential{
+		Provider: "stripe", Kind: kindWebhook,
+		Secret: credential.Value(e.secret), Ref: map[string]string{"endpoint": e.id},
+	}
+}
+
+// Alive reports whether the key is accepted, or the endpoint still stands.
+func (f *Fake) Alive(c credential.Credential) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.revocation(c); r != nil {
+		return f.knobs.Works(*r)
+	}
+	return false
+}
+
+// RevokeByHand rolls a key and expires the old value now, or deletes a webhook endpoint, as a
+// person does in the dashboard.
+func (f *Fake) RevokeByHand(c credential.Credential) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.revocation(c)
+	if r == nil || !r.At.IsZero() {
+		return
+	}
+	f.knobs.Revoke(r)
+	if value := c.Secret.Reveal("value"); c.Kind == kindKey {
+		old := f.keys[value]
+		f.mint(value[:2], &key{live: old.live, restricted: old.restricted, permissions: old.permissions})
+	}
+}
+
+func (f *Fake) revocation(c credential.Credential) *fake.Revocation {
+	value := c.Secret.Reveal("value")
+	switch c.Kind {
+	case kindKey:
+		if k := f.keys[value]; k != nil {
+			return &k.expired
+		}
+	case kindWebhook:
+		for _, e := range f.endpoints {
+			if e.secret == value || value == "" && e.id == c.Ref["endpoint"] {
+				return &e.deleted
+			}
+		}
+	}
+	return nil
+}
+
+// State lists keys and endpoints with the time of their end.
+func (f *Fake) State() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var lines []string
+	for _, k := range f.keys {
+		lines = append(lines, fmt.Sprintf("key %s %s restricted=%t %v %s",
+			k.id, mode(k.live), k.restricted, k.permissions, ended(k.expired)))
+	}
+	for _, e := range f.endpoints {
+		lines = append(lines, fmt.Sprintf("endpoint %s %s %s", e.id, mode(e.live), ended(e.deleted)))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func ended(r fake.Revocation) string {
+	if r.At.IsZero() {
+		return "lives"
+	}
+	return "ended " + r.At.UTC().Format(time.RFC3339Nano)
+}
+
+func mode(live bool) string {
+	if live {
+		return "live"
+	}
+	return "test"
+}
+
+const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+func random(n int) string {
+	out := make([]byte, n)
+	for i := range out {
+		k, err := rand.Int(rand.Reader, big.NewInt(int64(len(letters))))
+		if err != nil {
+			panic(err) // crypto/rand never fails
+		}
+		out[i] = letters[k.Int64()]
+	}
+	return string(out)
+}
