@@ -59,7 +59,7 @@ func (ch *chain) run(ctx context.Context) {
 func (ch *chain) live(ctx context.Context) error {
 	s := ch.sweep
 	switch {
-	case s.Ours != nil && s.Ours(ch.c):
+	case s.Ours != nil && s.Ours(ctx, ch.c):
 		return ch.settle(Change{Life: credential.Skipped, Err: ErrOurs})
 	case ch.c.Secret.Empty():
 		return ch.manual(ctx, ErrUnresolved)

@@ -60,7 +60,7 @@ type Sweep struct {
 	Clock     Clock
 	Ledger    Ledger
 	// Ours reports whether a credential is the responder's own.
-	Ours func(credential.Credential) bool
+	Ours func(context.Context, credential.Credential) bool
 	// Attended says that somebody does the manual steps: the sweep waits for them. Otherwise
 	// they are probed for as long as there is other work.
 	Attended bool

@@ -109,6 +109,13 @@ func (j *Journal) Append(ctx context.Context, typ string, data any) error {
 // Note writes an entry in order, on disk with the next commit, and does not wait for it.
 func (j *Journal) Note(typ string, data any) error { return j.add(typ, data, nil) }
 
+// Length returns how many entries were added so far, written or not.
+func (j *Journal) Length() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.last.Seq
+}
+
 func (j *Journal) add(typ string, data any, committed chan error) error {
 	raw, err := json.Marshal(data)
 	if err != nil {

@@ -1,0 +1,157 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks"
+	"clawback/playbooks/containment"
+	"clawback/playbooks/engine"
+)
+
+// action makes an engine.Action of a function.
+type action func(context.Context, playbooks.Step, engine.Recorder) error
+
+func (f action) Run(ctx context.Context, s playbooks.Step, r engine.Recorder) error {
+	return f(ctx, s, r)
+}
+
+// describe records what the host said before anything was changed: what runs the agent and what
+// brings it back.
+func (r *Response) describe(_ context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	d := r.Description
+	out := incident.Described{
+		Hostname: d.Hostname, Kernel: d.Kernel, Processes: len(d.Processes),
+		ClockAheadMS: d.Now.Sub(r.Clock.Now()).Milliseconds(),
+	}
+	for _, i := range d.Installations {
+		out.Installations = append(out.Installations, fmt.Sprintf("/%s of %s (generation %s)", i.StateDir, accountName(i.User, i.UID), i.Generation))
+	}
+	for _, u := range d.Units {
+		out.Units = append(out.Units, fmt.Sprintf("%s (%s, %s): %s", u.Name, u.Manager, u.Active, u.Why))
+	}
+	for _, v := range d.Revivers {
+		text := v.Kind + " " + v.Name
+		if v.Detail != "" {
+			text += ": " + v.Detail
+		}
+		if v.Ask != "" {
+			text += " (ask " + v.Ask + ")"
+		}
+		out.Revivers = append(out.Revivers, text)
+	}
+	for _, p := range d.Problems {
+		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
+	}
+	rec.Note(incident.TypeDescribed, out)
+	return nil
+}
+
+func accountName(user string, uid int) string {
+	if user == "" {
+		return fmt.Sprintf("uid %d", uid)
+	}
+	return user
+}
+
+func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	f, err := r.Host.Freeze(ctx)
+	if err != nil {
+		return hinted{err: fmt.Errorf("freeze the agent on %s: %w", r.Host.Name(), err),
+			hint: "the agent may still act: cut its network at the hypervisor or the cloud now; revocation goes on"}
+	}
+	r.mu.Lock()
+	r.frozen = &f
+	r.mu.Unlock()
+	out := incident.Frozen{
+		Processes: len(f.Processes), TookMS: float64(f.Took.Microseconds()) / 1000,
+		Complete: f.Complete(), How: f.How, Proof: f.Proof, Problems: f.Problems,
+	}
+	for _, p := range f.Escaped {
+		out.Problems = append(out.Problems, fmt.Sprintf("process %d (%s) still runs", p.PID, p.Name))
+	}
+	rec.Note(incident.TypeFrozen, out)
+	if !f.Complete() {
+		return hinted{err: errors.New("not everything of the agent stands still"),
+			hint: "it is killed next; until then it may act: cut its network at the hypervisor or the cloud"}
+	}
+	return nil
+}
+
+// stop kills the agent without a last word. It destroys what was in memory, so it waits for the
+// evidence, unless the agent could not be frozen: then every second of it is worse.
+func (r *Response) stop(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	r.mu.Lock()
+	unsealed, frozen := r.unsealed, r.frozen
+	r.mu.Unlock()
+	if len(unsealed) > 0 && frozen != nil && frozen.Complete() && !r.Accepted[RiskLoseEvidence] {
+		return hinted{gate: true,
+			err:  fmt.Errorf("the agent stays frozen and is not killed: its evidence is not sealed (%s)", unsealed[0]),
+			hint: "make room at the desk and run it again, or accept the loss with --accept-risk " + RiskLoseEvidence}
+	}
+	s, err := r.Host.Stop(ctx)
+	if err != nil {
+		return hinted{err: fmt.Errorf("kill the agent on %s: %w", r.Host.Name(), err),
+			hint: "power the machine off, or cut its network at the hypervisor or the cloud"}
+	}
+	r.mu.Lock()
+	r.stopped = &s
+	r.mu.Unlock()
+	rec.Note(incident.TypeStopped, incident.Stopped{Killed: len(s.Killed), Did: s.Did, Held: s.Held, Problems: s.Problems})
+	return nil
+}
+
+// check looks whether the agent stays down once anything that restarts it has had its time.
+func (r *Response) check(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	r.mu.Lock()
+	stopped := r.stopped
+	r.mu.Unlock()
+	if stopped == nil {
+		return engine.Skipped{Reason: "the agent was not killed"}
+	}
+	if err := r.Clock.Sleep(ctx, stopped.Wait); err != nil {
+		return err
+	}
+	c, err := r.Host.Check(ctx)
+	if err != nil {
+		return hinted{err: fmt.Errorf("look whether the agent stays down on %s: %w", r.Host.Name(), err),
+			hint: "nothing is known of the agent since it was killed: look at the machine"}
+	}
+	rec.Note(incident.TypeChecked, incident.Checked{Down: c.Down, Proof: c.Proof, Problems: checkProblems(c)})
+	if !c.Down {
+		return hinted{err: errors.New("the agent is not down: " + firstOr(checkProblems(c), "the host gave no reason")),
+			hint: "cut the machine off the network at the hypervisor or the cloud, then find what starts it"}
+	}
+	r.gatewayIsDown(rec, c.Proof)
+	return nil
+}
+
+func checkProblems(c containment.Checked) []string {
+	problems := c.Problems
+	for _, p := range c.Processes {
+		problems = append(problems, fmt.Sprintf("process %d (%s) runs: %s", p.PID, p.Name, p.Why))
+	}
+	for _, port := range c.Listening {
+		problems = append(problems, fmt.Sprintf("something listens on port %d", port))
+	}
+	return problems
+}
+
+func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	i, err := r.Host.Isolate(ctx)
+	if err != nil {
+		return hinted{err: fmt.Errorf("isolate %s: %w", r.Host.Name(), err),
+			hint: "cut the machine off at the hypervisor, the cloud or the switch; keep your own SSH connection"}
+	}
+	rec.Note(incident.TypeIsolated, incident.Isolated{How: i.How, Kept: i.Kept, Proof: i.Proof, Problems: i.Problems})
+	return nil
+}
+
+func firstOr(list []string, otherwise string) string {
+	if len(list) > 0 {
+		return list[0]
+	}
+	return otherwise
+}

@@ -1,0 +1,70 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"clawback/revoke"
+	"clawback/revoke/credential"
+)
+
+// ErrRisk means that an authority is there and may not be used on the machine under suspicion.
+var ErrRisk = errors.New("an authority is not used on a suspect host")
+
+// Authorities are the responder's own credentials, by provider.
+type Authorities struct {
+	Load     map[string]func(context.Context) (revoke.Authority, error)
+	Suspect  bool // the desk is the machine under suspicion
+	Accepted bool // the responder accepted to use them there
+
+	mu   sync.Mutex
+	used map[string]revoke.Authority
+}
+
+// For returns what a provider's Env asks for.
+func (a *Authorities) For(provider string) func(context.Context) (revoke.Authority, error) {
+	return func(ctx context.Context) (revoke.Authority, error) {
+		load := a.Load[provider]
+		switch {
+		case load == nil:
+			return revoke.Authority{}, revoke.ErrNoAuthority
+		case a.Suspect && !a.Accepted:
+			return revoke.Authority{}, fmt.Errorf("%w: %w", revoke.ErrNoAuthority, ErrRisk)
+		}
+		got, err := load(ctx)
+		if err != nil {
+			return revoke.Authority{}, fmt.Errorf("%w: %w", revoke.ErrNoAuthority, err)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.used == nil {
+			a.used = make(map[string]revoke.Authority)
+		}
+		a.used[provider] = got
+		return got, nil
+	}
+}
+
+// Used returns the authorities that were used, by provider.
+func (a *Authorities) Used() map[string]revoke.Authority {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	used := make(map[string]revoke.Authority, len(a.used))
+	for p, auth := range a.used {
+		used[p] = auth
+	}
+	return used
+}
+
+// holds reports whether a found credential is one of the authorities, used or not.
+func (a *Authorities) holds(ctx context.Context, key credential.FingerprintKey, f credential.Fingerprint) bool {
+	for provider, load := range a.Load {
+		auth, err := load(ctx)
+		if err == nil && key.Of(auth.Kind, auth.Secret, map[string]string{"id": provider}) == f {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,109 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks"
+	"clawback/playbooks/engine"
+	"clawback/revoke/credential"
+)
+
+// Interruption is the cause of a context that a signal ended.
+type Interruption struct{ Signal string }
+
+func (i Interruption) Error() string { return "interrupted by " + i.Signal }
+
+// Carry declares the incident, carries out the playbook, writes the report whatever happened, and
+// closes the record. It returns the final state. The journal stays open for readers.
+func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared incident.Declared) (incident.State, error) {
+	e.Actions = r.Actions()
+	always := context.WithoutCancel(ctx)
+	if err := record(always, e.Journal, incident.TypeDeclared, declared); err != nil {
+		return incident.State{}, err
+	}
+	runErr := e.Run(ctx)
+	var interrupted Interruption
+	if errors.As(runErr, &interrupted) {
+		_ = record(always, e.Journal, incident.TypeInterrupted, incident.Interrupted{Signal: interrupted.Signal})
+	} else if runErr != nil {
+		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{Text: runErr.Error()})
+	}
+	r.rotateUsed(e.Journal)
+	state, err := FoldAll(always, e.Journal)
+	if err != nil {
+		return state, err
+	}
+	// Written last and anew, so that it says how it ended; a step may have written one before.
+	written, err := r.Report(always)
+	if err != nil {
+		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{
+			Text: "the report could not be written: " + err.Error(), Hint: "clawback report " + declared.Incident,
+		})
+	} else if state.Report == nil {
+		_ = record(always, e.Journal, incident.TypeReport, written)
+	}
+	state, err = FoldAll(always, e.Journal)
+	if err != nil {
+		return state, err
+	}
+	if err := record(always, e.Journal, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()}); err != nil {
+		return state, err
+	}
+	return FoldAll(always, e.Journal)
+}
+
+// rotateUsed puts every authority that was used on the suspect host on the board: it is known to
+// the attacker now.
+func (r *Response) rotateUsed(j *journal.Journal) {
+	if r.Authorities == nil || !r.Authorities.Suspect {
+		return
+	}
+	for provider, a := range r.Authorities.Used() {
+		c := r.Key.Identify(credential.Credential{
+			Provider: provider, Kind: a.Kind, Secret: a.Secret, Owner: "the responder",
+			Sources: []credential.Source{{Path: a.From, Note: "used as an authority on the suspect host"}},
+		})
+		if r.known[c.Fingerprint] {
+			continue
+		}
+		_ = j.Note(incident.TypeFound, incident.Found{Credential: c, Manual: true,
+			Steps: []string{"Rotate it from another machine: it was used on the suspect host."}})
+		_ = j.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Manual, Reason: incident.ReasonRisk,
+			Error: "an authority was used on the suspect host", Hint: "rotate it from another machine"})
+	}
+}
+
+func record(ctx context.Context, j *journal.Journal, typ string, data any) error {
+	err := j.Append(ctx, typ, data)
+	if errors.Is(err, journal.ErrNotDurable) {
+		return nil // the journal shouts; the response goes on
+	}
+	return err
+}
+
+// FoldAll folds what the record holds so far.
+func FoldAll(ctx context.Context, j *journal.Journal) (incident.State, error) {
+	var s incident.State
+	cursor := j.Cursor()
+	for range j.Length() {
+		e, err := cursor.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return s, fmt.Errorf("read the record: %w", err)
+		}
+		s = incident.Fold(s, e)
+	}
+	return s, nil
+}
+
+// Validate parses a playbook against the actions of this program.
+func Validate(file string, src []byte) (playbooks.Playbook, error) {
+	return playbooks.Parse(file, src, Names())
+}

@@ -1,0 +1,150 @@
+package actions
+
+import (
+	"context"
+	"fmt"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks"
+	"clawback/playbooks/engine"
+	"clawback/revoke"
+	"clawback/revoke/credential"
+	"clawback/revoke/discover"
+)
+
+// gatewayProvider marks what the agent's own gateway issued: no provider revokes it, and it dies
+// with the gateway.
+const gatewayProvider = "openclaw"
+
+// discover searches the host, and hands each credential to the sweep as soon as it is found.
+func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	defer r.queue.close()
+	summary, err := r.Host.Discover(ctx, func(f discover.Found) { r.found(f, rec) })
+	out := incident.Searched{Files: summary.Files, Bytes: summary.Bytes}
+	for _, p := range summary.Problems {
+		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
+	}
+	rec.Note(incident.TypeSearched, out)
+	if err != nil {
+		return hinted{err: fmt.Errorf("search %s for credentials: %w", r.Host.Name(), err),
+			hint: "what was found is being revoked; the rest is not known: search the sealed evidence with clawback discover --root"}
+	}
+	return nil
+}
+
+// found makes a place into a credential, or into one more source of a known one.
+func (r *Response) found(f discover.Found, rec engine.Recorder) {
+	ref := f.Ref
+	if f.Secret.Empty() && ref["id"] == "" {
+		ref = map[string]string{"id": f.Source.String()} // an unresolved reference is named by its place
+	}
+	c := r.Key.Identify(credential.Credential{
+		Provider: f.Provider, Kind: f.Kind, Secret: f.Secret, Ref: ref, Sources: []credential.Source{f.Source},
+		Owner: f.Owner, Expires: f.Expires, LastUsed: f.LastUsed,
+	})
+	r.mu.Lock()
+	known := r.known[c.Fingerprint]
+	r.known[c.Fingerprint] = true
+	r.mu.Unlock()
+	if known {
+		rec.Note(incident.TypeSource, incident.Source{Fingerprint: c.Fingerprint, Source: f.Source})
+		return
+	}
+	out := incident.Found{Credential: c, Unresolved: f.Unresolved, Endpoint: f.Endpoint}
+	if p := r.Providers[c.Provider]; p != nil {
+		if k, ok := p.Info().Kind(c.Kind); ok {
+			out.Manual, out.Steps, out.Link, out.Effect = k.Manual, k.Steps, k.Link, k.Effect
+		}
+	}
+	rec.Note(incident.TypeFound, out)
+	if c.Provider == gatewayProvider && !c.Secret.Empty() {
+		r.mu.Lock()
+		r.ofAgent = append(r.ofAgent, c)
+		r.mu.Unlock()
+		rec.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Requested,
+			Evidence: "accepted by the agent's own gateway alone: it dies when that is down for good"})
+		return
+	}
+	r.queue.put(c)
+}
+
+// gatewayIsDown closes the account of what the agent's own gateway issued.
+func (r *Response) gatewayIsDown(rec engine.Recorder, proof []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.ofAgent {
+		rec.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Dead,
+			Evidence: "the gateway that accepted it is down: " + firstOr(proof, "no process, refuses to start")})
+	}
+	r.ofAgent = nil
+}
+
+// revocation is the action that revokes all credentials and proves each one dead.
+type revocation struct{ r *Response }
+
+// Announce says what is about to be revoked. With a gate the search has ended before.
+func (v revocation) Announce(playbooks.Step) ([]string, string) {
+	waiting := v.r.queue.waiting()
+	count := make(map[string]int)
+	var order []string
+	var effects []string
+	seen := make(map[string]bool)
+	for _, c := range waiting {
+		if count[c.Provider] == 0 {
+			order = append(order, c.Provider)
+		}
+		count[c.Provider]++
+		if p := v.r.Providers[c.Provider]; p != nil {
+			if k, ok := p.Info().Kind(c.Kind); ok && k.Effect != "" && !seen[k.Effect] {
+				seen[k.Effect] = true
+				effects = append(effects, p.Info().Title+": "+k.Effect)
+			}
+		}
+	}
+	var lines []string
+	for _, name := range order {
+		lines = append(lines, fmt.Sprintf("%s: %s", name, plural(count[name], "credential", "credentials")))
+	}
+	return append(lines, effects...), fmt.Sprintf("revoke %d", len(waiting))
+}
+
+func (v revocation) Run(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	r := v.r
+	sweep := &revoke.Sweep{
+		Providers: r.Providers, Clock: r.Clock, Attended: r.Attended,
+		Ledger: ledger{r: r, rec: rec}, Ours: r.ours,
+	}
+	r.mu.Lock()
+	r.sweep = sweep
+	r.mu.Unlock()
+	found := make(chan credential.Credential)
+	pumped := make(chan struct{})
+	go func() { defer close(pumped); r.queue.drain(ctx, found) }()
+	sweep.Run(ctx, found)
+	<-pumped
+	return nil // how each credential ended is on record; the exit code follows from that
+}
+
+// Command hands a responder's command to the sweep.
+func (v revocation) Command(_ context.Context, c incident.Command) error {
+	v.r.mu.Lock()
+	sweep := v.r.sweep
+	v.r.mu.Unlock()
+	if sweep == nil {
+		return engine.ErrNoTaker
+	}
+	switch c.Kind {
+	case incident.ByHand:
+		return sweep.Tell(c.Credential, revoke.ByHand)
+	case incident.Retry:
+		return sweep.Tell(c.Credential, revoke.Retry)
+	case incident.Skip:
+		return sweep.Tell(c.Credential, revoke.Skip)
+	}
+	return fmt.Errorf("%w: %q", engine.ErrNoTaker, c.Kind)
+}
+
+// ours reports whether a credential is one of the authorities that this response uses.
+func (r *Response) ours(ctx context.Context, c credential.Credential) bool {
+	return r.Authorities != nil && r.Authorities.holds(ctx, r.Key, c.Fingerprint)
+}

@@ -1,0 +1,118 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks"
+	"clawback/playbooks/engine"
+	"clawback/snapshots"
+)
+
+// capture takes one part of the evidence from the host and seals it at the desk. What is not
+// sealed is no evidence: then the agent is not killed.
+func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
+	part := text(s.With["part"])
+	sealed, err := r.captureInto(ctx, part)
+	if err != nil {
+		r.mu.Lock()
+		r.unsealed = append(r.unsealed, part+": "+err.Error())
+		r.mu.Unlock()
+		return hinted{gate: true, err: fmt.Errorf("preserve the %s evidence of %s: %w", part, r.Host.Name(), err),
+			hint: "the agent stays frozen, so its evidence is still there: make room at the desk and run it again"}
+	}
+	rec.Note(incident.TypeSealed, sealed)
+	return nil
+}
+
+func (r *Response) captureInto(ctx context.Context, part string) (incident.Sealed, error) {
+	name := filepath.Join("evidence", part)
+	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
+		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Part: part, Version: r.Version,
+	})
+	if err != nil {
+		return incident.Sealed{}, err
+	}
+	count := &counting{sink: bag, verdicts: make(map[string]int)}
+	captured, err := r.Host.Capture(ctx, part, count)
+	problems := captured.Problems
+	switch {
+	case count.err != nil: // the desk could not write
+		return incident.Sealed{}, errors.Join(count.err, bag.Abandon())
+	case err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
+		return incident.Sealed{}, errors.Join(err, bag.Abandon())
+	case err != nil:
+		// The time was up. What came until then is whole, file by file, and worth sealing.
+		problems = append(problems, "the capture was ended early: "+err.Error())
+	}
+	sealed, err := bag.Seal()
+	if err != nil {
+		return incident.Sealed{}, err
+	}
+	return incident.Sealed{
+		Part: part, Path: name, Files: sealed.Files, Bytes: sealed.Bytes, Manifest: sealed.Manifest, Digest: sealed.Digest,
+		Verdicts: count.verdicts, Left: bounded(captured.Left), Problems: bounded(problems),
+	}, nil
+}
+
+// bounded keeps an entry of the journal within its size: the whole list stands in the bag's index.
+func bounded(list []string) []string {
+	const most = 100
+	if len(list) <= most {
+		return list
+	}
+	return append(list[:most:most], fmt.Sprintf("and %d more, see index.jsonl", len(list)-most))
+}
+
+// counting passes a capture on, counts its verdicts and remembers whether it was the desk that failed.
+type counting struct {
+	sink     snapshots.Sink
+	verdicts map[string]int
+	err      error
+}
+
+func (c *counting) Begin(f snapshots.File) (io.Writer, error) {
+	w, err := c.sink.Begin(f)
+	if err != nil {
+		c.err = err
+		return nil, err
+	}
+	return countingWriter{c, w}, nil
+}
+
+func (c *counting) End(f snapshots.File) error {
+	c.verdicts[f.Verdict]++
+	err := c.sink.End(f)
+	if err != nil {
+		c.err = err
+	}
+	return err
+}
+
+type countingWriter struct {
+	c *counting
+	w io.Writer
+}
+
+func (w countingWriter) Write(b []byte) (int, error) {
+	n, err := w.w.Write(b)
+	if err != nil {
+		w.c.err = err
+	}
+	return n, err
+}
+
+// report writes the post-incident report from the record so far.
+func (r *Response) report(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	written, err := r.Report(ctx)
+	if err != nil {
+		return hinted{err: fmt.Errorf("write the report: %w", err),
+			hint: "the record is whole: make room and run clawback report " + filepath.Base(r.Dir)}
+	}
+	rec.Note(incident.TypeReport, written)
+	return nil
+}

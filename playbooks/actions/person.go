@@ -1,0 +1,56 @@
+package actions
+
+import (
+	"context"
+	"fmt"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks"
+	"clawback/playbooks/engine"
+)
+
+// guide hands a step to a person: what to look at, where the evidence lies, what to record.
+func guide(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
+	a, err := rec.Ask(ctx, incident.Question{Kind: incident.Guide, Title: s.Title, Text: texts(s, "text")})
+	switch {
+	case err != nil:
+		return err
+	case a.Choice == incident.Yes:
+		return nil
+	}
+	return engine.Skipped{Reason: "left open by " + a.By}
+}
+
+// decide asks which branch the response takes.
+func decide(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
+	q := incident.Question{Kind: incident.Choice, Title: s.Title, Text: texts(s, "text")}
+	options, _ := s.With["options"].([]any)
+	for _, o := range options {
+		m, _ := o.(map[string]any)
+		q.Options = append(q.Options, incident.Option{
+			ID: fmt.Sprint(m["id"]), Title: fmt.Sprint(m["title"]), Text: text(m["text"]),
+		})
+	}
+	_, err := rec.Ask(ctx, q)
+	return err
+}
+
+// texts reads a parameter that is one text or a list of them; validation saw to its form.
+func texts(s playbooks.Step, name string) []string {
+	switch v := s.With[name].(type) {
+	case string:
+		return []string{v}
+	case []any:
+		var out []string
+		for _, line := range v {
+			out = append(out, text(line))
+		}
+		return out
+	}
+	return nil
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}

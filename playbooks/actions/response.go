@@ -1,0 +1,105 @@
+// Package actions is what the steps of a playbook can do. It is the one place that ties the engine
+// to hosts, evidence and providers.
+package actions
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks/containment"
+	"clawback/playbooks/engine"
+	"clawback/playbooks/host"
+	"clawback/revoke"
+	"clawback/revoke/credential"
+)
+
+// Risks that a responder can accept by name.
+const (
+	RiskAuthorityOnSuspect = "authority-on-suspect-host"
+	RiskLoseEvidence       = "lose-evidence"
+)
+
+// Risks is what each risk means.
+var Risks = map[string]string{
+	RiskAuthorityOnSuspect: "use your own credentials on the machine that is under suspicion; each one used has to be rotated",
+	RiskLoseEvidence:       "kill the agent although its evidence could not be sealed",
+}
+
+// Response is one response to one incident: what its actions work on.
+type Response struct {
+	Dir         string // the incident's folder
+	Host        host.Host
+	Description containment.Description
+	Providers   map[string]revoke.Provider
+	Authorities *Authorities
+	Clock       engine.Clock
+	Desk        string // the machine that asks the providers
+	Version     string
+	Attended    bool
+	Accepted    map[string]bool // risks
+	Key         credential.FingerprintKey
+	Report      func(context.Context) (incident.Report, error)
+
+	mu       sync.Mutex
+	frozen   *containment.Frozen
+	stopped  *containment.Stopped
+	unsealed []string // parts of the evidence that could not be sealed
+	known    map[credential.Fingerprint]bool
+	ofAgent  []credential.Credential // what the agent's own gateway issued: it dies with it
+	sweep    *revoke.Sweep
+	queue    queue
+}
+
+// Actions returns every action by its name.
+func (r *Response) Actions() map[string]engine.Action {
+	r.known = make(map[credential.Fingerprint]bool)
+	r.queue.init()
+	return map[string]engine.Action{
+		"host.describe":        action(r.describe),
+		"agent.freeze":         action(r.freeze),
+		"evidence.capture":     action(r.capture),
+		"credentials.discover": action(r.discover),
+		"credentials.revoke":   revocation{r},
+		"agent.stop":           action(r.stop),
+		"agent.check":          action(r.check),
+		"host.isolate":         action(r.isolate),
+		"person.guide":         action(guide),
+		"person.decide":        action(decide),
+		"report.write":         action(r.report),
+	}
+}
+
+// Names lists the actions that a playbook can use, for its validation.
+func Names() []string {
+	var names []string
+	for name := range new(Response).Actions() {
+		names = append(names, name)
+	}
+	return names
+}
+
+// hinted is an error that says what to do next.
+type hinted struct {
+	err  error
+	hint string
+	gate bool
+}
+
+func (h hinted) Error() string      { return h.err.Error() }
+func (h hinted) Unwrap() error      { return h.err }
+func (h hinted) Hint() string       { return h.hint }
+func (h hinted) EvidenceGate() bool { return h.gate }
+
+func (r *Response) path(name ...string) string {
+	return filepath.Join(append([]string{r.Dir}, name...)...)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

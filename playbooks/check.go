@@ -1,0 +1,183 @@
+package playbooks
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Facts are what a condition can ask for besides decisions.
+var Facts = []string{"remote", "local"}
+
+// decides is the action whose step makes a choice that conditions can ask for.
+const decides = "person.decide"
+
+var identifier = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,63}\z`)
+
+// check looks at what the steps say of each other.
+func (p *parser) check(b Playbook) {
+	steps := make(map[string]Step)
+	var ids []string
+	if !identifier.MatchString(b.Name) {
+		p.fail(1, "the name %q is no word of a-z, 0-9 and -", b.Name)
+	}
+	for _, s := range b.Steps() {
+		if other, twice := steps[s.ID]; twice {
+			p.fail(s.Line, "step %q stands at line %d already", s.ID, other.Line)
+		}
+		if !identifier.MatchString(s.ID) {
+			p.fail(s.Line, "the id %q is no word of a-z, 0-9 and -", s.ID)
+		}
+		steps[s.ID] = s
+		ids = append(ids, s.ID)
+	}
+	for _, s := range b.Steps() {
+		for _, need := range s.Needs {
+			if _, ok := steps[need]; !ok {
+				p.fail(s.Line, "step %q needs %q, which is no step%s", s.ID, need, meant(need, ids))
+			}
+		}
+		p.checkCondition(s, steps, ids)
+		if s.Uses == decides {
+			p.checkOptions(s)
+		}
+	}
+	if circle := findCircle(b.Steps(), steps); circle != nil {
+		p.fail(steps[circle[0]].Line, "these steps wait for each other for ever: %s", strings.Join(circle, " needs "))
+	}
+}
+
+func (p *parser) checkCondition(s Step, steps map[string]Step, ids []string) {
+	c := s.When
+	switch {
+	case c.Zero():
+	case c.Choice == "":
+		if !slices.Contains(Facts, c.Fact) {
+			p.fail(s.Line, "step %q: there is no condition %q%s", s.ID, c.Fact, meant(c.Fact, Facts))
+		}
+	default:
+		decider, ok := steps[c.Fact]
+		switch {
+		case !ok:
+			p.fail(s.Line, "step %q waits for the decision of %q, which is no step%s", s.ID, c.Fact, meant(c.Fact, ids))
+		case !slices.Contains(choices(decider), c.Choice):
+			p.fail(s.Line, "step %q: %q is no choice of %q%s", s.ID, c.Choice, c.Fact, meant(c.Choice, choices(decider)))
+		case !reaches(s.ID, c.Fact, steps):
+			p.fail(s.Line, "step %q asks what %q decided but does not need it: it may run before", s.ID, c.Fact)
+		}
+	}
+}
+
+func (p *parser) checkOptions(s Step) {
+	if len(choices(s)) < 2 {
+		p.fail(s.Line, "step %q decides nothing: with.options needs at least two, each with id and title", s.ID)
+	}
+}
+
+// choices lists the ids of a deciding step's options.
+func choices(s Step) []string {
+	var ids []string
+	options, _ := s.With["options"].([]any)
+	for _, o := range options {
+		m, _ := o.(map[string]any)
+		id, _ := m["id"].(string)
+		title, _ := m["title"].(string)
+		if id != "" && title != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// reaches reports whether from needs to, directly or through others.
+func reaches(from, to string, steps map[string]Step) bool {
+	seen := make(map[string]bool)
+	todo := []string{from}
+	for len(todo) > 0 {
+		id := todo[0]
+		todo = todo[1:]
+		for _, need := range steps[id].Needs {
+			if need == to {
+				return true
+			}
+			if !seen[need] {
+				seen[need] = true
+				todo = append(todo, need)
+			}
+		}
+	}
+	return false
+}
+
+// findCircle returns a way along needs from a step back to itself, or nil.
+func findCircle(order []Step, steps map[string]Step) []string {
+	const under, done = 1, 2
+	mark := make(map[string]int)
+	var path []string
+	var visit func(id string) []string
+	visit = func(id string) []string {
+		path = append(path, id)
+		defer func() { path = path[:len(path)-1] }()
+		mark[id] = under
+		for _, need := range steps[id].Needs {
+			switch mark[need] {
+			case under:
+				return append(slices.Clone(path[slices.Index(path, need):]), need)
+			case 0:
+				if circle := visit(need); circle != nil {
+					return circle
+				}
+			}
+		}
+		mark[id] = done
+		return nil
+	}
+	for _, s := range order {
+		if mark[s.ID] == 0 {
+			if circle := visit(s.ID); circle != nil {
+				return circle
+			}
+		}
+	}
+	return nil
+}
+
+// meant suggests the known word that is nearest to an unknown one.
+func meant(word string, known []string) string {
+	best, distance := "", 1+len(word)/2
+	for _, k := range known {
+		if d := editDistance(word, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return "; it is one of " + strings.Join(known, ", ")
+	}
+	return ""
+}
+
+func editDistance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
