@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,9 @@ type Fault struct {
 	Cut        bool          // announce more than is sent, then close
 	CutAfter   bool          // serve the request, so that its effect happens, and close without an answer
 }
+
+// maxRequest bounds the body of a request to a fake.
+const maxRequest = 4 << 20
 
 // Call is one request that a fake was asked, without its secrets.
 type Call struct {
@@ -57,7 +61,7 @@ func (k *Knobs) SetStayAlive(on bool) { k.mu.Lock(); defer k.mu.Unlock(); k.stay
 // heard of its revocation; 0 means none.
 func (k *Knobs) SetLaggingNode(n int) { k.mu.Lock(); defer k.mu.Unlock(); k.everyNth = n }
 
-// SetFault installs a decision about each request; nil means no fault.
+// SetFault installs a decision about each request, whose body it may read; nil means no fault.
 func (k *Knobs) SetFault(f func(*http.Request) Fault) { k.mu.Lock(); defer k.mu.Unlock(); k.fault = f }
 
 // Revocation is the life of one credential at a fake. Its zero value is a live credential. The
@@ -115,7 +119,14 @@ func (k *Knobs) Serve(w http.ResponseWriter, r *http.Request, next http.HandlerF
 		next(w, r)
 		return
 	}
+	// Read to its end: net/http tells a handler that its client went only after that.
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	f := decide(r)
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	if f.Delay > 0 && k.Clock.Sleep(r.Context(), f.Delay) != nil {
 		return
 	}
