@@ -1,0 +1,219 @@
+package awsfake
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+
+	"clawback/revoke/fake"
+)
+
+const xmlTime = "2006-01-02T15:04:05Z"
+
+// actions are the operations that the account knows; the rest is InvalidAction.
+var actions = map[string]func(*Fake, *key, url.Values) (string, *apiError){
+	"sts:GetCallerIdentity":    (*Fake).getCallerIdentity,
+	"sts:GetAccessKeyInfo":     (*Fake).getAccessKeyInfo,
+	"sts:GetSessionToken":      (*Fake).getSessionToken,
+	"iam:GetAccessKeyLastUsed": (*Fake).getAccessKeyLastUsed,
+	"iam:ListAccessKeys":       (*Fake).listAccessKeys,
+	"iam:ListAccountAliases":   (*Fake).listAccountAliases,
+	"iam:GetUser":              (*Fake).getUser,
+	"iam:CreateAccessKey":      (*Fake).createAccessKey,
+	"iam:UpdateAccessKey":      (*Fake).updateAccessKey,
+	"iam:DeleteAccessKey":      (*Fake).deleteAccessKey,
+	"iam:PutUserPolicy":        (*Fake).putUserPolicy,
+	"iam:PutRolePolicy":        (*Fake).putRolePolicy,
+}
+
+// authorize evaluates policies. GetCallerIdentity needs no permission and no deny stops it:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+// Nor can a policy stop GetSessionToken.
+func (f *Fake) authorize(k *key, action string) *apiError {
+	switch action {
+	case "sts:GetCallerIdentity":
+		return nil
+	case "sts:GetSessionToken":
+		if k.token != "" {
+			return &apiError{403, "AccessDenied", "Cannot call GetSessionToken with session credentials"}
+		}
+		return nil
+	}
+	who := "User: " + f.arn(k) + " is not authorized to perform: " + action + " on resource: * "
+	switch {
+	case f.denied(k):
+		return &apiError{403, "AccessDenied", who + "with an explicit deny in an identity-based policy"}
+	case strings.HasPrefix(action, "sts:") && k.token != "" && k.owner.kind == "user":
+		return invalidToken // a user's session may call GetCallerIdentity and AssumeRole only
+	case !k.owner.allowed["*"] && !k.owner.allowed[action]:
+		return &apiError{403, "AccessDenied", who + "because no identity-based policy allows the " + action + " action"}
+	}
+	return nil
+}
+
+func (f *Fake) getCallerIdentity(k *key, _ url.Values) (string, *apiError) {
+	id := k.owner.id
+	if k.session != "" {
+		id += ":" + k.session
+	}
+	return element("Arn", f.arn(k)) + element("UserId", id) + element("Account", f.account), nil
+}
+
+func (f *Fake) getAccessKeyInfo(_ *key, form url.Values) (string, *apiError) {
+	k := f.keys[form.Get("AccessKeyId")]
+	if k == nil || k.deleted {
+		return "", &apiError{403, "AccessDenied", "The access key does not exist."}
+	}
+	return element("Account", f.account), nil
+}
+
+func (f *Fake) getSessionToken(caller *key, _ url.Values) (string, *apiError) {
+	k := f.newSession(caller.owner)
+	return "<Credentials>" + element("AccessKeyId", k.id) + element("SecretAccessKey", k.secret) +
+		element("SessionToken", k.token) + element("Expiration", k.expires.UTC().Format(xmlTime)) + "</Credentials>", nil
+}
+
+// getAccessKeyLastUsed knows the long-term keys of this account. What it answers for the root's
+// is not documented; here it names no user.
+func (f *Fake) getAccessKeyLastUsed(_ *key, form url.Values) (string, *apiError) {
+	k := f.keys[form.Get("AccessKeyId")]
+	if k == nil || k.deleted || k.token != "" {
+		return "", notFound("The Access Key with id " + form.Get("AccessKeyId") + " cannot be found.")
+	}
+	name := ""
+	if k.owner.kind == "user" {
+		name = element("UserName", k.owner.name)
+	}
+	return name + "<AccessKeyLastUsed>" + element("Region", "N/A") + element("ServiceName", "N/A") + "</AccessKeyLastUsed>", nil
+}
+
+func (f *Fake) listAccessKeys(caller *key, form url.Values) (string, *apiError) {
+	u, refusal := f.named(caller, form)
+	if refusal != nil {
+		return "", refusal
+	}
+	var out strings.Builder
+	for _, k := range f.keysOf(u) {
+		out.WriteString("<member>" + element("UserName", u.name) + element("AccessKeyId", k.id) + element("Status", k.status) +
+			element("CreateDate", k.issued.UTC().Format(xmlTime)) + "</member>")
+	}
+	return "<AccessKeyMetadata>" + out.String() + "</AccessKeyMetadata>" + element("IsTruncated", "false"), nil
+}
+
+func (f *Fake) listAccountAliases(*key, url.Values) (string, *apiError) {
+	return "<AccountAliases><member>simulated</member></AccountAliases>" + element("IsTruncated", "false"), nil
+}
+
+func (f *Fake) getUser(caller *key, form url.Values) (string, *apiError) {
+	u, refusal := f.named(caller, form)
+	if refusal != nil {
+		return "", refusal
+	}
+	return "<User>" + element("Path", "/") + element("UserName", u.name) + element("UserId", u.id) +
+		element("Arn", "arn:aws:iam::"+f.account+":user/"+u.name) + element("CreateDate", u.created.UTC().Format(xmlTime)) + "</User>", nil
+}
+
+func (f *Fake) createAccessKey(caller *key, form url.Values) (string, *apiError) {
+	u, refusal := f.named(caller, form)
+	if refusal != nil {
+		return "", refusal
+	}
+	if len(f.keysOf(u)) >= 2 {
+		return "", &apiError{409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2"}
+	}
+	k := f.newKey(u)
+	return "<AccessKey>" + element("UserName", u.name) + element("AccessKeyId", k.id) + element("Status", k.status) +
+		element("SecretAccessKey", k.secret) + element("CreateDate", k.issued.UTC().Format(xmlTime)) + "</AccessKey>", nil
+}
+
+func (f *Fake) updateAccessKey(caller *key, form url.Values) (string, *apiError) {
+	k, refusal := f.namedKey(caller, form)
+	if refusal != nil {
+		return "", refusal
+	}
+	switch status := form.Get("Status"); status {
+	case "Inactive":
+		f.knobs.Revoke(&k.revocation)
+		k.status = status
+	case "Active":
+		k.revocation, k.status = fake.Revocation{}, status
+	default:
+		return "", &apiError{400, "ValidationError", "1 validation error detected: Value at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]"}
+	}
+	return "", nil
+}
+
+func (f *Fake) deleteAccessKey(caller *key, form url.Values) (string, *apiError) {
+	k, refusal := f.namedKey(caller, form)
+	if refusal != nil {
+		return "", refusal
+	}
+	k.deleted = true
+	f.knobs.Revoke(&k.revocation)
+	return "", nil
+}
+
+func (f *Fake) putUserPolicy(_ *key, form url.Values) (string, *apiError) {
+	return f.putPolicy("user", f.users[form.Get("UserName")], form.Get("UserName"), form)
+}
+
+func (f *Fake) putRolePolicy(_ *key, form url.Values) (string, *apiError) {
+	if strings.HasPrefix(form.Get("RoleName"), "AWSServiceRoleFor") {
+		return "", &apiError{400, "UnmodifiableEntity", "Cannot perform the operation on the protected role '" + form.Get("RoleName") +
+			"' - this role is only modifiable by AWS"}
+	}
+	return f.putPolicy("role", f.roles[form.Get("RoleName")], form.Get("RoleName"), form)
+}
+
+func (f *Fake) putPolicy(kind string, p *principal, name string, form url.Values) (string, *apiError) {
+	switch {
+	case p == nil:
+		return "", notFound("The " + kind + " with name " + name + " cannot be found.")
+	case form.Get("PolicyName") == "":
+		return "", &apiError{400, "ValidationError", "1 validation error detected: Value at 'policyName' failed to satisfy constraint: Member must not be null"}
+	case !p.put(f.knobs, form.Get("PolicyName"), form.Get("PolicyDocument")):
+		return "", &apiError{400, "MalformedPolicyDocument", "Syntax errors in policy."}
+	}
+	return "", nil
+}
+
+// named is the principal whom UserName names, or the caller where it names nobody.
+func (f *Fake) named(caller *key, form url.Values) (*principal, *apiError) {
+	name := form.Get("UserName")
+	switch {
+	case name == "" && caller.owner.kind == "role":
+		return nil, &apiError{400, "ValidationError", "Must specify userName when calling with non-User credentials"}
+	case name == "":
+		return caller.owner, nil
+	case f.users[name] == nil:
+		return nil, notFound("The user with name " + name + " cannot be found.")
+	}
+	return f.users[name], nil
+}
+
+func (f *Fake) namedKey(caller *key, form url.Values) (*key, *apiError) {
+	u, refusal := f.named(caller, form)
+	if refusal != nil {
+		return nil, refusal
+	}
+	k := f.keys[form.Get("AccessKeyId")]
+	if k == nil || k.deleted || k.owner != u || k.token != "" {
+		return nil, notFound("The Access Key with id " + form.Get("AccessKeyId") + " cannot be found.")
+	}
+	return k, nil
+}
+
+// keysOf lists the access keys of a user, oldest first.
+func (f *Fake) keysOf(u *principal) []*key {
+	var out []*key
+	for _, k := range f.keys {
+		if k.owner == u && !k.deleted && k.token == "" {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b *key) int { return cmp.Or(a.issued.Compare(b.issued), strings.Compare(a.id, b.id)) })
+	return out
+}
+
+func notFound(message string) *apiError { return &apiError{404, "NoSuchEntity", message} }

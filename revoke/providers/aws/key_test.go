@@ -1,0 +1,330 @@
+package aws_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"clawback/revoke"
+	"clawback/revoke/credential"
+	"clawback/revoke/fake"
+	"clawback/revoke/providers/aws/awsfake"
+)
+
+func TestKeyIsDeniedBeforeItIsInactive(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key := w.MintFor("deploy")
+		second := w.MintFor("deploy")
+		session := w.MintSession("deploy", true)
+		stranger := w.MintFor("someone-else")
+		p := w.provider(t)
+		w.Knobs().SetLag(4 * time.Second)
+		wantVerdict(t, p, key, revoke.Alive)
+
+		r := mustRevoke(t, p, key)
+
+		want := []string{"GetCallerIdentity", "GetCallerIdentity", "GetAccessKeyLastUsed", "ListAccessKeys", "PutUserPolicy", "UpdateAccessKey", "ListAccessKeys"}
+		if got := w.asked(); !slices.Equal(got, want) {
+			t.Errorf("asked %v, want %v", got, want)
+		}
+		if len(r.Did) != 2 || !strings.Contains(r.Did[0], "deny-all") || !strings.Contains(r.Did[1], "Inactive") || r.Already {
+			t.Errorf("did %q, already %t", r.Did, r.Already)
+		}
+		if !mentions(r.Left, credential.Mask("aws.access_key", second.Secret, nil)) || !mentions(r.Left, "role sessions") {
+			t.Errorf("left %q does not name the second key and role sessions", r.Left)
+		}
+		wantVerdict(t, p, key, revoke.Alive) // on its way
+		time.Sleep(4 * time.Second)
+		wantVerdict(t, p, key, revoke.Refused)
+		for _, c := range []credential.Credential{key, second, session} {
+			if w.Alive(c) {
+				t.Errorf("a credential of the denied user is alive: %s", c.Kind)
+			}
+		}
+		if !w.Alive(stranger) {
+			t.Error("a stranger's key died too")
+		}
+	})
+}
+
+func TestRevokeTwiceIsSuccess(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key, p := w.Mint("aws.access_key"), w.provider(t)
+		mustRevoke(t, p, key)
+		state := w.State()
+		if r := mustRevoke(t, p, key); !r.Already {
+			t.Errorf("the second receipt does not say that it was dead: %+v", r)
+		}
+		if w.State() != state {
+			t.Error("the second revocation changed something")
+		}
+	})
+}
+
+func TestDeadKeyIsSuccess(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		p := w.provider(t)
+		key := w.Mint("aws.access_key")
+		w.RevokeByHand(key)
+		if r := mustRevoke(t, p, key); !r.Already || len(r.Left) == 0 {
+			t.Errorf("deleted key: %+v", r)
+		}
+		byID := credential.Credential{Provider: "aws", Kind: "aws.access_key", Ref: key.Ref}
+		// Its account is not told any more, so that nobody knows that it was of ours.
+		if _, err := p.Revoke(t.Context(), byID); err == nil {
+			t.Error("a key that nobody knows counts as revoked")
+		}
+	})
+}
+
+func TestKeyIsKilledByItsIDAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key, p := w.MintFor("deploy"), w.provider(t)
+		byID := credential.Credential{Provider: "aws", Kind: "aws.access_key", Ref: key.Ref}
+		if e, err := p.Inspect(t.Context(), byID); err != nil || e.Account != w.Account() || !strings.HasSuffix(e.Owner, ":user/deploy") {
+			t.Fatalf("Inspect: %+v, %v", e, err)
+		}
+		wantVerdict(t, p, byID, revoke.Inconclusive)
+		mustRevoke(t, p, byID)
+		wantVerdict(t, p, key, revoke.Refused)
+	})
+}
+
+func TestOursIsLeftAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		authority := w.authority()
+		user := ownerOf(t, provider(t, w.env(authority)), authority)
+		role := w.MintRoleSession("responders")
+		w.Allow("responders", "*")
+		for name, pair := range map[string][2]credential.Credential{ // authority, target
+			"the same key":          {authority, authority},
+			"its user's other key":  {authority, w.MintFor(user)},
+			"its user's session":    {authority, w.MintSession(user, true)},
+			"its role's other one":  {role, w.MintRoleSession("responders")},
+			"the same role session": {role, role},
+		} {
+			before := w.State()
+			_, err := provider(t, w.env(pair[0])).Revoke(t.Context(), pair[1])
+			if !errors.Is(err, revoke.ErrOurs) {
+				t.Errorf("%s: error %v, want ErrOurs", name, err)
+			}
+			if w.State() != before {
+				t.Errorf("%s: something was changed", name)
+			}
+		}
+	})
+}
+
+func ownerOf(t *testing.T, p revoke.Provider, c credential.Credential) string {
+	t.Helper()
+	e, err := p.Inspect(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Owner[strings.LastIndex(e.Owner, "/")+1:]
+}
+
+func TestKeyWithoutAuthority(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		p := provider(t, w.env(credential.Credential{}))
+
+		meek := w.MintFor("meek")
+		before := w.State()
+		_, err := p.Revoke(t.Context(), meek)
+		wantError(t, err, revoke.ErrNoAuthority)
+		if !strings.Contains(err.Error(), "AccessDenied") {
+			t.Errorf("the error does not say what was seen: %v", err)
+		}
+		noSecret(t, meek, err.Error())
+		if w.State() != before {
+			t.Error("something was changed")
+		}
+
+		able := w.MintFor("able")
+		w.Allow("able", "iam:UpdateAccessKey")
+		if r := mustRevoke(t, p, able); len(r.Did) != 1 || !mentions(r.Left, "sessions") {
+			t.Errorf("receipt %+v", r)
+		}
+		wantVerdict(t, p, able, revoke.Refused)
+		if r := mustRevoke(t, p, able); !r.Already {
+			t.Error("the second receipt does not say that it was dead")
+		}
+
+		_, err = p.Revoke(t.Context(), credential.Credential{Kind: "aws.access_key", Ref: able.Ref})
+		wantError(t, err, revoke.ErrNoAuthority)
+	})
+}
+
+func TestRootKeyMakesItselfInactive(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key, p := w.MintRoot(), w.provider(t)
+		if r := mustRevoke(t, p, key); !mentions(r.Did, "by itself") || mentions(r.Did, "deny") {
+			t.Errorf("did %q", r.Did)
+		}
+		wantVerdict(t, p, key, revoke.Refused)
+
+		other := w.MintRoot()
+		_, err := p.Revoke(t.Context(), credential.Credential{Kind: "aws.access_key", Ref: other.Ref})
+		wantError(t, err, revoke.ErrManual)
+		w.on("UpdateAccessKey", fake.Fault{Status: 403, Type: "text/xml", Body: errorXML("AccessDenied", "no")})
+		_, err = p.Revoke(t.Context(), other)
+		wantError(t, err, revoke.ErrNoAuthority)
+		if !strings.Contains(err.Error(), "root") {
+			t.Errorf("the error does not say that it is the root's: %v", err)
+		}
+	})
+}
+
+// accounts is AWS with two accounts: a request goes to the account of its key.
+type accounts struct {
+	*awsfake.Fake
+	foreign   *awsfake.Fake
+	foreignID string
+}
+
+func (a accounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.Contains(r.Header.Get("Authorization"), a.foreignID) {
+		a.foreign.ServeHTTP(w, r)
+		return
+	}
+	a.Fake.ServeHTTP(w, r)
+}
+
+func TestKeyOfAnotherAccount(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		foreign := awsfake.New(fake.Wall{})
+		for _, key := range []credential.Credential{foreign.MintFor("deploy"), foreign.MintRoleSession("deploy")} {
+			net := fake.NewNetwork(accounts{w.Fake, foreign, key.Secret.Reveal("access_key_id")})
+			w.MintFor("deploy") // a namesake, who must not be denied
+			w.MintRoleSession("deploy")
+			env := w.env(w.authority())
+			env.HTTP = net.Client()
+			before := w.State()
+			_, err := provider(t, env).Revoke(t.Context(), key)
+			wantError(t, err, revoke.ErrNoAuthority)
+			if !strings.Contains(err.Error(), foreign.Account()) {
+				t.Errorf("the error does not name the account: %v", err)
+			}
+			if w.State() != before {
+				t.Error("the namesake was changed")
+			}
+			_ = net.Close()
+		}
+	})
+}
+
+func TestAuthorityThatMayNotEverything(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		missing   string
+		err       error
+		did, left string
+	}{
+		{name: "find the user", missing: "iam:GetAccessKeyLastUsed", did: "deny-all", left: "role sessions"},
+		{name: "list keys", missing: "iam:ListAccessKeys", did: "deny-all", left: "could not be listed"},
+		{name: "deny", missing: "iam:PutUserPolicy", did: "Inactive", left: "no deny on user"},
+		{name: "make inactive", missing: "iam:UpdateAccessKey", did: "deny-all", err: revoke.ErrAuthority},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w world) {
+				limited := w.MintFor("limited")
+				w.Allow("limited", "iam:GetAccessKeyLastUsed", "iam:PutUserPolicy", "iam:UpdateAccessKey")
+				w.Forbid("limited", test.missing)
+				r, err := provider(t, w.env(limited)).Revoke(t.Context(), w.MintFor("deploy"))
+				if !errors.Is(err, test.err) || test.err == nil && err != nil {
+					t.Fatalf("error %v, want %v", err, test.err)
+				}
+				if !mentions(r.Did, test.did) || !mentions(r.Left, test.left) {
+					t.Errorf("receipt %+v", r)
+				}
+			})
+		})
+	}
+}
+
+func TestRefusedAuthority(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		authority := w.authority()
+		w.RevokeByHand(authority)
+		key := w.Mint("aws.access_key")
+		before := w.State()
+		_, err := provider(t, w.env(authority)).Revoke(t.Context(), key)
+		wantError(t, err, revoke.ErrAuthority)
+		half := fakeCredential(map[string]string{"access_key_id": "AKIA2222222222222222"})
+		_, err = provider(t, w.env(half)).Revoke(t.Context(), key)
+		wantError(t, err, revoke.ErrAuthority)
+		if w.State() != before {
+			t.Error("something was changed")
+		}
+	})
+}
+
+func TestRevokeUnderFaults(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		action    string
+		fault     fake.Fault
+		retry     bool
+		uncertain bool
+		after     time.Duration
+	}{
+		{"throttled before the deny", "PutUserPolicy", awsfake.Throttled(), true, false, 0},
+		{"429", "PutUserPolicy", fake.Fault{Status: 429, RetryAfter: 7 * time.Second}, true, false, 7 * time.Second},
+		{"outage while reading", "GetAccessKeyLastUsed", fake.Fault{Status: 503}, true, false, 0},
+		{"outage at the deny", "PutUserPolicy", fake.Fault{Status: 500, Type: "text/xml", Body: errorXML("ServiceFailure", "x")}, true, true, 0},
+		{"cut answer to the deny", "PutUserPolicy", fake.Fault{CutAfter: true}, true, true, 0},
+		{"cut answer to the change of the key", "UpdateAccessKey", fake.Fault{CutAfter: true}, true, true, 0},
+		{"half an answer", "UpdateAccessKey", fake.Fault{Cut: true}, true, true, 0},
+		{"a portal's 200 at the deny", "PutUserPolicy", fake.Fault{Status: 200, Type: "text/html", Body: "<html>log in</html>"}, true, true, 0},
+		{"a portal's 200 at the key", "UpdateAccessKey", fake.Fault{Status: 200, Type: "text/html", Body: "<html>log in</html>"}, true, true, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w world) {
+				key, p := w.Mint("aws.access_key"), w.provider(t)
+				w.on(test.action, test.fault)
+				_, err := p.Revoke(t.Context(), key)
+				var retry *revoke.RetryError
+				if err == nil || errors.As(err, &retry) != test.retry || errors.Is(err, revoke.ErrUncertain) != test.uncertain {
+					t.Fatalf("error %v: want retry %t, uncertain %t", err, test.retry, test.uncertain)
+				}
+				if retry.After != test.after {
+					t.Errorf("after %v, want %v", retry.After, test.after)
+				}
+				noSecret(t, key, err.Error(), retry.Error())
+				w.Knobs().SetFault(nil)
+				mustRevoke(t, p, key)
+				wantVerdict(t, p, key, revoke.Refused)
+			})
+		})
+	}
+}
+
+func TestDoneContextSendsNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, kind := range w.Kinds() {
+			_, err := w.provider(t).Revoke(ctx, w.Mint(kind))
+			wantError(t, err, context.Canceled)
+		}
+		if n := len(w.Knobs().Calls()); n != 0 {
+			t.Errorf("%d requests were sent", n)
+		}
+	})
+}
+
+func TestHangEndsWithTheContext(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key, p := w.Mint("aws.access_key"), w.provider(t)
+		w.on("PutUserPolicy", fake.Fault{Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := p.Revoke(ctx, key)
+		wantError(t, err, context.DeadlineExceeded)
+		wantError(t, err, revoke.ErrUncertain)
+	})
+}
