@@ -132,6 +132,8 @@ func (k *Knobs) Serve(w http.ResponseWriter, r *http.Request, next http.HandlerF
 	}
 	switch {
 	case f.Hang:
+		// net/http sees that the client left only once the body is read.
+		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	case f.CutAfter:
 		next(discard{http.Header{}}, r)
@@ -140,6 +142,7 @@ func (k *Knobs) Serve(w http.ResponseWriter, r *http.Request, next http.HandlerF
 		w.Header().Set("Content-Length", "4096")
 		w.WriteHeader(max(f.Status, http.StatusOK))
 		_, _ = io.WriteString(w, `{"cut`)
+		_ = http.NewResponseController(w).Flush() // or the client would not even see the status
 		panic(http.ErrAbortHandler)
 	case f.Status != 0:
 		if f.Type == "" {
