@@ -18,9 +18,43 @@ type Account struct {
 	UID  int
 	GID  int
 	Home string // slash-separated, below the root, no leading slash
+	// Groups are the groups that /etc/group adds to GID.
+	Groups []int
 }
 
-// readAccounts reads /etc/passwd below root. A tree without one has no accounts.
+// Accounts reads /etc/passwd and /etc/group below root. A tree without them has no accounts.
+func Accounts(root *os.Root) ([]Account, []Problem) {
+	accounts, problems := readAccounts(root)
+	data, err := ReadFile(root, "etc/group", maxPasswd)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, ProblemOf("etc/group", err))
+		}
+		return accounts, problems
+	}
+	byName := map[string]int{}
+	for i, a := range accounts {
+		byName[a.Name] = i
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Split(strings.TrimRight(line, "\r\n"), ":")
+		if len(f) < 4 {
+			continue
+		}
+		gid, err := strconv.ParseUint(f[2], 10, 32)
+		if err != nil {
+			continue
+		}
+		for name := range strings.SplitSeq(f[3], ",") {
+			if i, ok := byName[name]; ok {
+				accounts[i].Groups = append(accounts[i].Groups, int(gid))
+			}
+		}
+	}
+	return accounts, problems
+}
+
+// readAccounts reads /etc/passwd below root.
 func readAccounts(root *os.Root) ([]Account, []Problem) {
 	data, err := ReadFile(root, "etc/passwd", maxPasswd)
 	if errors.Is(err, fs.ErrNotExist) {

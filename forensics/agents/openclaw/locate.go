@@ -17,6 +17,9 @@ var (
 	configNames = []string{"openclaw.json", "clawdbot.json", "moltbot.json", "moldbot.json"}
 )
 
+// ConfigNames are the names that the configuration in a state directory has had, today's first.
+func ConfigNames() []string { return slices.Clone(configNames) }
+
 // What one search may list.
 const (
 	maxHomes   = 10_000 // home directories
@@ -36,6 +39,13 @@ func Locate(root *os.Root) ([]Installation, []Problem) {
 		l.searchHome(home)
 	}
 	return l.found, l.problems
+}
+
+// Homes lists the directories below root that may be somebody's home, whether they exist or not.
+func Homes(root *os.Root) ([]string, []Problem) {
+	accounts, problems := readAccounts(root)
+	l := locator{root: root, accounts: accounts, problems: problems}
+	return l.homes(), l.problems
 }
 
 type locator struct {
@@ -119,6 +129,11 @@ func (l *locator) add(home, dir, profile string) {
 		return
 	}
 	l.seen[resolved] = true
+	if resolved != home && !strings.HasPrefix(resolved, home+"/") {
+		if link, err := l.root.Lstat(dir); err == nil {
+			info = link // who leads the agent to a directory does not own what stands there
+		}
+	}
 	in := Installation{StateDir: resolved, Home: home, Profile: profile, UID: ownerOf(info)}
 	for _, a := range l.accounts {
 		if a.UID == in.UID {
@@ -145,6 +160,7 @@ func (l *locator) describe(in *Installation) {
 			in.Workspaces = append(in.Workspaces, path.Join(in.StateDir, name))
 		}
 	}
+	in.Workspaces = l.workspaces(*in)
 	in.Generation = l.generation(in.StateDir)
 }
 

@@ -40,17 +40,19 @@ func must(t *testing.T, err error) {
 
 func TestLocate(t *testing.T) {
 	root, dir := tree(t, map[string]string{
-		"etc/passwd":                                                             "root:x:0:0:root:/root:/bin/sh\nclaw:x:0:0::/srv/claw:/bin/sh\nbroken\nx:y:z:w::/q:\n",
-		"root/.moldbot/moldbot.json":                                             "{}",
-		"home/ann/.openclaw/openclaw.json":                                       "{}",
-		"home/ann/.openclaw/workspace/":                                          "",
-		"home/ann/.openclaw/workspace-two/":                                      "",
-		"home/ann/.openclaw-dev/clawdbot.json":                                   "{}",
-		"home/ann/.openclaw-/":                                                   "",
-		"home/ann/.openclawx/":                                                   "",
-		"home/bob/.clawdbot/":                                                    "",
-		"home/cat/.openclaw/state/openclaw.sqlite":                               "",
-		"home/dan/.openclaw/agents/main/agent/openclaw-agent.sqlite":             "",
+		"etc/passwd":                                                 "root:x:0:0:root:/root:/bin/sh\nclaw:x:0:0::/srv/claw:/bin/sh\nbroken\nx:y:z:w::/q:\n",
+		"root/.moldbot/moldbot.json":                                 "{}",
+		"home/ann/.openclaw/openclaw.json":                           "{agents:{defaults:{workspace:'~/work'},list:[{id:'a',workspace:'/srv/shared'},{workspace:'/nowhere'}]}, // cut",
+		"home/ann/work/":                                             "",
+		"srv/shared/":                                                "",
+		"home/ann/.openclaw/workspace/":                              "",
+		"home/ann/.openclaw/workspace-two/":                          "",
+		"home/ann/.openclaw-dev/clawdbot.json":                       "{}",
+		"home/ann/.openclaw-/":                                       "",
+		"home/ann/.openclawx/":                                       "",
+		"home/bob/.clawdbot/":                                        "",
+		"home/cat/.openclaw/state/openclaw.sqlite":                   "",
+		"home/dan/.openclaw/agents/main/agent/openclaw-agent.sqlite": "",
 		"home/dan/.openclaw/agents/main/sessions/session-sqlite-import-archive/": "",
 		"srv/claw/.moltbot-night/moltbot.json":                                   "{}",
 		"var/lib/openclaw/openclaw.json":                                         "{}",
@@ -80,7 +82,7 @@ func TestLocate(t *testing.T) {
 		if os.Getuid() == 0 && in.User != "root" {
 			t.Errorf("%s belongs to user %q", in.StateDir, in.User)
 		}
-		if in.StateDir == "home/ann/.openclaw" && strings.Join(in.Workspaces, " ") != "home/ann/.openclaw/workspace home/ann/.openclaw/workspace-two" {
+		if in.StateDir == "home/ann/.openclaw" && strings.Join(in.Workspaces, " ") != "home/ann/.openclaw/workspace home/ann/.openclaw/workspace-two home/ann/work srv/shared" {
 			t.Errorf("workspaces %q", in.Workspaces)
 		}
 	}
