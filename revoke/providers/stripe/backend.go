@@ -81,7 +81,8 @@ func (b backend) CallRaw(method, path, key string, values *form.Values, params *
 	if err != nil {
 		return b.unanswered(err, false)
 	}
-	if resp.StatusCode == http.StatusOK && json.Unmarshal(body, v) == nil {
+	if resp.StatusCode/100 == 2 && json.Unmarshal(body, v) == nil {
+		v.SetLastResponse(&library.APIResponse{StatusCode: resp.StatusCode})
 		return nil
 	}
 	return b.refused(resp, body)

@@ -17,8 +17,8 @@ import (
 // errNotKey is of a value that was not sent, because no key looks like it.
 var errNotKey = errors.New("not asked: the value is no API key")
 
-// errNoBalance is of a 200 with something else in it.
-var errNoBalance = errors.New("200 without a balance")
+// errNoBalance is of a success with something else in it.
+var errNoBalance = errors.New("an answer without a balance")
 
 // balance asks for the account's balance with the key: the smallest read that Stripe has.
 func (p *provider) balance(ctx context.Context, c credential.Credential) (*library.Balance, error) {
@@ -40,7 +40,7 @@ func (p *provider) balance(ctx context.Context, c credential.Credential) (*libra
 func (p *provider) verifyKey(ctx context.Context, c credential.Credential) revoke.Verdict {
 	b, err := p.balance(ctx, c)
 	if err == nil {
-		return revoke.Verdict{Outcome: revoke.Alive, Answer: "200 balance in " + mode(b.Livemode)}
+		return revoke.Verdict{Outcome: revoke.Alive, Answer: saw(b)}
 	}
 	f, _ := errors.AsType[*failure](err)
 	switch {
@@ -59,7 +59,7 @@ func (p *provider) inspectKey(ctx context.Context, c credential.Credential) (rev
 		if strings.HasPrefix(c.Secret.Reveal("value"), "rk_") {
 			reach[1] = "what the restricted key's permissions allow, the balance among them"
 		}
-		return revoke.Exposure{Reach: reach, Answer: "200 balance in " + mode(b.Livemode)}, nil
+		return revoke.Exposure{Reach: reach, Answer: saw(b)}, nil
 	}
 	f, _ := errors.AsType[*failure](err)
 	switch {
@@ -95,6 +95,10 @@ func (f *failure) refusesKey() bool {
 // https://docs.stripe.com/keys/restricted-api-keys
 func (f *failure) forbidsKey() bool {
 	return f != nil && f.status == http.StatusForbidden && f.said != nil
+}
+
+func saw(b *library.Balance) string {
+	return fmt.Sprintf("%d balance in %s", b.LastResponse.StatusCode, mode(b.Livemode))
 }
 
 func mode(live bool) string {

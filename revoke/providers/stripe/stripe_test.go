@@ -107,6 +107,8 @@ func TestVerifyKeyReadsTheAnswer(t *testing.T) {
 		{"no body", fake.Fault{Status: 401}, revoke.Inconclusive, 0},
 		{"forbidden", fake.Fault{Status: 403, Body: jsonError("invalid_request_error", "", "The provided key does not have the required permissions")}, revoke.Alive, 0},
 		{"forbidden by a proxy", fake.Fault{Status: 403, Body: page}, revoke.Inconclusive, 0},
+		{"forbidden by somebody else", fake.Fault{Status: 403, Body: `{"error":{"message":"blocked by policy"}}`}, revoke.Inconclusive, 0},
+		{"balance by a proxy", fake.Fault{Status: 203, Body: `{"object":"balance"}`}, revoke.Alive, 0},
 		{"200 with a page", fake.Fault{Status: 200, Body: page}, revoke.Inconclusive, 0},
 		{"200 with another object", fake.Fault{Status: 200, Body: `{"object":"charge"}`}, revoke.Inconclusive, 0},
 		{"200 with null", fake.Fault{Status: 200, Body: `null`}, revoke.Inconclusive, 0},

@@ -64,11 +64,11 @@ func (p *provider) endpoint(ctx context.Context, c credential.Credential) (*libr
 		return nil, fmt.Errorf("not asked: %w", err)
 	}
 	e, err := p.endpoints(key, c).Get(id, params(ctx))
-	if err != nil {
-		return nil, err
+	if f, ok := errors.AsType[*failure](err); ok {
+		return nil, f.ofAuthority()
 	}
 	if e.Object != "webhook_endpoint" || e.ID != id || e.Deleted {
-		return nil, errors.New("200 without the webhook endpoint")
+		return nil, errors.New("an answer without the webhook endpoint")
 	}
 	return e, nil
 }
@@ -76,12 +76,16 @@ func (p *provider) endpoint(ctx context.Context, c credential.Credential) (*libr
 func (p *provider) verifyWebhook(ctx context.Context, c credential.Credential) revoke.Verdict {
 	e, err := p.endpoint(ctx, c)
 	if err == nil {
-		return revoke.Verdict{Outcome: revoke.Alive, Answer: "200 webhook endpoint " + e.ID}
+		return revoke.Verdict{Outcome: revoke.Alive, Answer: sawEndpoint(e)}
 	}
 	if f, _ := errors.AsType[*failure](err); f.missing() {
 		return revoke.Verdict{Outcome: revoke.Refused, Answer: f.text}
 	}
 	return inconclusive(err, c)
+}
+
+func sawEndpoint(e *library.WebhookEndpoint) string {
+	return fmt.Sprintf("%d webhook endpoint %s", e.LastResponse.StatusCode, e.ID)
 }
 
 func (p *provider) inspectWebhook(ctx context.Context, c credential.Credential) (revoke.Exposure, error) {
@@ -91,7 +95,7 @@ func (p *provider) inspectWebhook(ctx context.Context, c credential.Credential) 
 		for _, event := range e.EnabledEvents[:min(len(e.EnabledEvents), 20)] {
 			reach = append(reach, revoke.Answer(0, event, c.Secret))
 		}
-		return revoke.Exposure{Reach: reach, Answer: "200 webhook endpoint " + e.ID}, nil
+		return revoke.Exposure{Reach: reach, Answer: sawEndpoint(e)}, nil
 	}
 	if f, _ := errors.AsType[*failure](err); f.missing() {
 		return revoke.Exposure{Answer: f.text}, nil
@@ -126,9 +130,9 @@ func (p *provider) deleteWebhook(ctx context.Context, c credential.Credential) (
 	case err != nil:
 		return revoke.Receipt{}, fmt.Errorf("revoke %s: %w", c, f.ofDeletion())
 	case !gone.Deleted || gone.ID != id:
-		return revoke.Receipt{}, fmt.Errorf("revoke %s: %w: 200 without its deletion", c, revoke.ErrUncertain)
+		return revoke.Receipt{}, fmt.Errorf("revoke %s: %w: an answer without its deletion", c, revoke.ErrUncertain)
 	}
-	receipt.Answer = "200 deleted " + id
+	receipt.Answer = fmt.Sprintf("%d deleted %s", gone.LastResponse.StatusCode, id)
 	receipt.Did = []string{"deleted webhook endpoint " + id}
 	if unknown != nil {
 		receipt.Did[0] += ", the only one that the authority sees"
@@ -149,13 +153,13 @@ func (p *provider) onlyEndpoint(ctx context.Context, key string, c credential.Cr
 	list := it.WebhookEndpointList()
 	switch {
 	case list.Data == nil:
-		return "", fmt.Errorf("list webhook endpoints: %w", &revoke.RetryError{Answer: "200 without a list"})
+		return "", fmt.Errorf("list webhook endpoints: %w", &revoke.RetryError{Answer: "an answer without a list"})
 	case len(list.Data) == 0:
 		return "", fmt.Errorf("%w and the authority sees none: %w", errNoEndpoint, revoke.ErrManual)
 	case len(list.Data) > 1 || list.HasMore:
 		return "", fmt.Errorf("%w and the authority sees several: %w", errNoEndpoint, revoke.ErrManual)
 	case list.Data[0] == nil || list.Data[0].Object != "webhook_endpoint" || !endpointID.MatchString(list.Data[0].ID):
-		return "", fmt.Errorf("list webhook endpoints: %w", &revoke.RetryError{Answer: "200 with something else than an endpoint"})
+		return "", fmt.Errorf("list webhook endpoints: %w", &revoke.RetryError{Answer: "a list of something else than endpoints"})
 	}
 	return list.Data[0].ID, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,6 +137,32 @@ func TestHostileEndpointID(t *testing.T) {
 	}
 }
 
+func TestVerifyWebhookReadsTheAnswer(t *testing.T) {
+	w := newWorld(t)
+	c := w.MintEndpoint(true)
+	id := c.Ref["endpoint"]
+	missing := jsonError("invalid_request_error", "resource_missing", "No such webhook endpoint: '"+id+"'")
+	for name, tt := range map[string]struct {
+		fault fake.Fault
+		want  revoke.Outcome
+	}{
+		"gone":                  {fake.Fault{Status: 404, Body: missing}, revoke.Refused},
+		"there":                 {fake.Fault{Status: 200, Body: `{"object":"webhook_endpoint","id":"` + id + `"}`}, revoke.Alive},
+		"another endpoint":      {fake.Fault{Status: 200, Body: `{"object":"webhook_endpoint","id":"we_other"}`}, revoke.Inconclusive},
+		"deleted by a 200":      {fake.Fault{Status: 200, Body: `{"object":"webhook_endpoint","deleted":true,"id":"` + id + `"}`}, revoke.Inconclusive},
+		"missing by a 400":      {fake.Fault{Status: 400, Body: missing}, revoke.Inconclusive},
+		"404 of an address":     {fake.Fault{Status: 404, Body: jsonError("invalid_request_error", "", "Unrecognized request URL")}, revoke.Inconclusive},
+		"404 of somebody else":  {fake.Fault{Status: 404, Body: "not found"}, revoke.Inconclusive},
+		"the authority expired": {fake.Fault{Status: 401, Body: jsonError("invalid_request_error", "api_key_expired", "Expired API Key provided")}, revoke.Inconclusive},
+		"the authority is poor": {fake.Fault{Status: 403, Body: jsonError("invalid_request_error", "", "no permission")}, revoke.Inconclusive},
+	} {
+		w.says("GET", tt.fault)
+		if got := w.Verify(t.Context(), c); got.Outcome != tt.want {
+			t.Errorf("%s: %v %q", name, got.Outcome, got.Answer)
+		}
+	}
+}
+
 func TestAuthority(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -166,8 +193,12 @@ func TestAuthority(t *testing.T) {
 			if _, err := w.Revoke(t.Context(), c); !errors.Is(err, tt.want) {
 				t.Errorf("revoke: %v, want %v", err, tt.want)
 			}
-			if got := w.Verify(t.Context(), c); got.Outcome != revoke.Inconclusive {
+			got := w.Verify(t.Context(), c)
+			if got.Outcome != revoke.Inconclusive || !strings.Contains(got.Answer, tt.want.Error()) {
 				t.Errorf("verify: %v %q", got.Outcome, got.Answer)
+			}
+			if _, err := w.Inspect(t.Context(), c); !errors.Is(err, tt.want) {
+				t.Errorf("inspect: %v, want %v", err, tt.want)
 			}
 			if !w.Alive(c) || tt.sends != (len(w.sent()) > 0) {
 				t.Errorf("sent %v", w.sent())
@@ -202,6 +233,7 @@ func TestDeletionThatFails(t *testing.T) {
 		{"captive portal", fake.Fault{Status: 200, Body: "<html>"}, true, false, 0},
 		{"not found by a proxy", fake.Fault{Status: 404, Body: "<html>"}, true, false, 0},
 		{"redirect", fake.Fault{Status: 307}, true, false, 0},
+		{"redirect that quotes Stripe", fake.Fault{Status: 307, Body: jsonError("invalid_request_error", "", "no")}, true, false, 0},
 		{"200 of another object", fake.Fault{Status: 200, Body: `{"id":"we_other","object":"webhook_endpoint","deleted":true}`}, true, false, 0},
 		{"200 without deletion", fake.Fault{Status: 200, Body: `{}`}, true, false, 0},
 		{"bad request", fake.Fault{Status: 400, Body: jsonError("invalid_request_error", "", "no")}, false, false, 0},
