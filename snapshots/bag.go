@@ -1,0 +1,363 @@
+package snapshots
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+)
+
+// Names in a bag (RFC 8493).
+const (
+	declarationName = "bagit.txt"
+	infoName        = "bag-info.txt"
+	manifestName    = "manifest-sha256.txt"
+	indexName       = "index.jsonl"
+	tagManifestName = "tagmanifest-sha256.txt"
+	payload         = "data/"
+
+	declaration   = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+	partialSuffix = ".partial"
+)
+
+// What a bag takes of a host that floods it, where Info says nothing.
+const (
+	defaultBagBytes = 64 << 30
+	defaultBagFiles = 1_000_000
+	maxClaim        = 64 << 10 // bytes of one text of a File
+	maxBagProblems  = 1000
+)
+
+var (
+	// ErrEmpty is returned by Seal for a bag without one file: there is no evidence to seal.
+	ErrEmpty = errors.New("no file was captured: there is nothing to seal")
+	// ErrFlood is returned when a host sends more than the bag takes.
+	ErrFlood = errors.New("the host sent more than the bag takes")
+	errOrder = errors.New("files of a capture out of order")
+)
+
+// Info is what a bag says of itself.
+type Info struct {
+	Source   string // where the evidence comes from: "root@web-1", "/mnt/disk"
+	Incident string // its id
+	Tool     string // name and version of the program that writes the bag
+	Time     time.Time
+
+	MaxBytes int64 // of content; 0: 64 GiB
+	MaxFiles int   // listed ones counted; 0: 1,000,000
+}
+
+// Entry is one line of a bag's index: what the host claimed of a file, and what arrived.
+type Entry struct {
+	Stored  string `json:"stored,omitempty"` // its name in the bag, below "data/"; none for what was not opened
+	Bytes   int64  `json:"bytes"`            // that arrived
+	SHA256  string `json:"sha256,omitempty"` // of what arrived
+	Problem string `json:"problem,omitempty"`
+	File    File   `json:"file"` // the host's claim
+}
+
+// Bag is a Sink that packs evidence into a folder: BagIt, with an index of what the host said
+// of each file. It believes no name, size or hash. Its methods are for one goroutine.
+//
+// Everything is written to DIR.partial, which becomes DIR when it is sealed and not before.
+type Bag struct {
+	dir     string
+	info    Info
+	root    *os.Root // of DIR.partial
+	self    *os.File // the folder of root
+	names   *names
+	payload tally
+	entries int
+	open    *arrival
+	lines   map[string]*tagFile // manifest and index
+	faults  []string
+	err     error // the first failure to write: what comes after would have a gap
+}
+
+type tally struct {
+	files int
+	bytes int64
+}
+
+// arrival is the file that Begin started.
+type arrival struct {
+	file   File
+	stored string
+	out    *os.File
+	sum    hash.Hash
+	bytes  int64
+}
+
+// tagFile is a tag file that grows line by line.
+type tagFile struct {
+	out *os.File
+	buf *bufio.Writer
+	sum hash.Hash
+}
+
+// NewBag starts a bag that Seal will name dir. It refuses, with fs.ErrExist, to touch what is at
+// dir or left of an earlier try at dir.partial. A bag that is not sealed is left by Close.
+func NewBag(dir string, info Info) (*Bag, error) {
+	dir = filepath.Clean(dir)
+	info.MaxBytes = cmp.Or(info.MaxBytes, defaultBagBytes)
+	info.MaxFiles = cmp.Or(info.MaxFiles, defaultBagFiles)
+	if info.Time.IsZero() {
+		info.Time = time.Now()
+	}
+	b := &Bag{dir: dir, info: info, names: newNames(), lines: map[string]*tagFile{}}
+	if err := b.start(); err != nil {
+		_ = b.Close() // the first error is the one that matters
+		return nil, b.about("start", err)
+	}
+	return b, nil
+}
+
+func (b *Bag) start() error {
+	if _, err := os.Lstat(b.dir); !errors.Is(err, fs.ErrNotExist) {
+		return cmp.Or(err, error(&fs.PathError{Op: "mkdir", Path: b.dir, Err: fs.ErrExist}))
+	}
+	if err := os.MkdirAll(filepath.Dir(b.dir), 0o700); err != nil {
+		return err
+	}
+	partial := b.dir + partialSuffix
+	if err := os.Mkdir(partial, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if b.root, err = os.OpenRoot(partial); err != nil {
+		return err
+	}
+	if b.self, err = os.Open(partial); err != nil {
+		return err
+	}
+	if err := b.root.Mkdir("data", 0o700); err != nil {
+		return err
+	}
+	for _, name := range []string{manifestName, indexName} {
+		out, err := b.create(name)
+		if err != nil {
+			return err
+		}
+		sum := sha256.New()
+		b.lines[name] = &tagFile{out: out, sum: sum, buf: bufio.NewWriter(io.MultiWriter(out, sum))}
+	}
+	return nil
+}
+
+func (b *Bag) create(name string) (*os.File, error) {
+	return b.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// Begin starts a file. Its content is hashed while it is written.
+func (b *Bag) Begin(f File) (io.Writer, error) {
+	if err := b.admit(); err != nil {
+		return nil, err
+	}
+	if b.open != nil {
+		return nil, fmt.Errorf("%w: %q begins before %q has ended", errOrder, f.Path, b.open.file.Path)
+	}
+	stored := b.names.place(f.Path)
+	name := payload + stored
+	err := b.root.MkdirAll(path.Dir(name), 0o700)
+	if err != nil {
+		return nil, b.fail("write", err)
+	}
+	out, err := b.create(name)
+	if err != nil {
+		return nil, b.fail("write", err)
+	}
+	b.open = &arrival{file: f, stored: stored, out: out, sum: sha256.New()}
+	return (*arrivalWriter)(b), nil
+}
+
+// admit says whether one more entry may come.
+func (b *Bag) admit() error {
+	if b.err != nil {
+		return b.err
+	}
+	if b.root == nil {
+		return fmt.Errorf("evidence %s: %w", b.dir, os.ErrClosed)
+	}
+	if b.entries >= b.info.MaxFiles {
+		return fmt.Errorf("evidence %s: %w: %d files", b.dir, ErrFlood, b.info.MaxFiles)
+	}
+	return nil
+}
+
+// arrivalWriter takes the content of the open file.
+type arrivalWriter Bag
+
+func (w *arrivalWriter) Write(p []byte) (int, error) {
+	b := (*Bag)(w)
+	if b.err != nil {
+		return 0, b.err
+	}
+	a := b.open
+	if a == nil {
+		return 0, fmt.Errorf("%w: content after its end", errOrder)
+	}
+	if b.payload.bytes+a.bytes+int64(len(p)) > b.info.MaxBytes {
+		return 0, fmt.Errorf("evidence %s: %w: %d bytes", b.dir, ErrFlood, b.info.MaxBytes)
+	}
+	n, err := a.out.Write(p)
+	a.sum.Write(p[:n])
+	a.bytes += int64(n)
+	if err != nil {
+		return n, b.fail("write", err)
+	}
+	return n, nil
+}
+
+// End closes the open file, or takes note of one that was not opened.
+func (b *Bag) End(f File) error {
+	a := b.open
+	if a == nil {
+		if err := b.admit(); err != nil {
+			return err
+		}
+		e := Entry{File: f}
+		if f.Bytes != 0 || f.SHA256 != "" {
+			e.Problem = "the host claims content that it did not send"
+		}
+		return b.record(e)
+	}
+	if b.err != nil {
+		return b.err
+	}
+	if f.Path != a.file.Path {
+		return fmt.Errorf("%w: %q ends while %q is open", errOrder, f.Path, a.file.Path)
+	}
+	return b.store(a, f)
+}
+
+// store finishes the open file and compares what arrived with what the host says of it.
+func (b *Bag) store(a *arrival, f File) error {
+	b.open = nil
+	if err := a.out.Close(); err != nil {
+		return b.fail("write", err)
+	}
+	e := Entry{Stored: a.stored, Bytes: a.bytes, SHA256: hex.EncodeToString(a.sum.Sum(nil)), File: f}
+	if f.Bytes != e.Bytes || f.SHA256 != e.SHA256 {
+		e.Problem = fmt.Sprintf("what arrived is not what the host says it sent: %d bytes, SHA-256 %s arrived; %d bytes, SHA-256 %q claimed",
+			e.Bytes, e.SHA256, f.Bytes, clip(f.SHA256, 64))
+	}
+	b.payload.files++
+	b.payload.bytes += a.bytes
+	if err := b.line(manifestName, manifestLine(e.SHA256, payload+a.stored)); err != nil {
+		return err
+	}
+	return b.record(e)
+}
+
+// record adds an entry to the index.
+func (b *Bag) record(e Entry) error {
+	b.entries++
+	e.File.clip()
+	if e.Problem != "" && len(b.faults) < maxBagProblems {
+		b.faults = append(b.faults, fmt.Sprintf("%q: %s", clip(e.File.Path, 1000), e.Problem))
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("describe %q: %w", e.File.Path, err)
+	}
+	return b.line(indexName, string(line)+"\n")
+}
+
+func (b *Bag) line(file, text string) error {
+	if _, err := b.lines[file].buf.WriteString(text); err != nil {
+		return b.fail("write", err)
+	}
+	return nil
+}
+
+// clip bounds what a host may say of a file.
+func (f *File) clip() {
+	for _, s := range []*string{&f.Path, &f.Source, &f.Target, &f.SHA256, &f.Verdict, &f.Problem} {
+		*s = clip(*s, maxClaim)
+	}
+	size := 0
+	for name, value := range f.Xattrs {
+		size += len(name) + len(value)
+	}
+	if size > 4*maxClaim {
+		f.Xattrs = nil
+		f.note("its extended attributes were too large for the index")
+	}
+}
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + fmt.Sprintf("… (%d bytes)", len(s))
+}
+
+// fail keeps the first failure to write, and names the way out.
+func (b *Bag) fail(what string, err error) error {
+	if b.err == nil {
+		b.err = b.about(what, err)
+	}
+	return b.err
+}
+
+func (b *Bag) about(what string, err error) error {
+	way := ""
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		way = ": make room there, or capture into another folder"
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		way = ": choose a folder that you may write to"
+	case errors.Is(err, fs.ErrExist):
+		way = ": evidence is never overwritten: choose another name, or move it away"
+	}
+	return fmt.Errorf("%s evidence %s: %w%s", what, b.dir, err, way)
+}
+
+// Close leaves the bag. If it was not sealed, what it holds stays in DIR.partial.
+func (b *Bag) Close() error {
+	var errs []error
+	if b.open != nil {
+		errs = append(errs, b.open.out.Close())
+		b.open = nil
+	}
+	for _, t := range b.lines {
+		errs = append(errs, t.buf.Flush(), t.out.Close())
+	}
+	b.lines = nil
+	if b.self != nil {
+		errs = append(errs, b.self.Close())
+		b.self = nil
+	}
+	if b.root != nil {
+		errs = append(errs, b.root.Close())
+		b.root = nil
+	}
+	if err := errors.Join(errs...); err != nil {
+		return b.about("close", err)
+	}
+	return nil
+}
+
+// oneLine makes a value of bag-info.txt of a claim: a line end in it would begin another value.
+func oneLine(s string) string {
+	s = strings.ToValidUTF8(clip(s, 1000), "\uFFFD")
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s))
+}

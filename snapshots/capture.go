@@ -1,0 +1,317 @@
+package snapshots
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"time"
+)
+
+// Options bounds a capture. A bound of zero means its default.
+type Options struct {
+	MaxBytes     int64         // of content in all: 32 GiB
+	MaxFileBytes int64         // of content of one file; a longer one is only listed: 8 GiB
+	MaxFiles     int           // looked at, folders not counted: 200,000
+	FileTimeout  time.Duration // that the host's file system may keep us waiting for one file: 10 s
+	Deadline     time.Duration // for the whole capture: 10 min
+
+	Processes []int    // whose state part "volatile" takes
+	Proc      *os.Root // the machine's /proc; nil where root is not that of a running system
+
+	at func(point, path string) // tests change the file here
+}
+
+// Defaults, and bounds that nobody needs to choose.
+const (
+	defaultBytes       = 32 << 30
+	defaultFileBytes   = 8 << 30
+	defaultFiles       = 200_000
+	defaultFileTimeout = 10 * time.Second
+	defaultDeadline    = 10 * time.Minute
+
+	slowest    = 1 << 20  // bytes a second: a file that comes slower uses up its FileTimeout
+	largeFile  = 64 << 20 // bytes: files above wait until all others are taken
+	maxStuck   = 8        // readings left behind before the capture gives up
+	maxReports = 1000     // entries of Captured.Left and of Captured.Problems
+)
+
+func (o Options) withDefaults() Options {
+	o.MaxBytes = cmp.Or(o.MaxBytes, defaultBytes)
+	o.MaxFileBytes = cmp.Or(o.MaxFileBytes, defaultFileBytes)
+	o.MaxFiles = cmp.Or(o.MaxFiles, defaultFiles)
+	o.FileTimeout = cmp.Or(o.FileTimeout, defaultFileTimeout)
+	o.Deadline = cmp.Or(o.Deadline, defaultDeadline)
+	return o
+}
+
+// ErrUnknownPart is returned for a part that no capture knows.
+var ErrUnknownPart = errors.New(`unknown part of a capture: it is "volatile" or "files"`)
+
+// Capture takes one part of the evidence below root into sink: "volatile" is the state of the
+// processes, sockets and mounts of a running machine, "files" is what OpenClaw and its account
+// left on disk, the most fleeting first. It follows no link, opens regular files only, and goes
+// on past everything that cannot be read, which it reports in the file's verdict and in Captured.
+//
+// An error means that the capture ended early: sink refused (its error is wrapped), or ctx ended.
+// What was captured until then is in sink and in Captured all the same. A reading that the
+// host's file system never answers is left behind, and ends with the process.
+func Capture(ctx context.Context, root *os.Root, part string, opts Options, sink Sink) (Captured, error) {
+	take := (*capture).files
+	switch part {
+	case "files":
+	case "volatile":
+		take = (*capture).volatile
+	default:
+		return Captured{}, fmt.Errorf("%w, not %q", ErrUnknownPart, part)
+	}
+	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, pool: make(buffers, 4)}
+	c.bytesLeft = c.opts.MaxBytes
+	started := time.Now()
+	timed, cancel := context.WithTimeoutCause(ctx, c.opts.Deadline, errors.New("the time for the capture is up"))
+	defer cancel()
+	err := take(c, timed)
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("capture stopped: %w", context.Cause(ctx))
+	}
+	c.out.Took = time.Since(started)
+	return c.out, err
+}
+
+// capture is one run of Capture.
+type capture struct {
+	root      *os.Root
+	opts      Options
+	sink      Sink
+	out       Captured
+	bytesLeft int64
+	looked    int             // files handed to the sink, whatever became of them
+	seen      map[string]bool // paths already taken; after a NUL, what was reported
+	large     []item          // to be taken last
+	stuck     int             // readings left behind
+	pool      buffers
+}
+
+// item is one path to take.
+type item struct {
+	root   *os.Root
+	path   string // below root, without links
+	name   string // to record it under
+	source string
+	live   bool // made by the kernel while it is read
+	whole  bool // whatever its size, up to MaxFileBytes
+}
+
+// over says why nothing more is taken, or nil.
+func (c *capture) over(ctx context.Context) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case c.stuck >= maxStuck:
+		return fmt.Errorf("the host's file system did not answer %d times: the capture gave up", c.stuck)
+	case c.looked >= c.opts.MaxFiles:
+		return fmt.Errorf("over the limit of %d files", c.opts.MaxFiles)
+	}
+	return nil
+}
+
+// take captures one path, and reports whether it is a folder. An error is the sink's.
+func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) {
+	if err := c.over(ctx); err != nil {
+		return false, c.leave(File{Path: it.name, Source: it.source}, err.Error())
+	}
+	c.looked++
+	file := File{Path: it.name, Source: it.source}
+	r := &reading{
+		root: it.root, path: it.path, file: file,
+		limit: min(c.opts.MaxFileBytes, c.bytesLeft), live: it.live, at: c.opts.at,
+		pool: c.pool, out: make(chan message, 1), quit: make(chan struct{}),
+	}
+	if !it.whole {
+		r.limit = min(r.limit, largeFile)
+	}
+	defer close(r.quit)
+	go r.run()
+	m, err := c.receive(ctx, r, file)
+	if err != nil {
+		return false, err
+	}
+	switch m.stage {
+	case folder:
+		c.looked--
+		return true, nil
+	case tooLarge:
+		return false, c.postpone(it, m.file)
+	}
+	return false, nil
+}
+
+// postpone puts a large file off, so that a decoy of zeros in a folder that anyone may write to
+// does not use up the budget or the time before the rest is safe; or leaves it out.
+func (c *capture) postpone(it item, f File) error {
+	switch {
+	case f.Size > c.opts.MaxFileBytes:
+		return c.leave(f, fmt.Sprintf("%d bytes, over the limit of %d for one file", f.Size, c.opts.MaxFileBytes))
+	case f.Size > c.bytesLeft:
+		return c.leave(f, fmt.Sprintf("%d bytes, over the %d that are left of the limit of %d", f.Size, c.bytesLeft, c.opts.MaxBytes))
+	}
+	c.looked--
+	it.whole = true
+	c.large = append(c.large, it)
+	return nil
+}
+
+// intake is a file on its way to the sink.
+type intake struct {
+	w    io.Writer
+	sum  hash.Hash
+	size int64
+}
+
+func (c *capture) begin(f File) (intake, error) {
+	w, err := c.sink.Begin(f)
+	if err != nil {
+		return intake{}, fmt.Errorf("store %q: %w", f.Path, err)
+	}
+	return intake{w: w, sum: sha256.New()}, nil
+}
+
+func (c *capture) pour(f File, in *intake, data []byte) error {
+	if _, err := in.w.Write(data); err != nil {
+		return fmt.Errorf("store %q: %w", f.Path, err)
+	}
+	in.sum.Write(data)
+	in.size += int64(len(data))
+	c.bytesLeft -= int64(len(data))
+	return nil
+}
+
+// receive hands what a reading sends to the sink, until the reading ends or is given up. It
+// returns the last message. An error is the sink's.
+func (c *capture) receive(ctx context.Context, r *reading, file File) (message, error) {
+	var in intake
+	patience := c.opts.FileTimeout
+	for {
+		m, waited := c.next(ctx, r, file, patience)
+		patience -= waited
+		switch m.stage {
+		case opened:
+			file = m.file
+			var err error
+			if in, err = c.begin(file); err != nil {
+				return m, err
+			}
+		case content:
+			if err := c.pour(file, &in, m.data); err != nil {
+				return m, err
+			}
+			patience = min(c.opts.FileTimeout, patience+time.Duration(len(m.data))*time.Second/slowest)
+			c.pool.put(m.data)
+		case ended:
+			return m, c.finish(m.file, in)
+		default:
+			return m, nil
+		}
+	}
+}
+
+// next waits for a reading's next message, and for no longer than patience. The time that the
+// sink takes is not counted: a slow link to the desk is not the file's fault.
+func (c *capture) next(ctx context.Context, r *reading, file File, patience time.Duration) (message, time.Duration) {
+	started := time.Now()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case m := <-r.out:
+		return m, time.Since(started)
+	case <-timer.C:
+		c.stuck++
+		file.note(fmt.Sprintf("the host's file system did not deliver it within %v", c.opts.FileTimeout))
+	case <-ctx.Done():
+		file.note("stopped: " + context.Cause(ctx).Error())
+	}
+	file.Verdict = Timeout
+	return message{stage: ended, file: file}, 0
+}
+
+// finish closes a file with what was really received of it.
+func (c *capture) finish(f File, in intake) error {
+	if in.w != nil {
+		f.Bytes, f.SHA256 = in.size, hex.EncodeToString(in.sum.Sum(nil))
+		c.out.Files++
+		c.out.Bytes += in.size
+	}
+	if f.Verdict == Failed || f.Verdict == Timeout {
+		c.problem(f.Path, f.Problem)
+	}
+	if err := c.sink.End(f); err != nil {
+		return fmt.Errorf("store %q: %w", f.Path, err)
+	}
+	return nil
+}
+
+// leave lists what is left out, and why.
+func (c *capture) leave(f File, why string) error {
+	if c.seen["\x00left "+f.Path] || len(c.out.Left) >= maxReports {
+		return nil
+	}
+	c.seen["\x00left "+f.Path] = true
+	if len(c.out.Left) == maxReports-1 {
+		c.out.Left = append(c.out.Left, "and more: this list ends here")
+		return nil
+	}
+	c.out.Left = append(c.out.Left, fmt.Sprintf("%q: %s", f.Path, why))
+	f.Verdict = Listed
+	f.note("left out: " + why)
+	if err := c.sink.End(f); err != nil {
+		return fmt.Errorf("store %q: %w", f.Path, err)
+	}
+	return nil
+}
+
+// problem records what could not be read, once.
+func (c *capture) problem(path, why string) {
+	text := fmt.Sprintf("%q: %s", path, why)
+	if c.seen["\x00"+text] || len(c.out.Problems) >= maxReports {
+		return
+	}
+	c.seen["\x00"+text] = true
+	if len(c.out.Problems) == maxReports-1 {
+		text = "and more: this list ends here"
+	}
+	c.out.Problems = append(c.out.Problems, text)
+}
+
+// errStuck means that the host's file system did not answer in time.
+var errStuck = errors.New("the host's file system did not answer in time")
+
+// await runs a call into the host's file system that may never return. Such a call is left
+// behind: do must not touch what its caller uses.
+func await[T any](ctx context.Context, c *capture, do func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := do()
+		done <- result{value, err}
+	}()
+	timer := time.NewTimer(c.opts.FileTimeout)
+	defer timer.Stop()
+	var none T
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-timer.C:
+		c.stuck++
+		return none, errStuck
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
