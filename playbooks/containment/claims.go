@@ -31,7 +31,13 @@ type Process struct {
 	Exe    string `json:"exe,omitempty"`
 	UID    int    `json:"uid"`
 	Cgroup string `json:"cgroup,omitempty"`
-	Why    string `json:"why"` // how it was recognised: "cgroup of openclaw.service"
+	State  string `json:"state,omitempty"` // as in /proc/PID/stat, of its liveliest thread; "frozen" or "D, stop pending"
+	Why    string `json:"why"`             // how it was recognised: "cgroup of openclaw.service"
+}
+
+// Still reports whether no thread of p can act.
+func (p Process) Still() bool {
+	return p.State == "T" || p.State == "t" || p.State == stateStopping || p.State == stateFrozen
 }
 
 // Unit is a service manager's unit that runs the agent.
@@ -44,7 +50,8 @@ type Unit struct {
 	Restart    string        `json:"restart,omitempty"`
 	RestartSec time.Duration `json:"restart_sec,omitempty"`
 	Watchdog   time.Duration `json:"watchdog,omitempty"`
-	Triggers   []string      `json:"triggers,omitempty"` // sockets, timers, paths that start it
+	Triggers   []string      `json:"triggers,omitempty"`  // sockets, timers, paths that start it
+	Followers  []string      `json:"followers,omitempty"` // units that start when it fails or ends
 	Why        string        `json:"why"`
 }
 

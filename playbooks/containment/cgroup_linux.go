@@ -1,0 +1,93 @@
+package containment
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// freezeWait bounds how long the kernel may take to stop a group; a process in an uninterruptible
+// wait can hold it up.
+const freezeWait = 2 * time.Second
+
+// cgroup2 is the directory of a control group, version 2
+// (https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files).
+type cgroup2 string
+
+func (g cgroup2) file(name string) string { return filepath.Join(string(g), name) }
+
+func (g cgroup2) Freeze(ctx context.Context, on bool) error {
+	value := "0"
+	if on {
+		value = "1"
+	}
+	if err := os.WriteFile(g.file("cgroup.freeze"), []byte(value), 0); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, freezeWait)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if frozen, err := g.Frozen(); err != nil || frozen == on {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not say frozen %s: %w", g.file("cgroup.events"), value, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (g cgroup2) Frozen() (bool, error) {
+	data, err := readBounded(g.file("cgroup.events"), 1<<16)
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if field := strings.Fields(line); len(field) == 2 && field[0] == "frozen" {
+			return field[1] == "1", nil
+		}
+	}
+	return false, fmt.Errorf("%s has no line frozen", g.file("cgroup.events"))
+}
+
+func (g cgroup2) Kill() error {
+	err := os.WriteFile(g.file("cgroup.kill"), []byte("1"), 0)
+	if os.IsNotExist(err) {
+		return nil // emptied and removed meanwhile, or Linux before 5.14: the manager's kill did it
+	}
+	return err
+}
+
+// cgroupMount finds where cgroup v2 is mounted with its root, from mountinfo; "" where it is not.
+func cgroupMount(mountinfo string) string {
+	for line := range strings.Lines(mountinfo) {
+		before, after, ok := strings.Cut(line, " - ")
+		field := strings.Fields(before)
+		if ok && len(field) > 4 && field[3] == "/" && strings.HasPrefix(after, "cgroup2 ") {
+			return field[4]
+		}
+	}
+	return ""
+}
+
+// unifiedPath is a process's group from /proc/PID/cgroup: that of cgroup v2 or, where only version 1
+// is in use, that of systemd's own hierarchy.
+func unifiedPath(data string) string {
+	path := "/"
+	for line := range strings.Lines(data) {
+		line = strings.TrimSuffix(line, "\n")
+		if v2, ok := strings.CutPrefix(line, "0::"); ok && v2 != "/" {
+			return v2
+		}
+		if _, v1, ok := strings.Cut(line, ":name=systemd:"); ok {
+			path = v1
+		}
+	}
+	return path
+}

@@ -1,0 +1,160 @@
+package containment
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"clawback/forensics/agents/openclaw"
+)
+
+// Describe tells what runs the agent and what may bring it back. It changes nothing.
+func (a *Agent) Describe(ctx context.Context) (Description, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, err := a.visit(ctx)
+	if err != nil {
+		return Description{}, err
+	}
+	defer v.close()
+	d := Description{Now: time.Now()}
+	v.machine(&d)
+	v.locate()
+	v.findUnits(ctx, nil)
+	mains, err := v.processes(ctx)
+	if err != nil {
+		return d, err
+	}
+	v.findUnits(ctx, mains)
+	if d.Processes, err = v.processes(ctx); err != nil {
+		return d, err
+	}
+	d.Installations, d.Problems = v.installed, v.unread
+	for _, u := range v.units {
+		d.Units = append(d.Units, u.Unit)
+		d.Revivers = append(d.Revivers, revivers(u.Unit)...)
+	}
+	d.Revivers = append(d.Revivers, v.linger()...)
+	d.Revivers = append(d.Revivers, v.cron()...)
+	d.Revivers = append(d.Revivers, containers(d.Processes)...)
+	for _, problem := range v.problems {
+		d.Problems = append(d.Problems, openclaw.Problem{Reason: problem})
+	}
+	return d, nil
+}
+
+// machine fills in what names this machine.
+func (v *visit) machine(d *Description) {
+	if name, err := openclaw.ReadFile(v.root, "etc/hostname", 1<<12); err == nil {
+		d.Hostname = strings.TrimSpace(string(name))
+	}
+	if !v.whole() {
+		return
+	}
+	if name, err := os.Hostname(); err == nil {
+		d.Hostname = name
+	}
+	if release, err := readBounded("/proc/sys/kernel/osrelease", 1<<12); err == nil {
+		d.Kernel = strings.TrimSpace(string(release))
+	}
+	stat, err := readBounded("/proc/stat", 16<<20)
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(stat)) {
+		if rest, ok := strings.CutPrefix(line, "btime "); ok {
+			if seconds, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64); err == nil {
+				d.Boot = time.Unix(seconds, 0)
+			}
+		}
+	}
+}
+
+func revivers(u Unit) (out []Reviver) {
+	if u.Restart != "" && u.Restart != "no" {
+		out = append(out, Reviver{Kind: "restart", Name: u.Name, Detail: fmt.Sprintf("Restart=%s after %s", u.Restart, u.RestartSec)})
+	}
+	if u.Watchdog > 0 {
+		out = append(out, Reviver{Kind: "watchdog", Name: u.Name, Detail: "WatchdogSec=" + u.Watchdog.String()})
+	}
+	for _, name := range u.Triggers {
+		out = append(out, Reviver{Kind: unitType(name), Name: name, Detail: "starts " + u.Name})
+	}
+	for _, name := range u.Followers {
+		out = append(out, Reviver{Kind: "follower", Name: name, Detail: "is started when " + u.Name + " ends"})
+	}
+	return out
+}
+
+// linger lists the agent's accounts whose services start at boot, without a login (loginctl(1)).
+func (v *visit) linger() (out []Reviver) {
+	seen := map[string]bool{}
+	for _, in := range v.installed {
+		if in.User == "" || seen[in.User] || strings.Contains(in.User, "/") {
+			continue
+		}
+		seen[in.User] = true
+		if _, err := v.root.Lstat("var/lib/systemd/linger/" + in.User); err == nil {
+			out = append(out, Reviver{Kind: "linger", Name: in.User, Detail: "its services start at boot"})
+		}
+	}
+	return out
+}
+
+// cron lists the tables that name the agent. They are not changed: the desk decides.
+func (v *visit) cron() (out []Reviver) {
+	tables := []string{"etc/crontab"}
+	for _, dir := range []string{"etc/cron.d", "var/spool/cron/crontabs", "var/spool/cron"} {
+		entries, err := openclaw.ReadDir(v.root, dir, 1000)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() {
+				tables = append(tables, path.Join(dir, e.Name()))
+			}
+		}
+	}
+	for _, name := range tables {
+		data, err := openclaw.ReadFile(v.root, name, 1<<20)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			line = strings.ToLower(strings.TrimSpace(line))
+			if !strings.HasPrefix(line, "#") && agentMention(line) {
+				out = append(out, Reviver{Kind: "cron", Name: name, Detail: "names the agent", Ask: "remove its line before the agent's account is used again"})
+				break
+			}
+		}
+	}
+	return out
+}
+
+func agentMention(line string) bool {
+	for _, name := range []string{"openclaw", "moltbot", "clawdbot", "moldbot"} {
+		if strings.Contains(line, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// containers lists the container engines that run the agent's processes: an engine starts anew what it
+// misses, and is not paused from here.
+func containers(processes []Process) (out []Reviver) {
+	seen := map[string]bool{}
+	for _, p := range processes {
+		for _, engine := range []string{"docker", "kubepods", "libpod", "containerd", "lxc"} {
+			if strings.Contains(p.Cgroup, engine) && !seen[p.Cgroup] {
+				seen[p.Cgroup] = true
+				out = append(out, Reviver{Kind: "container", Name: p.Cgroup, Detail: "run by " + engine, Ask: "set its restart policy to no, or scale it to 0, before the kill"})
+			}
+		}
+	}
+	return out
+}

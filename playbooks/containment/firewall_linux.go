@@ -1,0 +1,181 @@
+package containment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// tableName is of the tables that isolate this machine. Nobody else's are touched.
+const tableName = "clawback"
+
+// Firewall isolates the network namespace that the caller is in, by nftables. It sees packets before
+// connection tracking, so what was established is cut as well. Against root on this machine it is
+// a delay, not a wall.
+type Firewall struct{}
+
+var _ Isolator = Firewall{}
+
+var (
+	hooks    = map[string]*nftables.ChainHook{"input": nftables.ChainHookInput, "output": nftables.ChainHookOutput, "forward": nftables.ChainHookForward}
+	families = map[string]nftables.TableFamily{"inet": nftables.TableFamilyINet, "bridge": nftables.TableFamilyBridge}
+)
+
+// Isolate implements Isolator.
+func (Firewall) Isolate(_ context.Context, keep []Connection) (Isolated, error) {
+	var done Isolated
+	if err := cut("inet", []string{"input", "output", "forward"}, keep); err != nil {
+		return done, fmt.Errorf("isolate: %w", err)
+	}
+	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback, for as long as root here leaves it")
+	for _, c := range keep {
+		done.Kept = append(done.Kept, fmt.Sprintf("tcp %s (the desk's SSH connection)", c.Remote))
+	}
+	// Frames that a bridge carries between its ports never pass the chains of inet.
+	if bridges, _ := filepath.Glob("/sys/class/net/*/bridge"); len(bridges) > 0 {
+		if err := cut("bridge", []string{"forward"}, nil); err != nil {
+			done.Problems = append(done.Problems, "bridged guests are not cut off: "+err.Error())
+		} else {
+			done.How = append(done.How, "nftables table bridge clawback: nothing forwarded")
+		}
+	}
+	for _, chain := range []string{"input", "output", "forward"} {
+		rules, err := confirm(chain)
+		if err != nil {
+			done.Problems = append(done.Problems, err.Error())
+			continue
+		}
+		done.Proof = append(done.Proof, fmt.Sprintf("inet clawback %s: policy drop, %d rules, read back", chain, rules))
+	}
+	return done, nil
+}
+
+// cut puts a table in place, in one transaction, in place of one that an earlier call left.
+func cut(family string, chains []string, keep []Connection) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	table := &nftables.Table{Name: tableName, Family: families[family]}
+	c.AddTable(table) // so that deleting it cannot fail
+	c.DelTable(table)
+	c.AddTable(table)
+	for _, name := range chains {
+		drop := nftables.ChainPolicyDrop
+		chain := c.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
+			Priority: nftables.ChainPriorityRef(-500), // before defragmentation and tracking
+			Policy:   &drop,
+		})
+		for _, exprs := range exceptions(name, keep) {
+			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})})
+		}
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("nftables table %s %s: %w", family, tableName, err)
+	}
+	return nil
+}
+
+// exceptions is what a chain lets pass: loopback, the kept connections and, for those over IPv6, the
+// neighbour discovery without which they die.
+func exceptions(chain string, keep []Connection) (rules [][]expr.Any) {
+	device := map[string]expr.MetaKey{"input": expr.MetaKeyIIFNAME, "output": expr.MetaKeyOIFNAME}[chain]
+	if chain == "forward" {
+		return nil
+	}
+	rules = append(rules, []expr.Any{&expr.Meta{Key: device, Register: 1}, equal([]byte("lo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))})
+	for _, c := range keep {
+		from, to := c.Remote, c.Local
+		if chain == "output" {
+			from, to = to, from
+		}
+		rules = append(rules, tcp(from, to))
+	}
+	if slices.ContainsFunc(keep, func(c Connection) bool { return c.Remote.Addr().Is6() }) {
+		for kind := byte(133); kind <= 136; kind++ { // RFC 4861: router and neighbour discovery, never routed
+			rules = append(rules, append(protocol(unix.NFPROTO_IPV6, unix.IPPROTO_ICMPV6),
+				payload(expr.PayloadBaseTransportHeader, 0, 1), equal([]byte{kind}),
+				payload(expr.PayloadBaseNetworkHeader, 7, 1), equal([]byte{255})))
+		}
+	}
+	return rules
+}
+
+// tcp matches packets of one connection in one direction.
+func tcp(from, to netip.AddrPort) []expr.Any {
+	family, offset := byte(unix.NFPROTO_IPV4), uint32(12)
+	if from.Addr().Is6() {
+		family, offset = unix.NFPROTO_IPV6, 8
+	}
+	source, destination := from.Addr().AsSlice(), to.Addr().AsSlice()
+	size := uint32(len(source))
+	return append(protocol(family, unix.IPPROTO_TCP),
+		payload(expr.PayloadBaseNetworkHeader, offset, size), equal(source),
+		payload(expr.PayloadBaseNetworkHeader, offset+size, size), equal(destination),
+		payload(expr.PayloadBaseTransportHeader, 0, 2), equal(binaryutil.BigEndian.PutUint16(from.Port())),
+		payload(expr.PayloadBaseTransportHeader, 2, 2), equal(binaryutil.BigEndian.PutUint16(to.Port())))
+}
+
+func protocol(family, layer4 byte) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal([]byte{family}),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal([]byte{layer4}),
+	}
+}
+
+func payload(base expr.PayloadBase, offset, size uint32) expr.Any {
+	return &expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: size}
+}
+
+func equal(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
+
+// confirm reads a chain back from the kernel: that it is hooked, drops, and how many rules it has.
+func confirm(name string) (rules int, err error) {
+	c, err := nftables.New()
+	if err != nil {
+		return 0, err
+	}
+	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return 0, fmt.Errorf("read the ruleset back: %w", err)
+	}
+	for _, chain := range chains {
+		if chain.Table.Name != tableName || chain.Name != name {
+			continue
+		}
+		if chain.Policy == nil || *chain.Policy != nftables.ChainPolicyDrop || chain.Hooknum == nil || *chain.Hooknum != *hooks[name] {
+			return 0, fmt.Errorf("chain %s does not drop what it should", name)
+		}
+		list, err := c.GetRules(chain.Table, chain)
+		if err != nil {
+			return 0, fmt.Errorf("read the rules of %s back: %w", name, err)
+		}
+		return len(list), nil
+	}
+	return 0, fmt.Errorf("chain %s is not in the ruleset", name)
+}
+
+// Restore implements Isolator.
+func (Firewall) Restore(context.Context) error {
+	var failed []error
+	for _, family := range []string{"inet", "bridge"} {
+		c, err := nftables.New()
+		if err != nil {
+			return fmt.Errorf("restore the network: %w", err)
+		}
+		c.DelTable(&nftables.Table{Name: tableName, Family: families[family]})
+		if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
+			failed = append(failed, fmt.Errorf("restore the network: delete table %s %s: %w", family, tableName, err))
+		}
+	}
+	return errors.Join(failed...)
+}

@@ -1,0 +1,242 @@
+package containment
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+)
+
+const (
+	// stillFor bounds the hunt for processes that fork faster than they can be stopped.
+	stillFor = 5 * time.Second
+	// missedFor bounds the wait for a scan in which no process ended before it could be told whose it
+	// was. On a busy machine there may be none.
+	missedFor = time.Second
+	// quietScans in a row must find nothing that moves: a child that was forked while a scan ran
+	// shows in the next.
+	quietScans = 2
+)
+
+// Freeze stops every process of the agent where it stands: it loses nothing and can do nothing, not
+// even run a signal handler. Then it makes sure that none of its units can be started. The
+// managers' service watchdogs go first, because they would replace a frozen agent by a fresh one.
+func (a *Agent) Freeze(ctx context.Context) (Frozen, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, err := a.visit(ctx)
+	if err != nil {
+		return Frozen{}, err
+	}
+	defer v.close()
+	f, err := v.freeze(ctx)
+	if err != nil {
+		return f, err
+	}
+	v.blockUnits(ctx, &f.Paused)
+	f.Problems = v.problems
+	return f, nil
+}
+
+// freeze is the part of Freeze that stops what runs. By names first, which takes milliseconds; then
+// by what the installations on disk and the processes found so far give away.
+func (v *visit) freeze(ctx context.Context) (Frozen, error) {
+	var f Frozen
+	v.findUnits(ctx, nil)
+	v.freezeUnits(ctx, &f)
+	if _, err := v.stopAll(ctx); err != nil {
+		return f, err
+	}
+	v.locate()
+	found, err := v.stopAll(ctx)
+	if err != nil {
+		return f, err
+	}
+	v.findUnits(ctx, found)
+	v.freezeUnits(ctx, &f)
+	if f.Processes, err = v.stopAll(ctx); err != nil {
+		return f, err
+	}
+	f.Took = time.Since(v.start)
+	v.proveFrozen(&f)
+	return f, nil
+}
+
+// freezeUnits turns off the watchdogs that guard the agent's units and freezes the units' cgroups.
+func (v *visit) freezeUnits(ctx context.Context, f *Frozen) {
+	for _, m := range v.managers {
+		if slices.ContainsFunc(v.units, func(u unit) bool { return u.manager == m }) {
+			v.watchdogsOff(ctx, m, f)
+		}
+	}
+	for _, u := range v.units {
+		group := v.cgroup(u.Cgroup)
+		if group == nil || slices.Contains(v.Cgroups, u.Cgroup) && isFrozen(group) {
+			continue
+		}
+		if !slices.Contains(v.Cgroups, u.Cgroup) {
+			v.Cgroups = append(v.Cgroups, u.Cgroup)
+			v.problem(v.save())
+		}
+		if err := group.Freeze(ctx, true); err != nil {
+			v.problem(fmt.Errorf("freeze %s: %w", u.Name, err))
+			continue
+		}
+		f.How = append(f.How, "cgroup freezer of "+u.Name)
+	}
+}
+
+func (v *visit) watchdogsOff(ctx context.Context, m Manager, f *Frozen) {
+	on, err := m.Watchdogs(ctx)
+	if err != nil {
+		v.problem(fmt.Errorf("watchdogs of the %s manager: %w", m.Name(), err))
+	}
+	if !on {
+		return
+	}
+	if !slices.Contains(v.Watchdogs, m.Name()) {
+		v.Watchdogs = append(v.Watchdogs, m.Name())
+		v.problem(v.save())
+	}
+	if err := m.SetWatchdogs(ctx, false); err != nil {
+		v.problem(fmt.Errorf("turn the watchdogs of the %s manager off: %w", m.Name(), err))
+		return
+	}
+	f.Paused = append(f.Paused, Reviver{Kind: "watchdog", Name: m.Name() + " manager", Detail: "ServiceWatchdogs off, for all of its services", Paused: true})
+}
+
+// cgroup is the control group of that path, nil where it cannot be frozen.
+func (v *visit) cgroup(path string) Cgroup {
+	if path == "" || path == "/" {
+		return nil
+	}
+	return v.sys.Cgroup(path)
+}
+
+func isFrozen(g Cgroup) bool {
+	frozen, err := g.Frozen()
+	return err == nil && frozen
+}
+
+// stopAll stops what still moves, one by one, until scan after scan finds nothing that does. What
+// outruns it for stillFor is left moving and shows in the result.
+func (v *visit) stopAll(ctx context.Context) ([]Process, error) {
+	start := time.Now()
+	for quiet := 0; ; {
+		found, missed, err := v.scan(ctx)
+		if err != nil {
+			return nil, err
+		}
+		moving := slices.DeleteFunc(slices.Clone(found), Process.Still)
+		switch {
+		case len(moving) > 0 && time.Since(start) > stillFor:
+			return found, nil
+		case len(moving) > 0:
+			quiet = 0
+			if err := v.stopEach(ctx, moving); err != nil {
+				return nil, err
+			}
+		case missed > 0 && time.Since(start) > missedFor:
+			v.problemOnce(fmt.Errorf("processes come and go faster than they can be read: the agent may have some among them"))
+			return found, nil
+		case missed > 0:
+			quiet = 0
+		default:
+			if quiet++; quiet == quietScans {
+				return found, nil
+			}
+		}
+	}
+}
+
+func (v *visit) stopEach(ctx context.Context, moving []Process) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("freeze: %w", err)
+	}
+	fresh := false
+	for _, p := range moving {
+		if !slices.ContainsFunc(v.Processes, p.same) {
+			v.Processes = append(v.Processes, p)
+			fresh = true
+		}
+	}
+	if fresh {
+		v.problem(v.save())
+	}
+	for _, p := range moving {
+		if err := v.signal(ctx, p, syscall.SIGSTOP); err != nil {
+			v.problemOnce(err)
+		}
+	}
+	return nil
+}
+
+// problemOnce notes an error that would otherwise repeat with every scan.
+func (v *visit) problemOnce(err error) {
+	if !slices.Contains(v.problems, err.Error()) {
+		v.problem(err)
+	}
+}
+
+// proveFrozen says what shows that nothing moves, from the kernel's own files.
+func (v *visit) proveFrozen(f *Frozen) {
+	stopped, stopping, frozen := 0, 0, 0
+	for _, p := range f.Processes {
+		switch {
+		case p.State == stateFrozen:
+			frozen++
+		case p.State == stateStopping:
+			stopping++
+		case p.Still():
+			stopped++
+		default:
+			f.Escaped = append(f.Escaped, p)
+		}
+	}
+	if stopping > 0 {
+		f.Proof = append(f.Proof, fmt.Sprintf("/proc/PID/status: SIGSTOP pends for %d processes that wait in the kernel", stopping))
+	}
+	if stopped > 0 {
+		f.How = append(f.How, "SIGSTOP")
+		f.Proof = append(f.Proof, fmt.Sprintf("/proc/PID/stat: all threads of %d of %d processes in state T", stopped, len(f.Processes)-frozen))
+	}
+	for _, path := range v.Cgroups {
+		group := v.cgroup(path)
+		if group == nil {
+			continue
+		}
+		switch ok, err := group.Frozen(); {
+		case err != nil:
+			v.problem(fmt.Errorf("events of cgroup %s: %w", path, err))
+		case ok:
+			f.Proof = append(f.Proof, path+"/cgroup.events: frozen 1")
+		default:
+			v.problems = append(v.problems, path+"/cgroup.events: frozen 0")
+		}
+	}
+}
+
+// Thaw undoes Freeze: the agent goes on where it stood.
+func (a *Agent) Thaw(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, err := a.visit(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	if v.Killed {
+		return fmt.Errorf("thaw: the agent was killed, it cannot go on; restore gives back what was changed")
+	}
+	v.findUnits(ctx, nil)
+	v.locate()
+	if _, err := v.processes(ctx); err != nil {
+		return err
+	}
+	v.unblockUnits(ctx)
+	v.thaw(ctx)
+	v.watchdogsOn(ctx)
+	v.problem(v.save())
+	return v.failed("thaw")
+}

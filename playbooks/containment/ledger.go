@@ -1,0 +1,90 @@
+package containment
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxLedger bounds what is read back from a disk that the agent may have written to.
+const maxLedger = 4 << 20
+
+// ledger is what was changed on the machine and how to undo it. Each change is written down before
+// it is made, because the next verb is another process, perhaps after this one was cut off.
+type ledger struct {
+	file string // "" keeps it in memory
+
+	Watchdogs []string   `json:"watchdogs,omitempty"` // managers whose watchdogs were on
+	Cgroups   []string   `json:"cgroups,omitempty"`   // frozen
+	Processes []Process  `json:"processes,omitempty"` // stopped one by one
+	Blocked   []unitName `json:"blocked,omitempty"`
+	Paused    []Paused   `json:"paused,omitempty"`
+	Killed    bool       `json:"killed,omitempty"` // Stop went beyond what Thaw can undo
+}
+
+type unitName struct {
+	Manager string `json:"manager"`
+	Name    string `json:"name"`
+	Service bool   `json:"service,omitempty"` // the agent's own, rather than what starts it
+}
+
+// openLedger reads the ledger at path; one that does not exist is empty.
+func openLedger(path string) (*ledger, error) {
+	l := &ledger{file: path}
+	if path == "" {
+		return l, nil
+	}
+	data, err := readBounded(path, maxLedger)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what was changed on this machine: %w", err)
+	}
+	if err := json.Unmarshal(data, l); err != nil {
+		return nil, fmt.Errorf("read what was changed on this machine, %s: %w", path, err)
+	}
+	return l, nil
+}
+
+// save writes the ledger, whole or not at all. An empty one is removed.
+func (l *ledger) save() error {
+	if l.file == "" {
+		return nil
+	}
+	if l.empty() {
+		if err := os.Remove(l.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the record of changes: %w", err)
+		}
+		_ = os.Remove(filepath.Dir(l.file)) // only when nothing else is in it
+		return nil
+	}
+	data, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("record changes: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(l.file), 0o700); err != nil {
+		return fmt.Errorf("record changes: %w", err)
+	}
+	next := l.file + ".new"
+	_ = os.Remove(next)
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("record changes: %w", err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("record changes: %w", err)
+	}
+	if err := os.Rename(next, l.file); err != nil {
+		return fmt.Errorf("record changes: %w", err)
+	}
+	return nil
+}
+
+func (l *ledger) empty() bool {
+	return len(l.Watchdogs)+len(l.Cgroups)+len(l.Processes)+len(l.Blocked)+len(l.Paused) == 0
+}

@@ -1,0 +1,295 @@
+package containment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"clawback/forensics/agents/openclaw"
+)
+
+// maxOpenFiles bounds how many descriptors of one process are looked at.
+const maxOpenFiles = 4096
+
+// staleAfter is how long a process's arguments, environment and open files are not read again.
+const staleAfter = 200 * time.Millisecond
+
+// machine is the System of a Linux machine.
+type machine struct {
+	root   string
+	groups string   // mount point of cgroup v2, "" without one
+	own    []string // cgroups of the caller and its ancestors
+
+	mu   sync.Mutex
+	last map[int]*proc // as the last scan saw them
+}
+
+// ThisMachine is the machine on which the caller runs. With a root other than "/", it has no service
+// managers, no cgroups and no network to isolate: they belong to the machine, not to the tree.
+func ThisMachine(root string) (System, error) {
+	m := &machine{root: root}
+	if root != "/" {
+		return m, nil
+	}
+	mounts, err := readBounded("/proc/self/mountinfo", 16<<20)
+	if err != nil {
+		return nil, fmt.Errorf("this machine's mounts: %w", err)
+	}
+	m.groups = cgroupMount(string(mounts))
+	for pid := os.Getpid(); pid > 1; {
+		if data, err := readBounded(procPath(pid, "cgroup"), 1<<16); err == nil {
+			m.own = append(m.own, unifiedPath(string(data)))
+		}
+		if _, pid, err = nameAndParent(pid); err != nil {
+			break
+		}
+	}
+	return m, nil
+}
+
+// Processes implements System. Pids that are new since the last scan are read first: what forks and
+// ends at once must be told before it is gone.
+func (m *machine) Processes(ctx context.Context, t Traits) (alive []Process, missed int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fresh, old, err := m.pids()
+	if err != nil {
+		return nil, 0, err
+	}
+	seen := make(map[int]*proc, len(fresh)+len(old))
+	var all []*proc
+	for i, pid := range append(fresh, old...) {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
+		p := m.readProc(pid)
+		switch {
+		case p != nil:
+			seen[pid] = p
+			all = append(all, p)
+		case i < len(fresh):
+			missed++
+		}
+	}
+	m.last = seen
+	for _, p := range recognise(all, os.Getpid(), t) {
+		if p.State = liveliest(p.PID); p.State == "" {
+			continue // a zombie, or gone
+		}
+		if !p.Still() && p.Cgroup != "/" {
+			if g := m.Cgroup(p.Cgroup); g != nil && isFrozen(g) {
+				p.State = stateFrozen
+			}
+		}
+		alive = append(alive, p)
+	}
+	return alive, missed, nil
+}
+
+// pids lists the processes, newest first: those that the last scan did not see, and the others.
+func (m *machine) pids() (fresh, old []int, err error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range slices.Backward(names) {
+		if pid, err := strconv.Atoi(name); err != nil {
+			continue
+		} else if m.last[pid] == nil {
+			fresh = append(fresh, pid)
+		} else {
+			old = append(old, pid)
+		}
+	}
+	return fresh, old, nil
+}
+
+// readProc reads what the kernel shows of a process, nil when it has ended meanwhile. What costs more
+// is read when it is asked for, and again only when the last scan's is stale or of another process.
+func (m *machine) readProc(pid int) *proc {
+	line, err := readBounded(procPath(pid, "stat"), 1<<16)
+	if err != nil {
+		return nil
+	}
+	s, err := parseStat(string(line))
+	if err != nil {
+		return nil
+	}
+	p := &proc{session: s.session, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
+	p.Exe, _ = os.Readlink(procPath(pid, "exe"))
+	p.cwd, _ = os.Readlink(procPath(pid, "cwd"))
+	if data, err := readBounded(procPath(pid, "cgroup"), 1<<16); err == nil {
+		p.Cgroup = unifiedPath(string(data))
+	}
+	if last := m.last[pid]; last != nil && last.Start == p.Start && last.Name == p.Name && last.Exe == p.Exe && time.Since(last.read) < staleAfter {
+		p.read, p.UID, p.args, p.state, p.open = last.read, last.UID, last.args, last.state, last.open
+		return p
+	}
+	p.read, p.UID = time.Now(), -1
+	if data, err := readBounded(procPath(pid, "status"), 1<<16); err == nil {
+		p.UID = effectiveUID(string(data))
+	}
+	p.args = sync.OnceValue(func() []string {
+		data, _ := readBounded(procPath(pid, "cmdline"), 1<<20)
+		return strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
+	})
+	p.state = sync.OnceValue(func() string { return stateDir(pid) })
+	p.open = sync.OnceValue(func() []string { return openFiles(pid) })
+	return p
+}
+
+// stateDir is what the environment of a process says of where the agent's state is.
+func stateDir(pid int) string {
+	data, _ := readBounded(procPath(pid, "environ"), 4<<20)
+	for _, entry := range strings.Split(string(data), "\x00") {
+		if value, ok := strings.CutPrefix(entry, "OPENCLAW_STATE_DIR="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func openFiles(pid int) (paths []string) {
+	dir, err := os.Open(procPath(pid, "fd"))
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(maxOpenFiles)
+	for _, name := range names {
+		if path, err := os.Readlink(dir.Name() + "/" + name); err == nil && strings.HasPrefix(path, "/") {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// liveliest is the state of the process's thread that can do most: its first thread may be a zombie
+// while others work. It is "" for a process that can do nothing any more.
+func liveliest(pid int) string {
+	tasks, err := os.ReadDir(procPath(pid, "task"))
+	if err != nil {
+		return ""
+	}
+	best, waiting := "", false
+	for _, t := range tasks {
+		line, err := readBounded(procPath(pid, "task/"+t.Name()+"/stat"), 1<<16)
+		if err != nil {
+			continue
+		}
+		s, err := parseStat(string(line))
+		switch {
+		case err != nil || s.state == "Z" || s.state == "X":
+		case s.state == "D":
+			waiting = true
+		case s.state == "T" || s.state == "t":
+			best = s.state
+		default:
+			return s.state
+		}
+	}
+	switch {
+	case !waiting:
+		return best
+	case best != "" || stopPends(pid):
+		return stateStopping
+	}
+	return "D"
+}
+
+// stopPends reports whether a SIGSTOP waits for a process that is in the kernel and cannot be
+// interrupted, such as one that waits for a child it has just forked.
+func stopPends(pid int) bool {
+	data, err := readBounded(procPath(pid, "status"), 1<<16)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "ShdPnd:"); ok {
+			mask, err := strconv.ParseUint(strings.TrimSpace(rest), 16, 64)
+			return err == nil && mask&(1<<(syscall.SIGSTOP-1)) != 0
+		}
+	}
+	return false
+}
+
+// effectiveUID reads the second number of the Uid line of /proc/PID/status; -1 when there is none.
+func effectiveUID(status string) int {
+	for line := range strings.Lines(status) {
+		if rest, ok := strings.CutPrefix(line, "Uid:"); ok {
+			if field := strings.Fields(rest); len(field) >= 2 {
+				if uid, err := strconv.Atoi(field[1]); err == nil {
+					return uid
+				}
+			}
+		}
+	}
+	return -1
+}
+
+// Signal implements System.
+func (m *machine) Signal(_ context.Context, p Process, sig syscall.Signal) error {
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		// The descriptor holds whoever has the pid now: only then compare.
+		line, readErr := readBounded(procPath(p.PID, "stat"), 1<<16)
+		if readErr != nil {
+			return ErrGone
+		}
+		if s, parseErr := parseStat(string(line)); parseErr != nil || s.start != p.Start {
+			return ErrGone
+		}
+		err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	}
+	if errors.Is(err, unix.ESRCH) {
+		return ErrGone
+	}
+	return err
+}
+
+// Managers implements System.
+func (m *machine) Managers(ctx context.Context) ([]Manager, []openclaw.Problem) {
+	if m.root != "/" {
+		return nil, nil
+	}
+	return systemdManagers(ctx)
+}
+
+// Isolator implements System.
+func (m *machine) Isolator() Isolator {
+	if m.root != "/" {
+		return nil
+	}
+	return Firewall{}
+}
+
+// Cgroup implements System. A group that holds the caller, an ancestor of it, or all of a
+// manager's services is never frozen.
+func (m *machine) Cgroup(path string) Cgroup {
+	if m.groups == "" || path == "/" || !strings.HasPrefix(path, "/") || slices.Contains(strings.Split(path, "/"), "..") {
+		return nil
+	}
+	if slices.ContainsFunc(m.own, func(own string) bool { return below(path, own) }) {
+		return nil
+	}
+	group := cgroup2(m.groups + path)
+	if _, err := os.Stat(group.file("cgroup.freeze")); err != nil {
+		return nil
+	}
+	return group
+}

@@ -1,0 +1,111 @@
+package containment
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"syscall"
+
+	"clawback/forensics/agents/openclaw"
+)
+
+// ErrGone is returned for a process that has ended, or whose pid now names another one.
+var ErrGone = errors.New("process is gone")
+
+const (
+	// stateFrozen is the State of a process whose control group stands still.
+	stateFrozen = "frozen"
+	// stateStopping is the State of a process that waits in the kernel, in state D, with a stop ahead of
+	// it: it never comes back to its own code.
+	stateStopping = "D, stop pending"
+)
+
+// System is what a machine can do to the processes of an agent. A drill's knows its own child and
+// nothing else.
+type System interface {
+	// Processes lists the agent's processes that are alive, freshly read, but never the caller or an
+	// ancestor of the caller. It counts processes that ended before it could tell whose they were.
+	Processes(ctx context.Context, t Traits) (alive []Process, missed int, err error)
+	// Signal sends sig to p, and to no other process that has its pid by now: then it is ErrGone.
+	Signal(ctx context.Context, p Process, sig syscall.Signal) error
+	// Managers connects to the service managers. A Problem names one that cannot be asked. The
+	// caller closes them.
+	Managers(ctx context.Context) ([]Manager, []openclaw.Problem)
+	// Cgroup is the control group of that path, or nil where it cannot be frozen, or must not be
+	// because the caller lives in it.
+	Cgroup(path string) Cgroup
+	// Isolator cuts the machine off the network; nil where this is not the agent's machine.
+	Isolator() Isolator
+}
+
+// Traits are what an agent's processes are recognised by, beside their names.
+type Traits struct {
+	Root    string    // "/", or the folder below which a process must live to be the agent's
+	Homes   []Home    // directories in which only the agent works
+	Cgroups []string  // of its units; what runs below them belongs to it
+	Known   []Process // recognised before; their children and sessions belong to it
+}
+
+// Home is a state directory or a workspace of the agent.
+type Home struct {
+	Path string // absolute, links resolved
+	UID  int    // its owner: a process of another user there is not taken for the agent
+}
+
+// Cgroup is a control group that can be stopped as a whole, with all that it forks.
+type Cgroup interface {
+	// Freeze stops or continues the group and returns when the kernel reports it done.
+	Freeze(ctx context.Context, on bool) error
+	// Frozen reads the group's events file: whether every process in it stands still.
+	Frozen() (bool, error)
+	// Kill sends SIGKILL to every process in the group, frozen or not.
+	Kill() error
+}
+
+// Manager is a service manager that may run the agent.
+type Manager interface {
+	Name() string // "system", "user 1000"
+	// Units lists the agent's services, as they stand now: those of its names, and those whose main
+	// process is one of mains.
+	Units(ctx context.Context, mains []Process) ([]Unit, error)
+	// Watchdogs reports whether the manager kills services that miss their watchdog.
+	Watchdogs(ctx context.Context) (bool, error)
+	SetWatchdogs(ctx context.Context, on bool) error
+	// Block makes it impossible to start these units, and any end of the services silent: no
+	// restart, no last command, no SIGTERM. It lasts until Unblock or a reboot.
+	Block(ctx context.Context, services, others []string) error
+	Unblock(ctx context.Context, names []string) error
+	// Blocked asks the manager whether the block of a unit holds, and says what does not; nil when all does.
+	Blocked(ctx context.Context, name string) error
+	// Standing is what Pause would change on a unit.
+	Standing(ctx context.Context, name string) (Paused, error)
+	// Pause stops the unit, if it is active and no service, and disables it, if it is enabled.
+	Pause(ctx context.Context, p Paused) error
+	Resume(ctx context.Context, p Paused) error
+	// Kill sends SIGKILL to every process of the unit.
+	Kill(ctx context.Context, name string) error
+	// Start tries to start the unit and returns the manager's refusal; nil means that it started.
+	Start(ctx context.Context, name string) error
+	Close()
+}
+
+// Paused is what Pause changes on one unit.
+type Paused struct {
+	Manager string `json:"manager"`
+	Name    string `json:"name"`
+	Active  bool   `json:"active"`  // stopped, and to be started again
+	Enabled bool   `json:"enabled"` // disabled, and to be enabled again
+}
+
+// Isolator cuts the machine off the network.
+type Isolator interface {
+	// Isolate drops all traffic but loopback and the connections in keep.
+	Isolate(ctx context.Context, keep []Connection) (Isolated, error)
+	// Restore undoes Isolate. Undoing nothing is success.
+	Restore(ctx context.Context) error
+}
+
+// Connection is one TCP connection of this machine.
+type Connection struct {
+	Local, Remote netip.AddrPort
+}

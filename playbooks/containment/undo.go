@@ -1,0 +1,133 @@
+package containment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+// thaw lets what was frozen go on. What was stopped in a verb whose record is lost is found again
+// by its state.
+func (v *visit) thaw(ctx context.Context) {
+	var kept []string
+	for _, path := range v.Cgroups {
+		if group := v.cgroup(path); group != nil {
+			if err := group.Freeze(ctx, false); err != nil {
+				v.problem(fmt.Errorf("thaw cgroup %s: %w", path, err))
+				kept = append(kept, path)
+			}
+		}
+	}
+	v.Cgroups = kept
+	for _, p := range v.traits.Known {
+		if err := v.signal(ctx, p, syscall.SIGCONT); err != nil {
+			v.problem(err)
+		}
+	}
+	v.Processes = nil
+}
+
+func (v *visit) watchdogsOn(ctx context.Context) {
+	var kept []string
+	for _, name := range v.Watchdogs {
+		m := v.managerNamed(name)
+		if m == nil {
+			v.problems = append(v.problems, "turn watchdogs on again: the "+name+" manager cannot be reached")
+			kept = append(kept, name)
+			continue
+		}
+		if err := m.SetWatchdogs(ctx, true); err != nil {
+			v.problem(fmt.Errorf("turn the watchdogs of the %s manager on again: %w", name, err))
+			kept = append(kept, name)
+		}
+	}
+	v.Watchdogs = kept
+}
+
+// unblockUnits makes units startable again, then starts the sockets, timers and paths that were
+// stopped, and enables what was disabled. The agent's services themselves are not started.
+func (v *visit) unblockUnits(ctx context.Context) {
+	var blocked []unitName
+	for _, m := range v.managers {
+		var names []string
+		for _, u := range v.Blocked {
+			if u.Manager == m.Name() {
+				names = append(names, u.Name)
+			}
+		}
+		if err := m.Unblock(ctx, names); err != nil {
+			v.problem(fmt.Errorf("unblock units of the %s manager: %w", m.Name(), err))
+			for _, name := range names {
+				blocked = append(blocked, unitName{Manager: m.Name(), Name: name})
+			}
+		}
+	}
+	for _, u := range v.Blocked {
+		if v.managerNamed(u.Manager) == nil {
+			v.problems = append(v.problems, fmt.Sprintf("unblock %s: the %s manager cannot be reached", u.Name, u.Manager))
+			blocked = append(blocked, u)
+		}
+	}
+	v.Blocked = blocked
+
+	var paused []Paused
+	for _, p := range v.Paused {
+		m := v.managerNamed(p.Manager)
+		if m == nil {
+			paused = append(paused, p)
+			continue
+		}
+		if err := m.Resume(ctx, p); err != nil {
+			v.problem(fmt.Errorf("resume %s: %w", p.Name, err))
+			paused = append(paused, p)
+		}
+	}
+	v.Paused = paused
+}
+
+func (v *visit) managerNamed(name string) Manager {
+	for _, m := range v.managers {
+		if m.Name() == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// failed is the error of a verb that returns nothing but whether it did all that it had to.
+func (v *visit) failed(verb string) error {
+	if len(v.problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", verb, errors.New(strings.Join(v.problems, "; ")))
+}
+
+// Restore undoes Isolate, moves the queue back and gives back what Stop and Freeze changed: units
+// can start again, watchdogs and triggers are as they were. It starts no service.
+func (a *Agent) Restore(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, err := a.visit(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	v.locate()
+	v.releaseQueues()
+	v.unblockUnits(ctx)
+	if !v.Killed {
+		if _, err := v.processes(ctx); err != nil {
+			v.problem(err)
+		}
+	}
+	v.thaw(ctx)
+	v.watchdogsOn(ctx)
+	v.Killed = v.Killed && len(v.problems) > 0
+	v.problem(v.save())
+	if iso := a.sys.Isolator(); iso != nil {
+		v.problem(iso.Restore(ctx))
+	}
+	return v.failed("restore")
+}
