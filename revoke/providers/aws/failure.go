@@ -29,6 +29,10 @@ const (
 	otherDenial           // an explicit deny of the organization, a boundary, …
 )
 
+func (d denial) String() string {
+	return [...]string{"for no reason given", "no policy allows it", "explicit deny in an identity-based policy", "explicit deny in another kind of policy"}[d]
+}
+
 // failure is a request without a result. Its text is made of what may be shown; what callers
 // decide on is in Unwrap.
 type failure struct {
@@ -77,7 +81,9 @@ func (c *caller) failed(action string, err error) *failure {
 		if f.code == "SignatureDoesNotMatch" {
 			text = "" // quotes the whole request, session token and all
 		}
-		f.denial = denialIn(text)
+		if f.denial = denialIn(text); f.denial != unexplained {
+			text = f.denial.String() // in AWS's words it comes last and would be cut off
+		}
 		f.answer = revoke.Answer(f.status, strings.TrimSpace(f.code+" "+text), c.hide)
 	}
 	return f
@@ -99,7 +105,7 @@ func (f *failure) Error() string { return "aws: " + f.action + ": " + f.answer }
 
 func (f *failure) Unwrap() []error {
 	var out []error
-	later := f.throttled() || !f.unsent && (f.status == 0 || f.status/100 == 2 || f.status >= 500)
+	later := f.throttled() || !f.unsent && (f.code == "" || f.status >= 500)
 	if later {
 		out = append(out, &revoke.RetryError{After: f.after, Answer: f.answer})
 	}

@@ -111,7 +111,7 @@ func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, e
 	case f != nil && !f.final():
 		return r, f
 	case f == nil:
-		r.Already = before[id] != types.StatusTypeActive
+		r.Already = before[id] == types.StatusTypeInactive // a new key may not be listed yet
 	}
 	f = a.putDeny(ctx, user)
 	switch {

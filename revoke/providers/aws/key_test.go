@@ -1,9 +1,12 @@
 package aws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +101,7 @@ func TestOursIsLeftAlone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w world) {
 		authority := w.authority()
 		user := ownerOf(t, provider(t, w.env(authority)), authority)
+		root := w.MintRoot()
 		role := w.MintRoleSession("responders")
 		w.Allow("responders", "*")
 		for name, pair := range map[string][2]credential.Credential{ // authority, target
@@ -106,6 +110,7 @@ func TestOursIsLeftAlone(t *testing.T) {
 			"its user's session":    {authority, w.MintSession(user, true)},
 			"its role's other one":  {role, w.MintRoleSession("responders")},
 			"the same role session": {role, role},
+			"the same root key":     {root, root},
 		} {
 			before := w.State()
 			_, err := provider(t, w.env(pair[0])).Revoke(t.Context(), pair[1])
@@ -280,6 +285,7 @@ func TestRevokeUnderFaults(t *testing.T) {
 		{"cut answer to the change of the key", "UpdateAccessKey", fake.Fault{CutAfter: true}, true, true, 0},
 		{"half an answer", "UpdateAccessKey", fake.Fault{Cut: true}, true, true, 0},
 		{"a portal's 200 at the deny", "PutUserPolicy", fake.Fault{Status: 200, Type: "text/html", Body: "<html>log in</html>"}, true, true, 0},
+		{"a proxy's 403 at the deny", "PutUserPolicy", fake.Fault{Status: 403, Type: "text/html", Body: "<html>blocked</html>"}, true, true, 0},
 		{"a portal's 200 at the key", "UpdateAccessKey", fake.Fault{Status: 200, Type: "text/html", Body: "<html>log in</html>"}, true, true, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -299,6 +305,50 @@ func TestRevokeUnderFaults(t *testing.T) {
 				mustRevoke(t, p, key)
 				wantVerdict(t, p, key, revoke.Refused)
 			})
+		})
+	}
+}
+
+func TestUserWhoIsGone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key, p := w.Mint("aws.access_key"), w.provider(t)
+		w.on("ListAccessKeys", fake.Fault{Status: 404, Type: "text/xml", Body: errorXML("NoSuchEntity", "x")})
+		before := w.State()
+		if r := mustRevoke(t, p, key); !r.Already || w.State() != before {
+			t.Errorf("receipt %+v", r)
+		}
+	})
+}
+
+// emptied answers one action with an empty success in AWS's name.
+type emptied struct {
+	next   http.RoundTripper
+	action string
+}
+
+func (e emptied) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if form, _ := url.ParseQuery(string(body)); form.Get("Action") == e.action {
+		return &http.Response{StatusCode: 200, Header: http.Header{"X-Amzn-Requestid": {"r"}}, Body: http.NoBody, Request: r}, nil
+	}
+	return e.next.RoundTrip(r)
+}
+
+func TestEmptySuccessesAreNone(t *testing.T) {
+	for _, action := range []string{"GetCallerIdentity", "ListAccessKeys"} {
+		inWorld(t, func(t *testing.T, w world) {
+			env := w.env(w.authority())
+			env.HTTP = &http.Client{Transport: emptied{w.net.Transport(), action}}
+			key := w.Mint("aws.access_key")
+			before := w.State()
+			if r, err := provider(t, env).Revoke(t.Context(), key); err == nil || w.State() != before {
+				t.Errorf("%s: %+v, %v", action, r, err)
+			}
 		})
 	}
 }
