@@ -54,6 +54,8 @@ func (p *provider) revokeSession(ctx context.Context, k keys) (revoke.Receipt, e
 		r, err = a.denyOlder(ctx, who)
 	case "user":
 		r, err = a.denyUser(ctx, who.name)
+	case "root":
+		return r, fmt.Errorf("aws: no policy stops a session of the root, which lasts an hour at most: %w", revoke.ErrManual)
 	default:
 		return r, fmt.Errorf("aws: no policy can be put on %s: its creator has to be denied: %w", who.owner(), revoke.ErrManual)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
 	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -128,6 +130,27 @@ func TestRoleThatOnlyAWSMayChange(t *testing.T) {
 	inWorld(t, func(t *testing.T, w world) {
 		_, err := w.provider(t).Revoke(t.Context(), w.MintRoleSession("AWSServiceRoleForSupport"))
 		wantError(t, err, revoke.ErrManual)
+	})
+}
+
+func TestRootSessionIsNotStopped(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		root := w.MintRoot()
+		own, _ := w.as(root)
+		out, err := own.GetSessionToken(t.Context(), &sts.GetSessionTokenInput{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := credential.Credential{Kind: "aws.session", Secret: credential.NewSecret(map[string]string{
+			"access_key_id": *out.Credentials.AccessKeyId, "secret_access_key": *out.Credentials.SecretAccessKey, "session_token": *out.Credentials.SessionToken,
+		})}
+		p := w.provider(t)
+		before := w.State()
+		_, err = p.Revoke(t.Context(), c)
+		wantError(t, err, revoke.ErrManual)
+		if w.State() != before {
+			t.Error("something was changed")
+		}
 	})
 }
 

@@ -29,7 +29,8 @@ func (w world) as(c credential.Credential) (*sts.Client, *iam.Client) {
 			SessionToken: c.Secret.Reveal("session_token"),
 		}, nil
 	})
-	return sts.New(sts.Options{Region: "us-east-1", HTTPClient: w.net.Client(), Credentials: keys, Retryer: sdk.NopRetryer{}}),
+	return sts.New(sts.Options{Region: "us-east-1", HTTPClient: w.net.Client(), Credentials: keys, Retryer: sdk.NopRetryer{},
+			BaseEndpoint: sdk.String("https://sts.amazonaws.com")}),
 		iam.New(iam.Options{Region: "us-east-1", HTTPClient: w.net.Client(), Credentials: keys, Retryer: sdk.NopRetryer{},
 			BaseEndpoint: sdk.String("https://iam.amazonaws.com")})
 }
@@ -49,7 +50,6 @@ func TestFakeAnswersInAWSShapes(t *testing.T) {
 		_, admin := w.as(w.authority())
 		_, own := w.as(victim)
 		adminSTS, _ := w.as(w.authority())
-		adminSTS = sts.New(adminSTS.Options(), func(o *sts.Options) { o.BaseEndpoint = sdk.String("https://sts.amazonaws.com") })
 		id := sdk.String(victim.Secret.Reveal("access_key_id"))
 
 		user, err := own.GetUser(ctx, &iam.GetUserInput{})
@@ -106,7 +106,6 @@ func TestDenyStopsAllButGetCallerIdentity(t *testing.T) {
 		victim := w.MintFor("deploy")
 		_, admin := w.as(w.authority())
 		stsOwn, own := w.as(victim)
-		stsOwn = sts.New(stsOwn.Options(), func(o *sts.Options) { o.BaseEndpoint = sdk.String("https://sts.amazonaws.com") })
 		session, err := stsOwn.GetSessionToken(ctx, &sts.GetSessionTokenInput{})
 		if err != nil {
 			t.Fatal(err)
