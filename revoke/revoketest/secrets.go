@@ -65,7 +65,6 @@ func (w *world) say(c credential.Credential) map[string]string {
 		put("the batch's receipt", receipt)
 		put("RevokeBatch's error", err)
 	}
-	put("the provider itself", w.info)
 	return said
 }
 

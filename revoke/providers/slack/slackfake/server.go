@@ -1,0 +1,174 @@
+package slackfake
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"clawback/revoke/fake"
+)
+
+// RateLimited is what Slack answers to too many requests: https://docs.slack.dev/apis/web-api/rate-limits
+func RateLimited(after time.Duration) fake.Fault {
+	return fake.Fault{Status: http.StatusTooManyRequests, RetryAfter: after, Type: "application/json; charset=utf-8", Body: `{"ok":false,"error":"ratelimited"}`}
+}
+
+// ServeHTTP answers for both hosts. They share no path, so that one pinned endpoint can stand for both.
+func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	logged := &recorder{ResponseWriter: w, status: http.StatusOK}
+	call := fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
+	defer func() { // also of a request that a fault ends by a panic
+		call.Status = logged.status
+		f.knobs.Record(call)
+	}()
+	f.mu.Lock()
+	if g := f.secrets[r.URL.Path]; g != nil {
+		call.Path, call.Credential = "/services/…", g.masked
+	}
+	f.mu.Unlock()
+	f.knobs.Serve(logged, r, func(w http.ResponseWriter, r *http.Request) {
+		if method, ok := strings.CutPrefix(r.URL.Path, "/api/"); ok {
+			f.method(w, r, method, &call)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/services/") {
+			f.webhook(w, r, &call)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "<!DOCTYPE html><html><head><title>There's been a glitch… | Slack</title></head></html>")
+	})
+}
+
+// method answers a Web API method: always 200, with the truth in the body.
+func (f *Fake) method(w http.ResponseWriter, r *http.Request, method string, call *fake.Call) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	call.Action = method
+	token, inHeader, form := arguments(r)
+	g := f.secrets[token]
+	if g != nil {
+		call.Credential = g.masked
+		w.Header().Set("X-OAuth-Scopes", g.scopes)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(f.answer(method, token, inHeader, g, form))
+}
+
+type object map[string]any
+
+func failed(code string) object { return object{"ok": false, "error": code} }
+
+// answer decides with the lock held. The codes are those that the methods' pages list.
+func (f *Fake) answer(method, token string, inHeader bool, g *grant, form url.Values) object {
+	allowed := map[string]bool{"auth.test": true, "auth.revoke": true, "chat.postMessage": true, "apps.connections.open": true}
+	switch {
+	case !allowed[method]:
+		return object{"ok": false, "error": "unknown_method", "req_method": method}
+	case token == "":
+		return failed("not_authed")
+	case g == nil || g.kind == "slack.webhook" || g.kind == "slack.signing_secret":
+		return failed("invalid_auth")
+	case g.kind == "slack.app" && !inHeader: // https://github.com/slackapi/python-slack-sdk/issues/1877
+		return failed("invalid_auth")
+	case !f.knobs.Live(&g.life):
+		return failed("token_revoked")
+	case (g.kind == "slack.app") != (method == "apps.connections.open") && method != "auth.test":
+		return failed("not_allowed_token_type")
+	}
+	switch method {
+	case "auth.revoke":
+		if test := form.Get("test"); test == "1" || test == "true" {
+			return object{"ok": true, "revoked": false}
+		}
+		f.knobs.Revoke(&g.life)
+		return object{"ok": true, "revoked": true}
+	case "chat.postMessage":
+		f.messages++
+		return object{"ok": true, "channel": "C024BE91L", "ts": fmt.Sprintf("%d.000100", f.knobs.Clock.Now().Unix())}
+	case "apps.connections.open":
+		f.sockets++
+		return object{"ok": true, "url": "wss://wss-primary.slack.com/link/?ticket=" + letters(20)}
+	}
+	return identity(g)
+}
+
+func identity(g *grant) object {
+	if g.kind == "slack.app" {
+		return object{"ok": true, "app_id": g.app, "app_name": g.name}
+	}
+	out := object{
+		"ok": true, "url": "https://acme.slack.com/", "team": teamName, "team_id": team,
+		"user": g.name, "user_id": g.user, "is_enterprise_install": false,
+	}
+	if g.bot != "" {
+		out["bot_id"] = g.bot
+	}
+	if g.kind == "slack.rotating" {
+		out["expires_in"] = 43199
+	}
+	return out
+}
+
+// arguments takes a call's token from its header or form: https://docs.slack.dev/apis/web-api/#authentication
+func arguments(r *http.Request) (token string, inHeader bool, form url.Values) {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	form = r.URL.Query()
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		values, _ := url.ParseQuery(string(body))
+		for name, value := range values {
+			form[name] = value
+		}
+	}
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return strings.TrimSpace(bearer), true, form
+	}
+	return form.Get("token"), false, form
+}
+
+// webhook answers a post to an incoming webhook, in plain text.
+func (f *Fake) webhook(w http.ResponseWriter, r *http.Request, call *fake.Call) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	call.Action, call.Path = "webhook", "/services/…"
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	g := f.secrets[r.URL.Path]
+	status, text := http.StatusOK, "ok"
+	var message struct {
+		Text string `json:"text"`
+	}
+	switch {
+	case g == nil:
+		status, text = http.StatusForbidden, "invalid_token"
+	case !f.knobs.Live(&g.life):
+		status, text = http.StatusNotFound, "no_service"
+	case json.Unmarshal(body, &message) != nil:
+		status, text = http.StatusBadRequest, "invalid_payload"
+	case message.Text == "":
+		status, text = http.StatusBadRequest, "no_text"
+	default:
+		f.messages++
+	}
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}
+
+// recorder remembers the status for the log.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
