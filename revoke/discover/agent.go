@@ -1,0 +1,109 @@
+package discover
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"clawback/forensics/agents/openclaw"
+)
+
+// maxEntries bounds the listing of one directory.
+const maxEntries = 20_000
+
+// agent is one installation with the account that runs it.
+type agent struct {
+	openclaw.Installation
+	groups []int
+	env    map[string]resolved // the environment that the gateway builds from its files
+	alias  map[string]secretsProvider
+	given  map[string]bool // files that the system's service manager reads for it
+}
+
+// resolved is the value of a variable and where it was read.
+type resolved struct {
+	value, path string
+	line        int
+}
+
+func newAgent(in openclaw.Installation, accounts []openclaw.Account) agent {
+	a := agent{Installation: in, env: map[string]resolved{}, alias: map[string]secretsProvider{}, given: map[string]bool{}}
+	for _, acc := range accounts {
+		if acc.UID == in.UID {
+			a.groups = append(append(a.groups, acc.GID), acc.Groups...)
+		}
+	}
+	return a
+}
+
+// own reports whether a path lies in the account's home. Where the home is the root itself, only
+// the state directory counts.
+func (a agent) own(name string) bool {
+	home := a.Home
+	if home == "." {
+		home = a.StateDir
+	}
+	return name == home || strings.HasPrefix(name, home+"/")
+}
+
+// mayRead reports whether the agent's account may read a resolved path: by the mode of the file
+// and of every directory above it. What lies in its own home is its own, whoever wrote it.
+func (s *scan) mayRead(name string) bool {
+	if s.agent.UID == 0 || s.agent.own(name) {
+		return true
+	}
+	for dir := path.Dir(name); ; dir = path.Dir(dir) {
+		if !s.allowed(dir, 1) {
+			return false
+		}
+		if dir == "." {
+			break
+		}
+	}
+	return s.allowed(name, 4)
+}
+
+// allowed checks one permission bit (4 read, 1 search) of one file for the agent's account.
+func (s *scan) allowed(name string, bit fs.FileMode) bool {
+	info, err := s.root.Lstat(name)
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return false
+	}
+	switch {
+	case int(st.Uid) == s.agent.UID:
+		bit <<= 6
+	case slices.Contains(s.agent.groups, int(st.Gid)):
+		bit <<= 3
+	}
+	return info.Mode().Perm()&bit != 0
+}
+
+// list returns the names in a directory, sorted.
+func (s *scan) list(dir string) []string {
+	entries, err := openclaw.ReadDir(s.root, dir, maxEntries)
+	s.problem(dir, err)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	slices.Sort(names)
+	return names
+}
+
+// hostPath is the path below the root of a path that a file of the agent names: "~" is its home,
+// and what is relative counts from dir.
+func (a agent) hostPath(name, dir string) string {
+	switch {
+	case name == "~" || strings.HasPrefix(name, "~/"):
+		name = path.Join("/", a.Home, name[1:])
+	case !strings.HasPrefix(name, "/"):
+		name = path.Join("/", dir, name)
+	}
+	return strings.TrimPrefix(path.Clean(name), "/")
+}

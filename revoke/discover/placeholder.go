@@ -1,0 +1,53 @@
+package discover
+
+import (
+	"regexp"
+	"strings"
+)
+
+// placeholders are values that stand where a secret should: they are not reported. Each pattern
+// holds for the whole of a short value, so that no random secret is taken for one.
+var placeholders = regexp.MustCompile(`(?i)\A(?:` + strings.Join([]string{
+	`<[^<>]*>`, `\{\{.*\}\}`, `\[[^\[\]]*\]`, `%[a-z_]+%`,
+	`.*(?:\b|_)your[_ -](?:[a-z]+[_ -]?)+(?:here)?[_ -]?[0-9x.*]*`, `your[a-z]{3,20}(?:key|token|secret|password)(?:here)?`,
+	`(?:[a-z0-9]+[_-])*?(?:change[_ -]?me|change[_ -]?it|replace[_ -]?(?:me|this|with)[a-z _-]*|insert[_ -][a-z _-]+|put[_ -][a-z _-]+|fill[_ -]?(?:me|in)[a-z _-]*)[!.]*`,
+	`(?:[a-z]+[_-])*?(?:placeholder|dummy|redacted|example|sample|fake|todo|tbd|fixme|foobar|secret|password|token|api[_-]?key|key|none|null|undefined|n/a|unset|empty)(?:[_-](?:key|token|secret|password|value|here))*`,
+	`__openclaw_redacted__`, `secretref-(?:managed|env:.*)`,
+}, "|") + `)\z`)
+
+// examples are secrets that documentation prints and people paste.
+// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
+var examples = []string{"EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"}
+
+// placeholder reports whether value is no secret but a place for one.
+func placeholder(value string) bool {
+	value = strings.TrimSpace(value)
+	if value == "" {
+		return true
+	}
+	if len(value) > 120 {
+		return false
+	}
+	for _, e := range examples {
+		if strings.HasSuffix(value, e) || strings.HasPrefix(value, e) {
+			return true
+		}
+	}
+	return filler(value) || placeholders.MatchString(value)
+}
+
+// filler reports whether at least half of value is runs of one character: "xoxb-xxxx-xxxx", "****".
+func filler(value string) bool {
+	run, runs := 1, 0
+	for i := 1; i <= len(value); i++ {
+		if i < len(value) && value[i] == value[i-1] {
+			run++
+			continue
+		}
+		if run >= 3 {
+			runs += run
+		}
+		run = 1
+	}
+	return runs*2 >= len(value)
+}

@@ -1,0 +1,269 @@
+package discover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+
+	"clawback/forensics/agents/openclaw"
+	"clawback/revoke/credential"
+)
+
+// What one search may take in. What lies beyond is a Problem, never silence.
+const (
+	maxFile      = 16 << 20  // bytes of one file
+	maxSecret    = 256 << 10 // bytes of one secret
+	maxPerFile   = 2_000     // finds in one file
+	maxHeuristic = 200       // finds that nothing but their format speaks for
+	maxProblems  = 1_000
+)
+
+// ErrNoInstallation is returned where there is no OpenClaw installation below the root.
+var ErrNoInstallation = errors.New("no OpenClaw installation found")
+
+// Options narrows a search.
+type Options struct {
+	// Installations to search; Locate finds them where there are none.
+	Installations []openclaw.Installation
+}
+
+// Scan searches what the installations below root, and their accounts, keep their credentials in.
+// It calls found at once for each place of a credential, the structured places first, always from
+// the same goroutine. It runs nothing, calls nothing and reads nothing outside root. What cannot
+// be read is a Problem of the Summary and does not end the search; the error is that of ctx, or
+// ErrNoInstallation.
+//
+// A file outside the agent's own home is read only where the agent's account may read it: what
+// another account keeps for itself is not the agent's, even where the agent links to it. Access
+// control lists are not considered.
+func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (Summary, error) {
+	s := &scan{ctx: ctx, root: root, found: found, places: places, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}}
+	return s.run(opts.Installations)
+}
+
+// scan is one search.
+type scan struct {
+	ctx     context.Context
+	root    *os.Root
+	found   func(Found)
+	places  []place
+	summary Summary
+
+	agent    agent
+	accounts []openclaw.Account
+	homes    []string
+	done     map[string]bool  // resolved files that were searched
+	reported map[string]bool  // places, with what stands there
+	known    map[string]class // what a secret was taken for when it was first found
+	perFile  int              // finds in the present file
+	guesses  int              // finds by format alone
+}
+
+// class is what a secret is.
+type class struct{ provider, kind string }
+
+func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
+	if installations == nil {
+		var problems []openclaw.Problem
+		installations, problems = openclaw.Locate(s.root)
+		s.summary.Problems = problems
+	}
+	if len(installations) == 0 {
+		return s.summary, ErrNoInstallation
+	}
+	s.accounts, _ = openclaw.Accounts(s.root) // Locate has reported what is wrong with them
+	s.homes, _ = openclaw.Homes(s.root)
+	agents := make([]agent, len(installations))
+	for i, in := range installations {
+		agents[i] = newAgent(in, s.accounts)
+	}
+	for _, pass := range []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest} {
+		for _, a := range agents {
+			s.agent = a
+			pass()
+		}
+	}
+	return s.summary, s.ctx.Err()
+}
+
+// problem takes down what could not be read. Nothing to read is no problem.
+func (s *scan) problem(name string, err error) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return
+	}
+	s.note(openclaw.ProblemOf(name, err))
+}
+
+func (s *scan) note(p openclaw.Problem) {
+	switch n := len(s.summary.Problems); {
+	case n < maxProblems:
+		s.summary.Problems = append(s.summary.Problems, p)
+	case n == maxProblems:
+		s.summary.Problems = append(s.summary.Problems, openclaw.Problem{Path: p.Path, Reason: "more problems than are listed"})
+	}
+}
+
+// open reads a file that was not searched before: at most maxFile bytes of it. It returns the
+// name under which the file's finds are reported.
+func (s *scan) open(name string) (at string, data []byte, ok bool) {
+	if s.ctx.Err() != nil {
+		return "", nil, false
+	}
+	at, err := openclaw.Resolve(s.root, name)
+	if err != nil {
+		s.problem(name, err)
+		return "", nil, false
+	}
+	if s.done[at] {
+		return "", nil, false
+	}
+	s.done[at] = true
+	if !s.agent.given[at] && !s.mayRead(at) {
+		s.note(openclaw.Problem{Path: name, Reason: "belongs to another account, and the agent's may not read it: left alone"})
+		return "", nil, false
+	}
+	f, err := openclaw.Open(s.root, at)
+	if err != nil {
+		s.problem(name, err)
+		return "", nil, false
+	}
+	defer f.Close()
+	data, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		s.problem(name, err)
+	}
+	if len(data) > maxFile {
+		data = data[:maxFile]
+		s.note(openclaw.Problem{Path: name, Reason: fmt.Sprintf("longer than %d bytes: the rest was not searched", maxFile)})
+	}
+	s.summary.Files++
+	s.summary.Bytes += int64(len(data))
+	s.perFile = 0
+	return at, data, true
+}
+
+// candidate is a value that may be a credential, with what its place says of it.
+type candidate struct {
+	provider, kind string
+	parts          map[string]string // by the names of the kind's parts, or "value" alone
+	ref            map[string]string
+	source         credential.Source
+	owner          string
+	endpoint       string
+	expires        time.Time
+	lastUsed       time.Time
+	unresolved     string
+	guessed        bool // nothing but the format speaks for it
+}
+
+// value is the part that a candidate's kind is told by.
+func (c candidate) value() string {
+	for _, part := range []string{"value", "access_key_id", "secret_access_key", "refresh"} {
+		if v := c.parts[part]; v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// report hands a candidate to the caller, unless it is a placeholder.
+func (s *scan) report(c candidate) {
+	here := c.source.Path + "\x00" + locate(c.source) + "\x00" + c.value()
+	if s.ctx.Err() != nil || s.reported[here] || !s.worth(c) {
+		return
+	}
+	s.reported[here] = true
+	if c.unresolved == "" {
+		c.provider, c.kind = s.remember(c)
+	} else {
+		c.provider, c.kind = classify(c.provider, c.kind, "")
+	}
+	s.summary.Found++
+	s.found(Found{
+		Provider: c.provider, Kind: c.kind, Secret: credential.NewSecret(c.parts), Ref: c.ref, Source: c.source,
+		Owner: clean(c.owner, 200), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint,
+	})
+}
+
+// worth reports whether a candidate is to be handed on, and says so where only a bound forbids it.
+func (s *scan) worth(c candidate) bool {
+	if c.unresolved == "" {
+		for _, v := range c.parts {
+			if len(v) > maxSecret {
+				s.note(openclaw.Problem{Path: c.source.Path, Reason: fmt.Sprintf("the value at %s is longer than %d bytes: left out", locate(c.source), maxSecret)})
+				return false
+			}
+		}
+		if placeholder(c.value()) || placeholder(c.parts["access_key_id"]) && c.parts["access_key_id"] != "" {
+			return false
+		}
+	}
+	if c.guessed {
+		if s.guesses++; s.guesses > maxHeuristic {
+			if s.guesses == maxHeuristic+1 {
+				s.note(openclaw.Problem{Path: c.source.Path, Reason: fmt.Sprintf("more than %d values look like secrets in places where none belong: the rest was left out", maxHeuristic)})
+			}
+			return false
+		}
+	}
+	if s.perFile++; s.perFile > maxPerFile {
+		if s.perFile == maxPerFile+1 {
+			s.note(openclaw.Problem{Path: c.source.Path, Reason: fmt.Sprintf("more than %d secrets in one file: the rest was left out", maxPerFile)})
+		}
+		return false
+	}
+	return true
+}
+
+// remember makes a secret that stands in several places the same credential in all of them: where
+// a place tells less than an earlier one, the earlier one holds.
+func (s *scan) remember(c candidate) (provider, kind string) {
+	value := c.value()
+	provider, kind = c.provider, c.kind
+	if c.parts["access_key_id"] == "" {
+		provider, kind = classify(c.provider, c.kind, value)
+	}
+	if before, ok := s.known[value]; ok && kind == unknown {
+		return before.provider, before.kind
+	}
+	if _, ok := s.known[value]; !ok || kind != unknown {
+		s.known[value] = class{provider, kind}
+	}
+	return provider, kind
+}
+
+// locate tells where in its file a source stands.
+func locate(s credential.Source) string {
+	if s.Locator != "" {
+		return s.Locator
+	}
+	return fmt.Sprintf("line %d", s.Line)
+}
+
+// glob lists the paths below base that a pattern of literal names and "*" leads to, sorted.
+func (s *scan) glob(base, pattern string) []string {
+	found := []string{base}
+	for part := range strings.SplitSeq(pattern, "/") {
+		var next []string
+		for _, dir := range found {
+			if !strings.Contains(part, "*") {
+				next = append(next, path.Join(dir, part))
+				continue
+			}
+			for _, name := range s.list(dir) {
+				if ok, _ := path.Match(part, name); ok {
+					next = append(next, path.Join(dir, name))
+				}
+			}
+		}
+		found = next
+	}
+	return found
+}

@@ -1,0 +1,269 @@
+package discover
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"clawback/forensics/agents/openclaw/json5"
+	"clawback/revoke/credential"
+)
+
+// reader searches one document by the rows of the table for its file.
+type reader struct {
+	*scan
+	doc      *document
+	rows     []place
+	provider string // of the whole document, where its name tells
+	lastUsed map[string]time.Time
+	objects  map[string]*object
+	joined   map[string]bool // objects whose parts were put together to one secret
+	aws      map[string]bool // objects that were searched for access keys, and whether one was there
+}
+
+// document searches a JSON file by the rows of the table for file.
+func (s *scan) document(d *document, file, provider string, lastUsed map[string]time.Time) {
+	r := reader{scan: s, doc: d, provider: provider, lastUsed: lastUsed, objects: d.objects(), joined: map[string]bool{}, aws: map[string]bool{}}
+	for _, row := range s.places {
+		if row.file == file {
+			r.rows = append(r.rows, row)
+		}
+	}
+	for _, l := range d.leaves {
+		if s.ctx.Err() != nil || s.perFile > maxPerFile {
+			return
+		}
+		r.leaf(l)
+	}
+	for _, c := range d.comments {
+		s.sweep(d.at, c.text, c.line, join(d.note, "in a comment"))
+	}
+	s.sweep(d.at, string(d.rest), d.restLine, join(d.note, "behind a syntax error"))
+}
+
+// leaf reports what one value holds.
+func (r *reader) leaf(l leaf) {
+	if !l.str {
+		return
+	}
+	if r.isReference(l.parent()) {
+		if l.key() == "source" {
+			r.reference(l)
+		}
+		return
+	}
+	if part, _ := awsPart(l.key()); part != "" && r.accessKey(l) {
+		return
+	}
+	row, wild, ok := r.row(l.path)
+	if !ok {
+		r.unexpected(l)
+		return
+	}
+	c := r.candidate(l, row, wild)
+	switch {
+	case row.holds == aFile:
+		r.secretFile(l, c)
+	case row.part != "":
+		r.parts(l, row, c)
+	default:
+		r.value(l, row, c)
+	}
+}
+
+// sibling returns the value at a key of an object.
+func (r *reader) sibling(object, key string) (leaf, bool) {
+	if o := r.objects[object]; o != nil {
+		if i, ok := o.byKey[key]; ok {
+			return r.doc.leaves[i], true
+		}
+	}
+	return leaf{}, false
+}
+
+// row finds the row of the table for a path.
+func (r *reader) row(p []json5.Step) (row place, wild string, ok bool) {
+	for _, row := range r.rows {
+		if wild, ok := row.match(p); ok {
+			return row, wild, true
+		}
+	}
+	return place{}, "", false
+}
+
+// candidate is what a leaf's place says of the secret that stands there.
+func (r *reader) candidate(l leaf, row place, wild string) candidate {
+	object := l.parent()
+	c := candidate{provider: row.provider, kind: row.kind, source: r.source(l), endpoint: r.endpoint(l.path)}
+	if c.provider == "" {
+		c.provider = r.provider
+		if p, ok := r.sibling(object, "provider"); ok && p.str {
+			c.provider = providerName(p.text)
+		} else if wild != "" {
+			c.provider = providerName(wild)
+		}
+	}
+	if who, ok := r.sibling(object, "email"); ok && who.str {
+		c.owner = who.text
+	}
+	for _, key := range []string{"expires", "expiresAt"} {
+		if when, ok := r.sibling(object, key); ok {
+			c.expires = millis(when.text)
+		}
+	}
+	c.lastUsed = r.lastUsed[wild]
+	return c
+}
+
+func (r *reader) source(l leaf) credential.Source {
+	return credential.Source{Path: r.doc.at, Locator: locator(l.path[r.doc.prefix:]), Line: l.line, Note: r.doc.note}
+}
+
+// value reports a secret that is one string, or names one.
+func (r *reader) value(l leaf, row place, c candidate) {
+	text := l.text
+	if row.file == "agents/*/agent/models.json" || strings.HasSuffix(row.path, ".apiKey") {
+		if command, ok := strings.CutPrefix(text, "!"); ok && command != "" {
+			r.unresolved(c, "exec:"+c.source.Locator, "a command, never run")
+			return
+		}
+		if _, set := r.agent.env[text]; variableFormat.MatchString(text) && (set || secretNamed(text)) {
+			text = "${" + text + "}" // pi's models.json names the variable alone
+		}
+	}
+	asked := c
+	if row.holds != aSecret && !secretNamed(l.key()) {
+		asked.source.Path = "" // "${HOME}/bin" is no secret that is missing
+	}
+	text, asked, ok := r.expand(text, asked)
+	if !ok {
+		return
+	}
+	c.source.Note = asked.source.Note
+	switch row.holds {
+	case aHeader:
+		secret, provider, kind, ok := classifyHeader(c.provider, l.key(), text)
+		if !ok {
+			return
+		}
+		c.provider, c.kind, text = provider, kind, secret
+	case aVariable:
+		provider, kind, ok := classifyVariable(l.key(), text)
+		if !ok {
+			return
+		}
+		c.provider, c.kind = provider, kind
+	}
+	c.parts = map[string]string{"value": text}
+	r.withEndpointID(l, &c)
+	r.report(c)
+}
+
+// parts puts the parts of one secret together, such as an access and a refresh token.
+func (r *reader) parts(l leaf, row place, c candidate) {
+	object := l.parent()
+	if r.joined[object] {
+		return
+	}
+	r.joined[object] = true
+	c.parts = map[string]string{}
+	for _, i := range r.objects[object].leaves {
+		other := r.doc.leaves[i]
+		if row, _, ok := r.row(other.path); ok && row.part != "" && other.str && !placeholder(other.text) {
+			c.parts[row.part] = other.text
+		}
+	}
+	if c.parts["value"] == "" {
+		c.parts["value"] = c.parts["refresh"]
+	}
+	r.report(c)
+}
+
+// accessKey puts an AWS access key together from the strings of l's object, and reports whether
+// l is part of one.
+func (r *reader) accessKey(l leaf) bool {
+	object := l.parent()
+	if there, searched := r.aws[object]; searched {
+		return there
+	}
+	var all []setting
+	by := map[int]leaf{}
+	for n, i := range r.objects[object].leaves {
+		if other := r.doc.leaves[i]; other.str {
+			text, _, ok := r.expand(other.text, candidate{})
+			if part, _ := awsPart(other.key()); part != "" && ok {
+				all = append(all, setting{name: other.key(), value: text, line: n})
+				by[n] = other
+			}
+		}
+	}
+	keys, _ := awsKeys(all)
+	r.aws[object] = len(keys) > 0
+	for _, k := range keys {
+		r.report(candidate{provider: "aws", kind: k.kind(), parts: k.parts, source: r.source(by[k.first.line]), endpoint: r.endpoint(l.path)})
+	}
+	return len(keys) > 0
+}
+
+// unexpected reports a value at a place that the table does not know, where its format is that of
+// a secret.
+func (r *reader) unexpected(l leaf) {
+	if k, ok := credential.Recognize(l.text); ok {
+		part := "value"
+		if k.FingerprintPart != "" {
+			part = k.FingerprintPart
+		}
+		c := candidate{provider: k.Provider, kind: k.Name, parts: map[string]string{part: l.text}, source: r.source(l), endpoint: r.endpoint(l.path), guessed: true}
+		r.withEndpointID(l, &c)
+		r.report(c)
+	}
+}
+
+var stripeEndpoint = regexp.MustCompile(`\Awe_[0-9A-Za-z]{8,100}\z`)
+
+// withEndpointID adds the id of the Stripe endpoint that a signing secret belongs to.
+func (r *reader) withEndpointID(l leaf, c *candidate) {
+	if !strings.HasPrefix(c.parts["value"], "whsec_") {
+		return
+	}
+	for _, i := range r.objects[l.parent()].leaves {
+		if other := r.doc.leaves[i]; strings.HasPrefix(other.text, "we_") && stripeEndpoint.MatchString(other.text) {
+			c.ref = map[string]string{"endpoint": other.text}
+			return
+		}
+	}
+}
+
+// endpoint is the address that stands beside a value, or in one of the two objects around it.
+func (r *reader) endpoint(p []json5.Step) string {
+	for n := len(p) - 1; n >= max(0, len(p)-3); n-- {
+		object := objectName(p[:n])
+		for _, key := range []string{"baseUrl", "baseURL", "base_url", "url", "endpoint", "apiUrl", "homeserver"} {
+			if l, ok := r.sibling(object, key); ok && l.str {
+				if o := origin(l.text); o != "" {
+					return o
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// millis reads a time in milliseconds since 1970, and nothing of what is no such time.
+func millis(text string) time.Time {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f <= 0 || f > 253402300799000 { // the year 9999
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(f)).UTC()
+}
+
+func join(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(n string) bool { return n == "" }), ", ")
+}
+
+// base is the directory that a document's relative paths count from.
+func (d *document) base() string { return path.Dir(d.at) }

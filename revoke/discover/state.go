@@ -1,0 +1,261 @@
+package discover
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"clawback/forensics/agents/openclaw"
+	"clawback/forensics/agents/openclaw/json5"
+	"clawback/revoke/credential"
+)
+
+// Bounds of OpenClaw itself, in its src/config/includes.ts.
+const (
+	maxIncludeDepth = 10
+	maxIncludes     = 200
+)
+
+const (
+	maxEnvFiles = 200
+	systemUnits = "etc/systemd/system/"
+)
+
+// searchConfig reads the configuration first, because it says what the values of the other files
+// are, and the files of variables before it, because it refers to them.
+func (s *scan) searchConfig() {
+	files := s.environment()
+	var docs []*document
+	for _, name := range s.configFiles() {
+		docs = append(docs, s.loadConfig(name, nil, 0)...)
+	}
+	for _, d := range docs {
+		s.learn(d)
+	}
+	for _, d := range docs {
+		s.document(d, configFile, "", nil)
+	}
+	s.searchSecretFiles()
+	for _, f := range files {
+		s.perFile = 0
+		s.settings(f.at, f.vars)
+	}
+}
+
+// settingsFile is a file of variables.
+type settingsFile struct {
+	at   string
+	vars []setting
+}
+
+// environment reads the files of variables and builds the gateway's environment from them: what
+// an earlier file sets, no later one overrides.
+func (s *scan) environment() []settingsFile {
+	var files []settingsFile
+	names := s.envFiles()
+	for i := 0; i < len(names) && i < maxEnvFiles; i++ {
+		name := names[i]
+		if strings.HasPrefix(name, systemUnits) {
+			s.agent.given[name] = true
+		}
+		at, data, ok := s.open(name)
+		if !ok {
+			continue
+		}
+		f := settingsFile{at: at}
+		if strings.Contains(at, ".service") {
+			var more []string
+			f.vars, more = parseUnit(string(data))
+			for _, name := range more {
+				name = s.agent.hostPath(strings.ReplaceAll(name, "%h", path.Join("/", s.agent.Home)), "/")
+				if strings.HasPrefix(at, systemUnits) {
+					s.agent.given[name] = true
+				}
+				names = slices.Insert(names, i+1, name)
+			}
+		} else {
+			f.vars = parseDotenv(string(data))
+		}
+		files = append(files, f)
+		if isCopy(at) {
+			continue // not what the gateway reads
+		}
+		for _, v := range f.vars {
+			if _, set := s.agent.env[v.name]; !set && !v.comment && v.value != "" {
+				s.agent.env[v.name] = resolved{v.value, at, v.line}
+			}
+		}
+	}
+	return files
+}
+
+func isCopy(name string) bool {
+	return strings.HasPrefix(path.Base(name), ".env.") || strings.Contains(name, ".service.bak")
+}
+
+// configFiles are the configurations that stand in the state directory, by any name that it had.
+func (s *scan) configFiles() []string {
+	var out []string
+	if s.agent.Config != "" {
+		out = append(out, s.agent.Config)
+	}
+	for _, name := range openclaw.ConfigNames() {
+		out = append(out, path.Join(s.agent.StateDir, name))
+	}
+	return out
+}
+
+// loadConfig loads a configuration and what it includes.
+func (s *scan) loadConfig(name string, prefix []json5.Step, depth int) []*document {
+	d, ok := s.load(name, prefix)
+	if !ok {
+		return nil
+	}
+	docs := []*document{d}
+	for _, l := range d.leaves {
+		at := slices.IndexFunc(l.path, func(st json5.Step) bool { return st.Key == "$include" })
+		if at < 0 || !l.str {
+			continue
+		}
+		if depth >= maxIncludeDepth || len(docs) >= maxIncludes {
+			s.note(openclaw.Problem{Path: d.at, Reason: "its includes are nested too deeply or are too many: the rest was not searched"})
+			break
+		}
+		docs = append(docs, s.loadConfig(s.agent.hostPath(l.text, d.base()), l.path[:at], depth+1)...)
+	}
+	return docs
+}
+
+// learn takes from a configuration what other places refer to: variables, files of secrets,
+// workspaces.
+func (s *scan) learn(d *document) {
+	objects := d.objects()
+	for _, l := range d.leaves {
+		keys := make([]string, len(l.path))
+		for i, st := range l.path {
+			keys[i] = st.Key
+		}
+		switch {
+		case !l.str:
+		case len(keys) == 2 && keys[0] == "env", len(keys) == 3 && keys[0] == "env" && keys[1] == "vars":
+			if name := l.key(); s.agent.env[name].value == "" && !reference.MatchString(l.text) {
+				s.agent.env[name] = resolved{l.text, d.at, l.line}
+			}
+		case len(keys) == 4 && keys[0] == "secrets" && keys[1] == "providers" && keys[3] == "source":
+			p := secretsProvider{source: l.text}
+			for _, i := range objects[l.parent()].leaves {
+				switch other := d.leaves[i]; other.key() {
+				case "path":
+					p.path = other.text
+				case "mode":
+					p.mode = other.text
+				}
+			}
+			s.agent.alias[keys[2]] = p
+		}
+	}
+}
+
+// searchSecretFiles reports what the configuration's files of secrets hold beside what it refers to.
+func (s *scan) searchSecretFiles() {
+	for _, alias := range sortedKeys(s.agent.alias) {
+		p := s.agent.alias[alias]
+		if p.source != "file" || p.path == "" || p.mode == "singleValue" {
+			continue
+		}
+		d, ok := s.load(s.agent.hostPath(p.path, s.agent.StateDir), nil)
+		if !ok {
+			continue
+		}
+		for _, l := range d.leaves {
+			if l.str {
+				s.report(candidate{parts: map[string]string{"value": l.text}, source: credential.Source{Path: d.at, Locator: locator(l.path), Line: l.line}})
+			}
+		}
+	}
+}
+
+// envFiles are the files that set the gateway's environment, the strongest first, then their
+// copies. Source: https://docs.openclaw.ai/help/environment
+func (s *scan) envFiles() []string {
+	var units []string
+	for _, dir := range []string{path.Join(s.agent.Home, ".config/systemd/user"), systemUnits} {
+		units = append(units, s.glob(dir, "*.service*")...)
+		units = append(units, s.glob(dir, "*.service.d/*.conf")...)
+	}
+	units = slices.DeleteFunc(units, func(name string) bool { return !agentUnit.MatchString(name) })
+	dirs := append([]string{s.agent.StateDir}, s.agent.Workspaces...)
+	var copies []string
+	for _, dir := range dirs {
+		units = append(units, path.Join(dir, ".env"))
+		for _, name := range s.glob(dir, ".env.*") {
+			if !strings.Contains(name, "example") && !strings.Contains(name, "sample") && !strings.Contains(name, "template") {
+				copies = append(copies, name)
+			}
+		}
+	}
+	return append(units, copies...)
+}
+
+// searchState reads the other files of the state directory that the table knows.
+func (s *scan) searchState() {
+	seen := map[string]bool{configFile: true}
+	for _, row := range s.places {
+		if seen[row.file] || strings.HasPrefix(row.file, "~/") {
+			continue
+		}
+		seen[row.file] = true
+		for _, name := range s.glob(s.agent.StateDir, row.file) {
+			used := s.lastUsed(path.Join(path.Dir(name), "auth-state.json"))
+			if d, ok := s.load(name, nil); ok {
+				if strings.HasSuffix(name, ".bak") {
+					d.note = "backup copy"
+				}
+				s.document(d, row.file, "", used)
+			}
+		}
+	}
+	s.databases()
+}
+
+// lastUsed reads when each profile was last used. A missing file says nothing.
+func (s *scan) lastUsed(name string) map[string]time.Time {
+	data, err := openclaw.ReadFile(s.root, name, maxFile)
+	if err != nil {
+		s.problem(name, err)
+		return nil
+	}
+	out := map[string]time.Time{}
+	_ = json5.Scan(data, func(v json5.Value) { // what stands before a fault is better than nothing
+		if p := v.Path; len(p) == 3 && p[0].Key == "usageStats" && p[2].Key == "lastUsed" {
+			out[p[1].Key] = millis(v.Text)
+		}
+	})
+	return out
+}
+
+// databases says which files hold credentials that only the desk can read, from the capture.
+func (s *scan) databases() {
+	for _, pattern := range []string{"state/openclaw.sqlite", "agents/*/openclaw-agent.sqlite", "agents/*/agent/openclaw-agent.sqlite"} {
+		for _, name := range s.glob(s.agent.StateDir, pattern) {
+			if _, err := openclaw.Resolve(s.root, name); err == nil {
+				s.note(openclaw.Problem{Path: name, Reason: "a database that may hold credentials: not searched here"})
+			}
+		}
+	}
+}
+
+// searchBackups reads older configurations: what they hold may still be alive.
+func (s *scan) searchBackups() {
+	for _, base := range openclaw.ConfigNames() {
+		for _, pattern := range []string{base + ".bak", base + ".bak.*", base + ".clobbered.*"} {
+			for _, name := range s.glob(s.agent.StateDir, pattern) {
+				for _, d := range s.loadConfig(name, nil, 0) {
+					d.note = "backup copy"
+					s.document(d, configFile, "", nil)
+				}
+			}
+		}
+	}
+}
