@@ -166,6 +166,8 @@ func (ch *chain) prove(ctx context.Context) error {
 		}
 		since := ch.sweep.Clock.Now().Sub(ch.acceptedAt)
 		switch {
+		case p.done() && ch.kind.NeedsAlive && !ch.seenAlive:
+			return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, and it was never seen alive: %s", ErrUnverifiable, v.Answer)})
 		case p.done():
 			return ch.settle(Change{Life: credential.Dead, Proof: p.String(v), Weak: !ch.seenAlive})
 		case p.row == 0 && since > p.patience():

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -104,6 +105,18 @@ func Fold(s State, e journal.Entry) State {
 		s.Warnings = append(s.Warnings, Warning{Text: "unreadable entry in the record: " + err.Error()})
 	}
 	return s
+}
+
+// FoldAll folds a record. With an error comes the state of what could be read before it.
+func FoldAll(entries iter.Seq2[journal.Entry, error]) (State, error) {
+	var s State
+	for e, err := range entries {
+		if err != nil {
+			return s, fmt.Errorf("read the record: %w", err)
+		}
+		s = Fold(s, e)
+	}
+	return s, nil
 }
 
 func (s *State) fold(e journal.Entry) error {

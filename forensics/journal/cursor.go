@@ -92,6 +92,22 @@ func (c *Cursor) fill() (<-chan struct{}, error) {
 	return changed, nil
 }
 
+// Entries gives what the record holds now, from its first entry on.
+func (j *Journal) Entries(ctx context.Context) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		cursor := j.Cursor()
+		for range j.Length() {
+			e, err := cursor.Next(ctx)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // ErrTorn means that the last line of a record is not whole, as after a crash: everything before it holds.
 var ErrTorn = errors.New("the last line is not whole")
 

@@ -3,8 +3,6 @@ package actions
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -34,7 +32,10 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{Text: runErr.Error()})
 	}
 	r.rotateUsed(e.Journal)
-	state, err := FoldAll(always, e.Journal)
+	if r.Score != nil {
+		_ = record(always, e.Journal, incident.TypeAdversary, r.Score())
+	}
+	state, err := foldAll(always, e.Journal)
 	if err != nil {
 		return state, err
 	}
@@ -47,14 +48,14 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	} else if state.Report == nil {
 		_ = record(always, e.Journal, incident.TypeReport, written)
 	}
-	state, err = FoldAll(always, e.Journal)
+	state, err = foldAll(always, e.Journal)
 	if err != nil {
 		return state, err
 	}
 	if err := record(always, e.Journal, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()}); err != nil {
 		return state, err
 	}
-	return FoldAll(always, e.Journal)
+	return foldAll(always, e.Journal)
 }
 
 // rotateUsed puts every authority that was used on the suspect host on the board: it is known to
@@ -86,21 +87,9 @@ func record(ctx context.Context, j *journal.Journal, typ string, data any) error
 	return err
 }
 
-// FoldAll folds what the record holds so far.
-func FoldAll(ctx context.Context, j *journal.Journal) (incident.State, error) {
-	var s incident.State
-	cursor := j.Cursor()
-	for range j.Length() {
-		e, err := cursor.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return s, fmt.Errorf("read the record: %w", err)
-		}
-		s = incident.Fold(s, e)
-	}
-	return s, nil
+// foldAll folds what the record holds so far.
+func foldAll(ctx context.Context, j *journal.Journal) (incident.State, error) {
+	return incident.FoldAll(j.Entries(ctx))
 }
 
 // Validate parses a playbook against the actions of this program.

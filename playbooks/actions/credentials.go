@@ -32,16 +32,21 @@ func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Re
 	return nil
 }
 
-// found makes a place into a credential, or into one more source of a known one.
-func (r *Response) found(f discover.Found, rec engine.Recorder) {
+// Credential makes a credential of the first place at which it was found.
+func Credential(key credential.FingerprintKey, f discover.Found) credential.Credential {
 	ref := f.Ref
 	if f.Secret.Empty() && ref["id"] == "" {
 		ref = map[string]string{"id": f.Source.String()} // an unresolved reference is named by its place
 	}
-	c := r.Key.Identify(credential.Credential{
+	return key.Identify(credential.Credential{
 		Provider: f.Provider, Kind: f.Kind, Secret: f.Secret, Ref: ref, Sources: []credential.Source{f.Source},
 		Owner: f.Owner, Expires: f.Expires, LastUsed: f.LastUsed,
 	})
+}
+
+// found makes a place into a credential, or into one more source of a known one.
+func (r *Response) found(f discover.Found, rec engine.Recorder) {
+	c := Credential(r.Key, f)
 	r.mu.Lock()
 	known := r.known[c.Fingerprint]
 	r.known[c.Fingerprint] = true

@@ -17,7 +17,7 @@ import (
 // sealed is no evidence: then the agent is not killed.
 func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
 	part := text(s.With["part"])
-	sealed, err := r.captureInto(ctx, part)
+	sealed, err := r.Preserve(ctx, part)
 	if err != nil {
 		r.mu.Lock()
 		r.unsealed = append(r.unsealed, part+": "+err.Error())
@@ -29,10 +29,11 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	return nil
 }
 
-func (r *Response) captureInto(ctx context.Context, part string) (incident.Sealed, error) {
+// Preserve takes one part of the evidence, "volatile" or "files", and seals it.
+func (r *Response) Preserve(ctx context.Context, part string) (incident.Sealed, error) {
 	name := filepath.Join("evidence", part)
 	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
-		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Part: part, Version: r.Version,
+		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(),
 	})
 	if err != nil {
 		return incident.Sealed{}, err
@@ -42,9 +43,9 @@ func (r *Response) captureInto(ctx context.Context, part string) (incident.Seale
 	problems := captured.Problems
 	switch {
 	case count.err != nil: // the desk could not write
-		return incident.Sealed{}, errors.Join(count.err, bag.Abandon())
+		return incident.Sealed{}, errors.Join(count.err, bag.Close())
 	case err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
-		return incident.Sealed{}, errors.Join(err, bag.Abandon())
+		return incident.Sealed{}, errors.Join(err, bag.Close())
 	case err != nil:
 		// The time was up. What came until then is whole, file by file, and worth sealing.
 		problems = append(problems, "the capture was ended early: "+err.Error())

@@ -42,6 +42,7 @@ type Response struct {
 	Accepted    map[string]bool // risks
 	Key         credential.FingerprintKey
 	Report      func(context.Context) (incident.Report, error)
+	Score       func() incident.Adversary // of a drill; nil otherwise
 
 	mu       sync.Mutex
 	frozen   *containment.Frozen

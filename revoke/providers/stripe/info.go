@@ -50,6 +50,8 @@ var keyInfo = revoke.KindInfo{
 var webhookInfo = revoke.KindInfo{
 	Kind: kindWebhook,
 	Link: "https://dashboard.stripe.com/webhooks",
+	// The endpoint's id comes from the host: one of another account answers 404 from the start.
+	NeedsAlive: true,
 	Steps: []string{
 		"Done by hand where the secret's endpoint is unknown: Stripe shows a signing secret to people only, so they tell which endpoint it belongs to.",
 		"Open the link, in the mode of the secret; test mode is at https://dashboard.stripe.com/test/webhooks. Reveal the signing secret of each endpoint that sends to the host under response and compare its last four characters.",

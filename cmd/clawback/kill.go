@@ -1,0 +1,295 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks"
+	"clawback/playbooks/actions"
+	"clawback/playbooks/containment"
+	"clawback/playbooks/engine"
+	"clawback/playbooks/host"
+	"clawback/revoke"
+	"clawback/revoke/fake"
+	"clawback/revoke/providers"
+)
+
+// target is what a response is about, as the flags name it.
+type target struct {
+	host      string
+	root      string
+	endpoints []string
+	risks     []string
+	deadline  time.Duration
+}
+
+func (t *target) flags(c *cobra.Command) {
+	t.machineFlags(c)
+	c.Flags().StringArrayVar(&t.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of the compiled-in address")
+	c.Flags().StringArrayVar(&t.risks, "accept-risk", nil, "accept one named risk: "+strings.Join(riskNames(), ", "))
+}
+
+// machineFlags are the flags that name the machine under response.
+func (t *target) machineFlags(c *cobra.Command) {
+	c.Flags().StringVar(&t.host, "host", "", "respond to the machine `[USER@]HOST` over ssh")
+	c.Flags().StringVar(&t.root, "root", "", "respond to what lies below `DIR`: a mounted disk, a copy (default /)")
+}
+
+func riskNames() []string {
+	var names []string
+	for name := range actions.Risks {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (a *app) killCommand() *cobra.Command {
+	var t target
+	var yes, json, dry bool
+	c := &cobra.Command{
+		Use:   "kill",
+		Short: "The kill switch: freeze, preserve, revoke all, prove, keep down, report",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.kill(c.Context(), t, yes, json, dry)
+		},
+	}
+	t.flags(c)
+	c.Flags().BoolVar(&yes, "yes", false, "do it; without it the plan is shown and you are asked")
+	c.Flags().BoolVar(&json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
+	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be done; nothing is changed or sent")
+	c.Flags().DurationVar(&t.deadline, "deadline", 2*time.Minute, "until when each death has to be proved")
+	return c
+}
+
+func (a *app) respondCommand() *cobra.Command {
+	var t target
+	c := &cobra.Command{
+		Use:   "respond",
+		Short: "The console: the same response step by step, you decide",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.respond(c.Context(), t)
+		},
+	}
+	t.flags(c)
+	return c
+}
+
+func (a *app) kill(ctx context.Context, t target, yes, json, dry bool) error {
+	if t.deadline <= 0 {
+		return usage("for example --deadline 2m", "--deadline has to be positive")
+	}
+	if !yes && !dry && !term.IsTerminal(int(a.in.Fd())) {
+		return &failure{incident.ExitApproval, errors.New("kill changes things, and nobody can be asked here"),
+			"add --yes, or look first with --dry-run"}
+	}
+	book, err := a.playbook(playbooks.KillSwitch, t.deadline)
+	if err != nil {
+		return err
+	}
+	s, err := a.prepare(ctx, t, dry)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.host.Close() }()
+	if dry {
+		return s.rehearse(ctx, book, json)
+	}
+	if !yes {
+		s.showPlan(book)
+		if err := a.askToGoOn(s.host.Name()); err != nil {
+			return err
+		}
+	}
+	return s.start(ctx, book, json, false)
+}
+
+func (a *app) respond(ctx context.Context, t target) error {
+	if !term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		return &failure{incident.ExitUsage, errNotTerminal, "without one, use clawback kill --yes"}
+	}
+	book, err := a.playbook(playbooks.SuspectedCompromise, 0)
+	if err != nil {
+		return err
+	}
+	s, err := a.prepare(ctx, t, false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.host.Close() }()
+	return s.start(ctx, book, false, true)
+}
+
+// askToGoOn wants the target typed, on the terminal even where stdin is something else.
+func (a *app) askToGoOn(name string) error {
+	fmt.Fprintf(a.err, "\nType  kill %s  to go on: ", name)
+	line, err := bufio.NewReaderSize(a.in, 4096).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != "kill "+name {
+		return &failure{incident.ExitApproval, errors.New("nothing was done"), "type what is asked for, or add --yes"}
+	}
+	return nil
+}
+
+// situation is a target that was reached and described, and all that a response to it needs.
+type situation struct {
+	app         *app
+	target      target
+	host        host.Host
+	description containment.Description
+	authorities *actions.Authorities
+	providers   map[string]revoke.Provider
+	accepted    map[string]bool
+}
+
+// prepare reaches the target and looks at it. Nothing is changed, and no provider is asked.
+func (a *app) prepare(ctx context.Context, t target, dry bool) (*situation, error) {
+	s := &situation{app: a, target: t, accepted: make(map[string]bool)}
+	for _, name := range t.risks {
+		if actions.Risks[name] == "" {
+			return nil, usage("it is one of "+strings.Join(riskNames(), ", "), "there is no risk %q", name)
+		}
+		s.accepted[name] = true
+	}
+	endpoints, err := a.endpoints(t.endpoints)
+	if err != nil {
+		return nil, err
+	}
+	if s.host, err = a.reach(ctx, t); err != nil {
+		return nil, err
+	}
+	if s.description, err = s.describe(ctx); err != nil {
+		return nil, errors.Join(err, s.host.Close())
+	}
+	s.authorities = &actions.Authorities{
+		Load: make(map[string]func(context.Context) (revoke.Authority, error)),
+		// A machine on which the agent runs is suspect, whatever folder was named.
+		Suspect:  !s.host.Remote() && (t.root == "" || t.root == "/" || len(s.description.Processes) > 0),
+		Accepted: s.accepted[actions.RiskAuthorityOnSuspect],
+	}
+	for name, authority := range a.config.Authorities {
+		s.authorities.Load[name] = authority.authority(a.env)
+	}
+	var clock fake.Wall
+	s.providers, err = providers.New(func(name string) revoke.Env {
+		client := revoke.NewClient(revoke.NewTransport())
+		if dry {
+			client = revoke.NewClient(revoke.Refuse{})
+		}
+		return revoke.Env{HTTP: client, Endpoint: endpoints[name], Authority: s.authorities.For(name), Sleep: clock.Sleep, Now: clock.Now}
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.host.Close())
+	}
+	return s, nil
+}
+
+// endpoints are those of the configuration, and those of the command line over them.
+func (a *app) endpoints(flags []string) (map[string]string, error) {
+	all := make(map[string]string)
+	for name, e := range a.config.Endpoints {
+		all[name] = e
+	}
+	for _, pair := range flags {
+		name, e, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usage("for example --endpoint github=https://github.example.com/api/v3", "--endpoint %q is not PROVIDER=URL", pair)
+		}
+		if err := checkEndpoint(name, e); err != nil {
+			return nil, err
+		}
+		all[name] = e
+	}
+	return all, nil
+}
+
+// reach connects to the machine under response.
+func (a *app) reach(ctx context.Context, t target) (host.Host, error) {
+	if t.host != "" && t.root != "" {
+		return nil, usage("name one of them", "--host and --root name two different targets")
+	}
+	var h host.Host
+	var err error
+	if t.host != "" {
+		h, err = host.DialSSH(ctx, t.host)
+	} else {
+		root := t.root
+		if root == "" {
+			root = "/"
+		}
+		h, err = host.NewLocal(root)
+	}
+	if err != nil {
+		return nil, &failure{incident.ExitNothing, fmt.Errorf("reach %s: %w", cmpOr(t.host, t.root, "this machine"), err),
+			"nothing was done; check the name and that you can log in, or run clawback on the machine itself"}
+	}
+	return h, nil
+}
+
+func cmpOr(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func (s *situation) describe(ctx context.Context) (containment.Description, error) {
+	d, err := s.host.Describe(ctx)
+	if err != nil {
+		return d, &failure{incident.ExitNothing, fmt.Errorf("look at %s: %w", s.host.Name(), err), "nothing was done"}
+	}
+	if len(d.Installations) == 0 && len(d.Processes) == 0 && len(d.Units) == 0 {
+		problems := ""
+		for _, p := range d.Problems {
+			problems += fmt.Sprintf("; %s: %s", p.Path, p.Reason)
+		}
+		return d, &failure{incident.ExitNoInstallation, fmt.Errorf("no OpenClaw installation on %s%s", s.host.Name(), problems),
+			"run it as root, or name the disk that holds it with --root"}
+	}
+	return d, nil
+}
+
+// start opens the record and carries the playbook out.
+func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, console bool) error {
+	var clock fake.Wall
+	o, err := s.app.create("INC", s.host.Name(), clock.Now)
+	if err != nil {
+		return err
+	}
+	r := &response{app: s.app, open: o, json: json, console: console}
+	r.work = &actions.Response{
+		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
+		Clock: clock, Desk: hostname(), Version: version, Attended: console, Accepted: s.accepted, Key: o.fingerprintKey(),
+	}
+	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: clock, Facts: s.facts()}
+	r.declared = s.declared(o.id, book, console)
+	return r.run(ctx)
+}
+
+func (s *situation) facts() map[string]bool {
+	return map[string]bool{"remote": s.host.Remote(), "local": !s.host.Remote()}
+}
+
+func (s *situation) declared(id string, book playbooks.Playbook, attended bool) incident.Declared {
+	d := incident.Declared{
+		Incident: id, Mode: incident.Real, Playbook: book.Name, Target: s.host.Name(), Remote: s.host.Remote(), Attended: attended,
+		Responder: s.app.responder(), Desk: hostname(), Version: version, Accepted: s.target.risks,
+	}
+	if s.target.deadline > 0 {
+		d.Deadline = s.target.deadline.String()
+	}
+	return d
+}

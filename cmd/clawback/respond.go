@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/forensics/report"
+	"clawback/playbooks"
+	"clawback/playbooks/actions"
+	"clawback/playbooks/engine"
+	"clawback/revoke/credential"
+	"clawback/tui"
+)
+
+// response is one run of a playbook, however it was started.
+type response struct {
+	app       *app
+	open      *open
+	work      *actions.Response
+	engine    *engine.Engine
+	declared  incident.Declared
+	json      bool
+	console   bool
+	before    func(context.Context) // runs beside the response until it ends; nil for none
+	declareAt func()                // at the moment of the declaration; nil for none
+	score     func() incident.Adversary
+}
+
+// run carries the response out and shows it, and returns its exit code as an error.
+func (r *response) run(ctx context.Context) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	if r.open.trouble != nil {
+		complain(r.app.err, &failure{err: r.open.trouble, hint: "the response goes on; the record is in " + r.place()})
+		_ = r.open.journal.Note(incident.TypeWarning, incident.Warning{Text: r.open.trouble.Error(), Hint: "the record is in " + r.place()})
+	}
+	r.work.Report = func(ctx context.Context) (incident.Report, error) {
+		s, err := incident.FoldAll(r.open.journal.Entries(ctx))
+		if err != nil {
+			return incident.Report{}, err
+		}
+		return report.Write(r.open.dir, s, r.open.journal.Entries(ctx))
+	}
+
+	var others sync.WaitGroup
+	others.Go(func() { r.show(context.WithoutCancel(ctx)) })
+	othersCtx, endOthers := context.WithCancel(ctx)
+	if r.beside != nil {
+		others.Go(func() { r.beside(othersCtx) })
+	}
+	if r.declareAt != nil {
+		r.declareAt()
+	}
+	var state incident.State
+	var err error
+	if r.console {
+		state, err = r.inConsole(ctx, stop)
+	} else {
+		state, err = r.carry(ctx)
+	}
+	endOthers()
+	closeErr := r.open.close()
+	others.Wait()
+	if err = errors.Join(err, closeErr); err != nil && !errors.Is(err, journal.ErrNotDurable) {
+		complain(r.app.err, err)
+	}
+	return r.end(state)
+}
+
+func (r *response) carry(ctx context.Context) (incident.State, error) {
+	r.work.Score = r.score
+	return r.work.Carry(ctx, r.engine, r.declared)
+}
+
+// inConsole carries the response out behind the console. Whoever leaves the console ends the run,
+// after being asked.
+func (r *response) inConsole(ctx context.Context, interrupt func()) (incident.State, error) {
+	var state incident.State
+	var err error
+	var running sync.WaitGroup
+	running.Go(func() { state, err = r.carry(ctx) })
+	tuiErr := tui.Run(context.WithoutCancel(ctx), tui.Options{
+		Journal: r.open.journal.Cursor(), Submit: r.engine.Submit, Interrupt: interrupt, Now: r.work.Clock.Now,
+		By: r.declared.Responder, Dir: r.open.dir, Getenv: func(name string) string { return r.app.env[name] },
+	})
+	interrupt() // whoever left the console ends what still runs; a response that is over takes no notice
+	running.Wait()
+	return state, errors.Join(err, tuiErr)
+}
+
+// show prints the record as it grows: entries on stdout with --json, progress on stderr.
+func (r *response) show(ctx context.Context) {
+	var printers []printer
+	if r.json {
+		printers = append(printers, newJSONPrinter(r.app.out))
+	}
+	if !r.console {
+		printers = append(printers, newTextPrinter(r.app.err, r.app.env))
+	}
+	var s incident.State
+	cursor := r.open.journal.Cursor()
+	for {
+		e, err := cursor.Next(ctx)
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				complain(r.app.err, err)
+			}
+			break
+		}
+		s = incident.Fold(s, e)
+		for _, p := range printers {
+			p.entry(s, e)
+		}
+	}
+	sum := s.Summarize(r.reportPath(s))
+	for _, p := range printers {
+		p.summary(sum)
+	}
+	if r.console {
+		fmt.Fprintf(r.app.err, "%s %s: exit %d. Report: %s\n", s.Declared.Mode, s.Declared.Incident, sum.Exit, sum.Report)
+	}
+}
+
+func (r *response) reportPath(s incident.State) string {
+	if s.Report == nil {
+		return ""
+	}
+	return s.Report.Markdown
+}
+
+func (r *response) place() string {
+	if r.open.dir == "" {
+		return "memory only"
+	}
+	return r.open.dir
+}
+
+func (r *response) end(s incident.State) error {
+	if code := s.ExitCode(); code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// interruptible returns a context that ends at the first SIGINT or SIGTERM, so that what is under
+// way is finished and recorded. A second one ends the program at once. SIGHUP does nothing: a lost
+// terminal must not end a response.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGHUP)
+	go func() { // lives as long as the process: there is nobody to wait for it
+		for n := 1; ; n++ {
+			sig := <-signals
+			why := actions.Interruption{Signal: "interrupt"}
+			if sig == syscall.SIGTERM {
+				why.Signal = "terminated"
+			}
+			if n > 1 {
+				os.Exit(map[string]int{"interrupt": incident.ExitInterrupted, "terminated": incident.ExitTerminated}[why.Signal])
+			}
+			cancel(why)
+		}
+	}()
+	return ctx, func() { cancel(actions.Interruption{Signal: "interrupt"}) }
+}
+
+// playbook loads a playbook that comes with clawback; a deadline goes to the steps that revoke.
+func (a *app) playbook(name string, deadline time.Duration) (playbooks.Playbook, error) {
+	book, err := playbooks.Builtin(name, actions.Names())
+	if err != nil {
+		return book, usage("clawback playbook list", "%w", err)
+	}
+	for _, phase := range book.Phases {
+		for i := range phase.Steps {
+			if phase.Steps[i].Uses == "credentials.revoke" && deadline > 0 {
+				phase.Steps[i].Deadline = deadline
+			}
+		}
+	}
+	return book, nil
+}
+
+// fingerprintKey makes the incident's key and keeps it in its folder.
+func (o *open) fingerprintKey() credential.FingerprintKey {
+	key := credential.NewFingerprintKey()
+	if o.dir != "" {
+		dir := filepath.Join(o.dir, "keys")
+		err := os.Mkdir(dir, 0o700)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "fingerprint"), key.Bytes(), 0o600)
+		}
+		if err != nil {
+			_ = o.journal.Note(incident.TypeWarning, incident.Warning{Text: "the key of the fingerprints was not kept: " + err.Error(),
+				Hint: "the same credential cannot be recognised in a later run of this incident"})
+		}
+	}
+	return key
+}

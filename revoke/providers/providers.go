@@ -1,0 +1,61 @@
+// Package providers lists every provider that clawback has: one line each.
+package providers
+
+import (
+	"fmt"
+	"slices"
+
+	"clawback/revoke"
+	"clawback/revoke/fake"
+	"clawback/revoke/providers/aws"
+	"clawback/revoke/providers/aws/awsfake"
+	"clawback/revoke/providers/github"
+	"clawback/revoke/providers/github/githubfake"
+	"clawback/revoke/providers/slack"
+	"clawback/revoke/providers/slack/slackfake"
+	"clawback/revoke/providers/stripe"
+	"clawback/revoke/providers/stripe/stripefake"
+)
+
+var all = []struct {
+	name string
+	new  revoke.New
+	fake func(fake.Clock) fake.Provider
+}{
+	{"aws", aws.New, func(c fake.Clock) fake.Provider { return awsfake.New(c) }},
+	{"github", github.New, func(c fake.Clock) fake.Provider { return githubfake.New(c) }},
+	{"slack", slack.New, func(c fake.Clock) fake.Provider { return slackfake.New(c) }},
+	{"stripe", stripe.New, func(c fake.Clock) fake.Provider { return stripefake.New(c) }},
+}
+
+// Names lists the providers, sorted.
+func Names() []string {
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.name
+	}
+	slices.Sort(names)
+	return names
+}
+
+// New makes every provider in its environment.
+func New(env func(name string) revoke.Env) (map[string]revoke.Provider, error) {
+	made := make(map[string]revoke.Provider, len(all))
+	for _, p := range all {
+		provider, err := p.new(env(p.name))
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: %w", p.name, err)
+		}
+		made[p.name] = provider
+	}
+	return made, nil
+}
+
+// Fakes makes the simulated server of every provider.
+func Fakes(c fake.Clock) []fake.Provider {
+	fakes := make([]fake.Provider, len(all))
+	for i, p := range all {
+		fakes[i] = p.fake(c)
+	}
+	return fakes
+}
