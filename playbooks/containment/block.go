@@ -47,8 +47,17 @@ func (v *visit) block(ctx context.Context, m Manager, services, others []string)
 		}
 	}
 	v.problem(v.save())
+	all := append(slices.Clone(services), others...)
+	if !slices.ContainsFunc(all, func(name string) bool { return m.Blocked(ctx, name) != nil }) {
+		return // by an earlier verb
+	}
 	if err := m.Block(ctx, services, others); err != nil {
 		v.problem(fmt.Errorf("block units of the %s manager: %w", m.Name(), err))
+	}
+	if slices.Contains(v.Watchdogs, m.Name()) { // the reload turned them on
+		if err := m.SetWatchdogs(ctx, false); err != nil {
+			v.problem(fmt.Errorf("turn the watchdogs of the %s manager off: %w", m.Name(), err))
+		}
 	}
 }
 

@@ -85,6 +85,11 @@ func (v *visit) freezeUnits(ctx context.Context, f *Frozen) {
 		}
 		f.How = append(f.How, "cgroup freezer of "+u.Name)
 	}
+	for _, u := range v.units {
+		if u.Watchdog > 0 && u.Cgroup != "" {
+			v.watchdogOff(ctx, u)
+		}
+	}
 }
 
 func (v *visit) watchdogsOff(ctx context.Context, m Manager, f *Frozen) {
@@ -104,6 +109,18 @@ func (v *visit) watchdogsOff(ctx context.Context, m Manager, f *Frozen) {
 		return
 	}
 	f.Paused = append(f.Paused, Reviver{Kind: "watchdog", Name: m.Name() + " manager", Detail: "ServiceWatchdogs off, for all of its services", Paused: true})
+}
+
+// watchdogOff turns off the watchdog of one service. The manager forgets at a reload that it guards
+// none at all, and anybody may make it reload; this it remembers.
+func (v *visit) watchdogOff(ctx context.Context, u unit) {
+	if !slices.ContainsFunc(v.Limits, func(l limit) bool { return l.Manager == u.Manager && l.Name == u.Name }) {
+		v.Limits = append(v.Limits, limit{u.Manager, u.Name, u.Watchdog})
+		v.problem(v.save())
+	}
+	if err := u.manager.SetWatchdog(ctx, u.Name, 0); err != nil {
+		v.problem(fmt.Errorf("turn the watchdog of %s off: %w", u.Name, err))
+	}
 }
 
 // cgroup is the control group of that path, nil where it cannot be frozen.
@@ -234,8 +251,8 @@ func (a *Agent) Thaw(ctx context.Context) error {
 	if _, err := v.processes(ctx); err != nil {
 		return err
 	}
-	v.unblockUnits(ctx)
 	v.thaw(ctx)
+	v.unblockUnits(ctx)
 	v.watchdogsOn(ctx)
 	v.problem(v.save())
 	return v.failed("thaw")

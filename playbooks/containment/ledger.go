@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // maxLedger bounds what is read back from a disk that the agent may have written to.
@@ -18,11 +19,19 @@ type ledger struct {
 	file string // "" keeps it in memory
 
 	Watchdogs []string   `json:"watchdogs,omitempty"` // managers whose watchdogs were on
+	Limits    []limit    `json:"limits,omitempty"`    // of services, in force before
 	Cgroups   []string   `json:"cgroups,omitempty"`   // frozen
 	Processes []Process  `json:"processes,omitempty"` // stopped one by one
 	Blocked   []unitName `json:"blocked,omitempty"`
 	Paused    []Paused   `json:"paused,omitempty"`
 	Killed    bool       `json:"killed,omitempty"` // Stop went beyond what Thaw can undo
+}
+
+// limit is the watchdog of one service.
+type limit struct {
+	Manager string        `json:"manager"`
+	Name    string        `json:"name"`
+	Limit   time.Duration `json:"limit"`
 }
 
 type unitName struct {
@@ -86,5 +95,5 @@ func (l *ledger) save() error {
 }
 
 func (l *ledger) empty() bool {
-	return len(l.Watchdogs)+len(l.Cgroups)+len(l.Processes)+len(l.Blocked)+len(l.Paused) == 0
+	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Processes)+len(l.Blocked)+len(l.Paused) == 0
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"clawback/forensics/agents/openclaw"
 )
@@ -71,6 +72,8 @@ type Manager interface {
 	// Watchdogs reports whether the manager kills services that miss their watchdog.
 	Watchdogs(ctx context.Context) (bool, error)
 	SetWatchdogs(ctx context.Context, on bool) error
+	// SetWatchdog changes after what silence of its service the manager kills it; 0 is never.
+	SetWatchdog(ctx context.Context, name string, limit time.Duration) error
 	// Block makes it impossible to start these units, and any end of the services silent: no
 	// restart, no last command, no SIGTERM. It lasts until Unblock or a reboot.
 	Block(ctx context.Context, services, others []string) error

@@ -18,6 +18,7 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"clawback/forensics/agents/openclaw"
 )
@@ -40,6 +41,7 @@ type systemdManager struct {
 	props   dbus.BusObject // the manager itself, for what go-systemd has no call for
 	cancel  context.CancelFunc
 	dropIns string // the runtime folder of unit files; it is root's for every manager
+	notify  string // the socket on which services report
 	within  string // part of the path of every cgroup of its units
 }
 
@@ -57,14 +59,14 @@ func systemdManagers(ctx context.Context) (managers []Manager, problems []opencl
 			problems = append(problems, openclaw.Problem{Path: socket, Reason: "the " + m.name + " manager cannot be asked: " + err.Error()})
 		}
 	}
-	connect(systemBus, &systemdManager{name: "system", dropIns: "/run/systemd/system", within: "/"})
+	connect(systemBus, &systemdManager{name: "system", dropIns: "/run/systemd/system", notify: "/run/systemd/notify", within: "/"})
 	sockets, _ := filepath.Glob("/run/user/*/bus")
 	for _, socket := range sockets {
 		uid, err := strconv.ParseUint(filepath.Base(filepath.Dir(socket)), 10, 32)
 		if info, statErr := os.Lstat(socket); err != nil || statErr != nil || info.Mode().Type() != fs.ModeSocket {
 			continue
 		}
-		connect(socket, &systemdManager{name: fmt.Sprint("user ", uid), dropIns: "/run/systemd/user", within: fmt.Sprintf("/user@%d.service/", uid)})
+		connect(socket, &systemdManager{name: fmt.Sprint("user ", uid), dropIns: "/run/systemd/user", notify: filepath.Join(filepath.Dir(socket), "systemd/notify"), within: fmt.Sprintf("/user@%d.service/", uid)})
 	}
 	return managers, problems
 }
@@ -228,6 +230,43 @@ func (m *systemdManager) SetWatchdogs(ctx context.Context, on bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
 	return m.props.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Set", 0, managerInterface, "ServiceWatchdogs", dbus.MakeVariant(on)).Err
+}
+
+// SetWatchdog implements Manager. It reports in the name of the service's main process, which root can:
+// WATCHDOG_USEC of sd_notify(3) is the one change that a running service takes and a reload keeps.
+func (m *systemdManager) SetWatchdog(ctx context.Context, name string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, callWait)
+	defer cancel()
+	p, err := m.all(ctx, name)
+	if err != nil {
+		return err
+	}
+	pid := p.number("MainPID")
+	if pid == 0 {
+		return nil // nothing runs that has a watchdog
+	}
+	message := fmt.Sprintf("WATCHDOG_USEC=%d\n", limit.Microseconds())
+	rights := unix.UnixCredentials(&unix.Ucred{Pid: int32(pid), Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())})
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(socket)
+	if err := unix.Sendmsg(socket, []byte(message), rights, &unix.SockaddrUnix{Name: m.notify}, 0); err != nil {
+		return err
+	}
+	for tick := time.NewTicker(time.Millisecond); ; {
+		if p, err := m.all(ctx, name); err != nil || p.micros("WatchdogUSec") == limit {
+			tick.Stop()
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return fmt.Errorf("the manager did not take it: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 // Kill implements Manager.

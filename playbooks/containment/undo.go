@@ -29,7 +29,18 @@ func (v *visit) thaw(ctx context.Context) {
 	v.Processes = nil
 }
 
+// watchdogsOn gives every service its watchdog back, counting from now, and lets the managers act on it.
 func (v *visit) watchdogsOn(ctx context.Context) {
+	for _, l := range v.Limits {
+		m := v.managerNamed(l.Manager)
+		if m == nil || v.Killed {
+			continue // a new process has the limit of its unit's file
+		}
+		if err := m.SetWatchdog(ctx, l.Name, l.Limit); err != nil {
+			v.problem(fmt.Errorf("turn the watchdog of %s on again: %w", l.Name, err))
+		}
+	}
+	v.Limits = nil
 	var kept []string
 	for _, name := range v.Watchdogs {
 		m := v.managerNamed(name)
@@ -116,13 +127,13 @@ func (a *Agent) Restore(ctx context.Context) error {
 	defer v.close()
 	v.locate()
 	v.releaseQueues()
-	v.unblockUnits(ctx)
 	if !v.Killed {
 		if _, err := v.processes(ctx); err != nil {
 			v.problem(err)
 		}
 	}
 	v.thaw(ctx)
+	v.unblockUnits(ctx)
 	v.watchdogsOn(ctx)
 	v.Killed = v.Killed && len(v.problems) > 0
 	v.problem(v.save())

@@ -1,0 +1,292 @@
+package containment
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// realSystemd is a systemd of the test's own, in namespaces of its own.
+type realSystemd struct {
+	t            *testing.T
+	dir, program string
+}
+
+func startSystemd(t *testing.T, units map[string]string) *realSystemd {
+	t.Helper()
+	needRoot(t, "unshare", "nsenter", "dbus-daemon", "systemctl")
+	s := &realSystemd{t: t, dir: t.TempDir()}
+	s.program = testBinary(t, s.dir, "containment.test")
+	for name, text := range units {
+		path := filepath.Join(s.dir, "units", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		text = strings.NewReplacer("$SD", s.dir, "$PROGRAM", s.program).Replace(text)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if out, err := s.command("stop").CombinedOutput(); err != nil {
+			t.Errorf("stop systemd: %v: %s", err, out)
+		}
+	})
+	if out, err := s.command("start").CombinedOutput(); err != nil {
+		t.Fatalf("start systemd: %v: %s", err, out)
+	}
+	return s
+}
+
+func (s *realSystemd) command(args ...string) *exec.Cmd {
+	cmd := exec.Command("testdata/systemd.sh", args...)
+	cmd.Env = append(os.Environ(), "SD="+s.dir)
+	return cmd
+}
+
+// run runs a command inside and returns what it printed.
+func (s *realSystemd) run(args ...string) string {
+	s.t.Helper()
+	out, err := s.command(append([]string{"exec"}, args...)...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// try runs a command inside that may fail.
+func (s *realSystemd) try(args ...string) error {
+	out, err := s.command(append([]string{"exec"}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// verb runs a verb of this package inside, in a process of its own as on a real host.
+func (s *realSystemd) verb(name string, result any) {
+	s.t.Helper()
+	var stderr bytes.Buffer
+	cmd := s.command("exec", "env", "CLAWBACK_TEST_ROLE="+name, s.program)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("%s: %v: %s", name, err, &stderr)
+	}
+	if result == nil {
+		return
+	}
+	if err := json.Unmarshal(out, result); err != nil {
+		s.t.Fatalf("%s printed %q: %v", name, out, err)
+	}
+	s.t.Logf("%s: %.1500s", name, out)
+}
+
+func (s *realSystemd) acts() string  { return filepath.Join(s.dir, "acts") }
+func (s *realSystemd) beats() string { return filepath.Join(s.dir, "beats") }
+
+// quietFor fails when the agent acts while the metronome beats for d.
+func (s *realSystemd) quietFor(d time.Duration) {
+	s.t.Helper()
+	before, start := lines(s.acts()), lines(s.beats())
+	eventually(s.t, "the metronome beats", func() bool { return lines(s.beats()) >= start+int(d/(50*time.Millisecond)) })
+	if after := lines(s.acts()); after != before {
+		data, _ := os.ReadFile(s.acts())
+		s.t.Errorf("the agent acted %d times: … %s", after-before, data[max(0, len(data)-300):])
+	}
+}
+
+const (
+	watchdog   = time.Second
+	restartSec = time.Second
+)
+
+var hostileUnits = map[string]string{
+	"openclaw-gateway.service": `[Unit]
+OnFailure=rescue.service
+[Service]
+Environment=CLAWBACK_TEST_ROLE=agent CLAWBACK_TEST_ACTS=$SD/acts
+ExecStart=$PROGRAM
+Restart=always
+RestartSec=1
+WatchdogSec=1
+NotifyAccess=all
+ExecStop=/bin/sh -c 'echo ExecStop >>$SD/acts'
+ExecStopPost=/bin/sh -c 'echo ExecStopPost >>$SD/acts'
+[Install]
+WantedBy=test.target
+`,
+	// What an administrator added, and what sorts behind most names.
+	"etc/openclaw-gateway.service.d/zz-local.conf": `[Service]
+Restart=always
+ExecStopPost=/bin/sh -c 'echo override >>$SD/acts'
+`,
+	"rescue.service": `[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo rescue >>$SD/acts'
+`,
+	"openclaw-gateway.socket": `[Socket]
+ListenStream=/run/gateway.sock
+`,
+	"openclaw-gateway.timer": `[Timer]
+OnActiveSec=200ms
+OnUnitInactiveSec=200ms
+AccuracySec=1ms
+`,
+	"metronome.service": `[Service]
+Environment=CLAWBACK_TEST_ROLE=metronome CLAWBACK_TEST_ACTS=$SD/beats
+ExecStart=$PROGRAM
+`,
+	// Nothing of the agent's, though its command line names it.
+	"bystander.service": `[Service]
+ExecStart=/bin/sh -c 'exec sleep 1000 # openclaw'
+`,
+}
+
+func TestSystemd(t *testing.T) {
+	s := startSystemd(t, hostileUnits)
+	s.run("systemctl", "start", "metronome.service", "bystander.service", "openclaw-gateway.socket", "openclaw-gateway.timer", "openclaw-gateway.service")
+	eventually(t, "the agent acts", func() bool { return lines(s.acts()) > 20 && lines(s.beats()) > 0 })
+	bystander := s.run("systemctl", "show", "-P", "MainPID", "bystander.service")
+
+	var d Description
+	s.verb("describe", &d)
+	if len(d.Units) != 1 || len(d.Units[0].Triggers) != 2 || d.Units[0].Watchdog != watchdog || d.Units[0].RestartSec != restartSec {
+		t.Errorf("units = %+v", d.Units)
+	}
+	if kinds := reviverKinds(d.Revivers); kinds != "follower restart socket timer watchdog" {
+		t.Errorf("revivers = %s", kinds)
+	}
+
+	var f Frozen
+	s.verb("freeze", &f)
+	if !f.Complete() || len(f.Processes) < 2 {
+		t.Fatalf("freeze = %+v", f)
+	}
+	if got := s.run("systemctl", "service-watchdogs"); got != "no" {
+		t.Errorf("service watchdogs: %s", got)
+	}
+	s.quietFor(2 * watchdog)
+	s.run("systemctl", "daemon-reload") // as any package's installation does: watchdogs are on again
+	s.quietFor(2 * watchdog)
+	if pid := s.run("systemctl", "show", "-P", "MainPID", "openclaw-gateway.service"); !slices.ContainsFunc(f.Processes, func(p Process) bool { return strconv.Itoa(p.PID) == pid }) {
+		t.Errorf("the frozen agent was replaced or killed: main process is %s", pid)
+	}
+	if err := s.try("systemctl", "start", "openclaw-gateway.socket"); err == nil {
+		t.Error("the socket could be started beside the frozen agent")
+	}
+
+	var st Stopped
+	s.verb("stop", &st)
+	if len(st.Problems) > 0 || len(st.Killed) < 2 || st.Wait != 2*restartSec {
+		t.Fatalf("stop = %+v", st)
+	}
+	s.mustBeDown()
+	s.triggerLate()
+	s.quietFor(st.Wait)
+	s.mustBeDown()
+	if got := s.run("systemctl", "show", "-P", "MainPID", "bystander.service"); got != bystander {
+		t.Errorf("the bystander was hurt: pid %s, was %s", got, bystander)
+	}
+	data, _ := os.ReadFile(s.acts())
+	for _, last := range []string{"signal", "Exec", "override", "rescue"} {
+		if bytes.Contains(data, []byte(last)) {
+			t.Errorf("the agent had a last word: %s", last)
+		}
+	}
+
+	// And all of it can be undone, which shows that it was the block that held.
+	s.verb("restore", nil)
+	if got := s.run("systemctl", "service-watchdogs"); got != "yes" {
+		t.Errorf("service watchdogs after restore: %s", got)
+	}
+	before := lines(s.acts())
+	s.run("systemctl", "start", "openclaw-gateway.service")
+	eventually(t, "the agent acts again", func() bool { return lines(s.acts()) > before+5 })
+	if err := s.try("test", "!", "-e", "/run/clawback"); err != nil {
+		t.Errorf("restore left something behind: %v", err)
+	}
+}
+
+func (s *realSystemd) mustBeDown() {
+	s.t.Helper()
+	var c Checked
+	s.verb("check", &c)
+	if !c.Down || !strings.Contains(strings.Join(c.Proof, "\n"), "start refused") {
+		s.t.Errorf("check = %+v", c)
+	}
+}
+
+// triggerLate has a timer and a socket that nobody knew of try to start the agent, and waits until
+// each has tried.
+func (s *realSystemd) triggerLate() {
+	s.t.Helper()
+	for name, text := range map[string]string{
+		"late.timer":  "[Timer]\nOnActiveSec=1ms\nAccuracySec=1ms\nUnit=openclaw-gateway.service\n",
+		"late.socket": "[Socket]\nListenStream=/run/late.sock\nService=openclaw-gateway.service\n",
+	} {
+		s.run("sh", "-c", "cat >/run/systemd/system/"+name+" <<'E'\n"+text+"E")
+	}
+	s.run("systemctl", "daemon-reload")
+	s.run("systemctl", "start", "late.timer", "late.socket")
+	s.run("env", "CLAWBACK_TEST_ROLE=connect", s.program, "/run/late.sock")
+	eventually(s.t, "the late timer fires", func() bool {
+		return s.run("systemctl", "show", "-P", "LastTriggerUSecMonotonic", "late.timer") != "0"
+	})
+	eventually(s.t, "the late socket tries", func() bool {
+		return s.run("systemctl", "show", "-P", "SubState", "late.socket") != "listening"
+	})
+	if got := s.run("systemctl", "show", "-P", "AssertResult", "openclaw-gateway.service"); got != "no" {
+		s.t.Errorf("nothing tried to start the agent: AssertResult=%s", got)
+	}
+}
+
+func reviverKinds(revivers []Reviver) string {
+	var kinds []string
+	for _, r := range revivers {
+		kinds = append(kinds, r.Kind)
+	}
+	return strings.Join(unique(kinds, nil), " ")
+}
+
+// What a freeze changed is given back by a thaw, and the same processes go on.
+func TestSystemdThaw(t *testing.T) {
+	s := startSystemd(t, hostileUnits)
+	s.run("systemctl", "enable", "openclaw-gateway.service")
+	s.run("systemctl", "start", "metronome.service", "openclaw-gateway.timer", "openclaw-gateway.service")
+	eventually(t, "the agent acts", func() bool { return lines(s.acts()) > 20 })
+	pid := s.run("systemctl", "show", "-P", "MainPID", "openclaw-gateway.service")
+	var f Frozen
+	s.verb("freeze", &f)
+	if !f.Complete() {
+		t.Fatalf("freeze = %+v", f)
+	}
+	var again Frozen
+	s.verb("freeze", &again)
+	if !again.Complete() {
+		t.Errorf("freeze of what is frozen = %+v", again)
+	}
+	s.quietFor(watchdog)
+	s.verb("thaw", nil)
+	before := lines(s.acts())
+	eventually(t, "the agent goes on", func() bool { return lines(s.acts()) > before+20 })
+	for _, want := range [][2]string{
+		{pid, s.run("systemctl", "show", "-P", "MainPID", "openclaw-gateway.service")},
+		{"yes", s.run("systemctl", "service-watchdogs")},
+		{"enabled", s.run("systemctl", "is-enabled", "openclaw-gateway.service")},
+		{"active", s.run("systemctl", "is-active", "openclaw-gateway.timer")},
+		{"always", s.run("systemctl", "show", "-P", "Restart", "openclaw-gateway.service")},
+	} {
+		if want[0] != want[1] {
+			t.Errorf("after thaw: %s, was %s", want[1], want[0])
+		}
+	}
+}
