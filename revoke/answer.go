@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ var ErrBodyTooLarge = errors.New("the answer is larger than 1 MiB")
 func ReadBody(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return nil, fmt.Errorf("read the answer: %w", withoutQuote(err)) // a trailer may be malformed
 	}
 	if len(body) > maxBody {
 		return nil, ErrBodyTooLarge
@@ -62,12 +63,25 @@ func Answer(status int, text string, secret credential.Secret) string {
 	return capped(text, maxAnswer)
 }
 
-// WithoutURL takes the address out of an error of net/http, since some addresses are secrets.
-// The cause stays in the chain.
+// errNotHTTP stands for an error that quotes what a server sent.
+var errNotHTTP = errors.New("the connection broke: what came back is no HTTP")
+
+// WithoutURL takes out of an error of net/http what may be a secret: the address, since some
+// addresses are, and what a server sent that is no HTTP, since it may be what it was sent. Every
+// other cause stays in the chain.
 func WithoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	return withoutQuote(err)
+}
+
+// withoutQuote replaces the errors in which net/http and net/textproto quote a server.
+func withoutQuote(err error) error {
+	var protocol textproto.ProtocolError
+	if errors.As(err, &protocol) || err != nil && strings.Contains(err.Error(), "transport connection broken") {
+		return errNotHTTP
 	}
 	return err
 }

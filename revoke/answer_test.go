@@ -1,12 +1,15 @@
 package revoke
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -178,6 +181,45 @@ func TestWithoutURL(t *testing.T) {
 	}
 	if plain := errors.New("plain"); WithoutURL(plain) != plain || WithoutURL(nil) != nil {
 		t.Error("an error without an address is changed")
+	}
+}
+
+// A server that answers with what it was sent makes net/http quote it: in a status line, in a
+// header and, after the body, in a trailer.
+func TestErrorsDoNotQuoteTheServer(t *testing.T) {
+	const secret = "what-was-sent"
+	for name, raw := range map[string]string{
+		"status line": secret + "\r\n\r\n",
+		"status":      "HTTP/1.1 " + secret + "\r\n\r\n",
+		"header":      "HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n",
+		"length":      "HTTP/1.1 200 OK\r\nContent-Length: " + secret + "\r\n\r\n",
+		"trailer":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\n" + secret + "\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				near, far := net.Pipe()
+				go func() {
+					defer func() { _ = far.Close() }()
+					if _, err := http.ReadRequest(bufio.NewReader(far)); err == nil {
+						_, _ = io.WriteString(far, raw)
+					}
+				}()
+				return near, nil
+			}}}
+			resp, err := client.Get("http://h/" + secret)
+			if err == nil {
+				_, err = ReadBody(resp.Body)
+				_ = resp.Body.Close()
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for err = WithoutURL(err); err != nil; err = errors.Unwrap(err) {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("shown: %v", err)
+				}
+			}
+		})
 	}
 }
 

@@ -30,6 +30,7 @@ func TestALyingProviderFails(t *testing.T) {
 		{"repeats the server's words", func(p *toy) { p.leaksAnswer = true }, suicidal, "secrets stay inside"},
 		{"repeats the server's words", func(p *toy) { p.leaksAnswer = true }, admin, "secrets stay inside"},
 		{"puts the token into errors", func(p *toy) { p.leaksError = true }, suicidal, "secrets stay inside"},
+		{"quotes a server that echoes", func(p *toy) { p.quotesServer = true }, suicidal, "secrets stay inside"},
 		{"ignores cancellation", func(p *toy) { p.ignoresContext = true }, suicidal, "a cancelled context sends nothing"},
 		{"reads what it did not declare", func(p *toy) { p.undeclaredRead = true }, suicidal, "reads only"},
 		{"declares a change as a read", func(p *toy) { p.changingRead = true }, suicidal, "reads only"},

@@ -31,11 +31,35 @@ func checkEchoes(w *world) error {
 			w.fake.Knobs().SetFault(fault)
 			said := w.say(c)
 			w.fake.Knobs().SetFault(nil)
-			for _, s := range secrets {
-				if where, ok := leak(said, s); ok {
-					return fmt.Errorf("%s: %s shows a piece of the secret", name, where)
-				}
+			if err := leaks(said, secrets); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
+		}
+	}
+	for _, host := range w.fake.Hosts() {
+		w.net.Handle(host, http.HandlerFunc(echoRaw))
+	}
+	if err := leaks(w.say(c), secrets); err != nil {
+		return fmt.Errorf("an answer that is no HTTP: %w", err)
+	}
+	return nil
+}
+
+// echoRaw answers with what was asked, which is no HTTP: net/http quotes that in its error.
+func echoRaw(w http.ResponseWriter, r *http.Request) {
+	text := requestText(r)
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = io.WriteString(conn, text+"\r\n\r\n")
+}
+
+func leaks(said map[string]string, secrets []credential.Credential) error {
+	for _, s := range secrets {
+		if where, ok := leak(said, s); ok {
+			return fmt.Errorf("%s shows a piece of the secret", where)
 		}
 	}
 	return nil

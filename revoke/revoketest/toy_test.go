@@ -119,7 +119,7 @@ type toy struct {
 	env  revoke.Env
 	base string
 
-	trustsStatus, trustsErrors, softSuccess, notIdempotent, leaksAnswer, leaksError, ignoresContext,
+	trustsStatus, trustsErrors, softSuccess, notIdempotent, leaksAnswer, leaksError, quotesServer, ignoresContext,
 	undeclaredRead, changingRead, ignoresEndpoint, noRetryAfter, noRetryError, boastsOfManual, judgesSilent,
 	noAuthorityError, certain, manyInBatch, probesTwice, alwaysRefused, alwaysAlive, half, badInfo bool
 }
@@ -291,6 +291,9 @@ func (p *toy) ask(ctx context.Context, method, path, bearer string, c credential
 	if err != nil {
 		a.err = revoke.WithoutURL(err)
 		a.answer = revoke.Answer(0, a.err.Error(), c.Secret)
+		if p.quotesServer {
+			a.answer = err.Error()
+		}
 		if p.leaksError {
 			a.answer = bearer + ": " + a.answer
 		}

@@ -139,9 +139,9 @@ func (a answer) failure(secret credential.Secret) error {
 	retry := &revoke.RetryError{After: a.after, Answer: said}
 	switch {
 	case a.err != nil && !a.sent:
-		return a.err
+		return a.failed(said)
 	case a.err != nil:
-		return fmt.Errorf("%w: %s%w", revoke.ErrUncertain, said, quiet{a.err})
+		return fmt.Errorf("%w: %w", revoke.ErrUncertain, a.failed(said))
 	case a.status >= 500:
 		return fmt.Errorf("%w: %w", revoke.ErrUncertain, retry)
 	case a.status == http.StatusTooManyRequests, a.status == http.StatusOK && a.Error == "ratelimited":
@@ -160,11 +160,16 @@ func (a answer) failure(secret credential.Secret) error {
 // succeeded, or which come from an outage: https://docs.slack.dev/reference/methods/auth.revoke
 var uncertain = map[string]bool{"internal_error": true, "fatal_error": true, "request_timeout": true, "service_unavailable": true, "team_added_to_org": true}
 
-// quiet keeps a cause in the chain whose text stands in the message already.
-type quiet struct{ err error }
-
-func (q quiet) Error() string { return "" }
-func (q quiet) Unwrap() error { return q.err }
+// failed is a failure to ask, as an error. A caller decides on its context's end alone, and other
+// errors of net/http may quote what the server sent: of those only the safe text is kept.
+func (a answer) failed(said string) error {
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(a.err, known) {
+			return known
+		}
+	}
+	return errors.New(said)
+}
 
 func (a answer) exposure(secret credential.Secret) revoke.Exposure {
 	show := func(s string) string { return revoke.Answer(0, s, secret) }

@@ -56,6 +56,7 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 	if !a.accepted() {
 		return revoke.Exposure{}, inspectError(ctx, c, a.text(c.Secret))
 	}
+	p.accept(c.Secret)
 	return a.exposure(c.Secret), nil
 }
 

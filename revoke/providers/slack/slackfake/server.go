@@ -25,11 +25,9 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		call.Status = logged.status
 		f.knobs.Record(call)
 	}()
-	f.mu.Lock()
-	if g := f.secrets[r.URL.Path]; g != nil {
-		call.Path, call.Credential = "/services/…", g.masked
+	if strings.HasPrefix(r.URL.Path, "/services/") {
+		call.Path = "/services/…" // the rest is the secret
 	}
-	f.mu.Unlock()
 	f.knobs.Serve(logged, r, func(w http.ResponseWriter, r *http.Request) {
 		if method, ok := strings.CutPrefix(r.URL.Path, "/api/"); ok {
 			f.method(w, r, method, &call)
@@ -135,9 +133,12 @@ func arguments(r *http.Request) (token string, inHeader bool, form url.Values) {
 func (f *Fake) webhook(w http.ResponseWriter, r *http.Request, call *fake.Call) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	call.Action, call.Path = "webhook", "/services/…"
+	call.Action = "webhook"
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	g := f.secrets[r.URL.Path]
+	if g != nil {
+		call.Credential = g.masked
+	}
 	status, text := http.StatusOK, "ok"
 	var message struct {
 		Text string `json:"text"`
