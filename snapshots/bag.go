@@ -79,6 +79,7 @@ type Bag struct {
 	root    *os.Root // of DIR.partial
 	self    *os.File // the folder of root
 	names   *names
+	folder  string // made last
 	payload tally
 	entries int
 	open    *arrival
@@ -171,9 +172,11 @@ func (b *Bag) Begin(f File) (io.Writer, error) {
 	}
 	stored := b.names.place(f.Path)
 	name := payload + stored
-	err := b.root.MkdirAll(path.Dir(name), 0o700)
-	if err != nil {
-		return nil, b.fail("write", err)
+	if folder := path.Dir(name); folder != b.folder {
+		if err := b.root.MkdirAll(folder, 0o700); err != nil {
+			return nil, b.fail("write", err)
+		}
+		b.folder = folder
 	}
 	out, err := b.create(name)
 	if err != nil {

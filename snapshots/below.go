@@ -149,8 +149,14 @@ func (f *File) note(problem string) {
 // readXattrs takes over the extended attributes of an open file. A file system without them is
 // no problem.
 func (f *File) readXattrs(fd int) {
-	list := make([]byte, 64<<10)
-	n, err := unix.Flistxattr(fd, list)
+	n, err := unix.Flistxattr(fd, nil)
+	if n == 0 && err == nil {
+		return
+	}
+	list := make([]byte, max(n, 0))
+	if err == nil {
+		n, err = unix.Flistxattr(fd, list)
+	}
 	if err != nil {
 		if !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
 			f.note("its extended attributes could not be listed: " + err.Error())

@@ -282,17 +282,23 @@ func TestCancelledCapture(t *testing.T) {
 	_, root := tree(t, agentTree())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the responder said stop")
+	release := make(chan struct{})
+	defer close(release)
 	m := newMemory(t)
 	_, err := Capture(ctx, root, "files", Options{at: func(point, path string) {
 		if point == "open" && strings.HasSuffix(path, "openclaw.json") {
 			cancel(why)
+			<-release
 		}
 	}}, m)
 	if !errors.Is(err, why) {
 		t.Errorf("error %v", err)
 	}
-	if _, taken := m.files["home/ada/.bash_history"]; taken {
-		t.Error("it went on")
+	if f := m.files["home/ada/.openclaw/openclaw.json"]; f.Verdict != Timeout || !strings.Contains(f.Problem, why.Error()) {
+		t.Errorf("%+v", f)
+	}
+	if f := m.files["home/ada/.bash_history"]; f.Verdict != Listed {
+		t.Errorf("it went on: %+v", f)
 	}
 }
 

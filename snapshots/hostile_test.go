@@ -1,9 +1,12 @@
+//go:build linux
+
 package snapshots
 
 import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -168,9 +171,9 @@ func TestFoldersDeepAndUnreadable(t *testing.T) {
 }
 
 func TestHomeWithoutPermission(t *testing.T) {
-	if os.Getuid() == 0 {
-		// Root may read everything: a test for everybody else, and CI runs as root.
-		t.Skip("root can read every folder")
+	if os.Getuid() == 0 { // who may read everything
+		runAsNobody(t)
+		return
 	}
 	dir, root := tree(t, map[string]string{ada + "openclaw.json": "{}", ada + "secret/x": "x"})
 	locked := filepath.Join(dir, ada, "secret")
@@ -180,6 +183,39 @@ func TestHomeWithoutPermission(t *testing.T) {
 	f := m.files[ada+"secret"]
 	if f.Verdict != Failed || !strings.Contains(f.Problem, "run as root") || len(c.Problems) != 1 {
 		t.Errorf("%+v %+v", f, c)
+	}
+}
+
+// runAsNobody runs the test again in a process that is not root's.
+func runAsNobody(t *testing.T) {
+	t.Helper()
+	const nobody = 65534
+	program, err := os.ReadFile(os.Args[0]) // in a folder that is root's alone
+	must(t, err)
+	dir := t.TempDir()
+	must(t, os.Chmod(filepath.Dir(dir), 0o711))
+	must(t, os.WriteFile(filepath.Join(dir, "test"), program, 0o755))
+	must(t, os.Mkdir(filepath.Join(dir, "tmp"), 0o700))
+	must(t, os.Chown(filepath.Join(dir, "tmp"), nobody, nobody))
+	cmd := exec.Command(filepath.Join(dir, "test"), "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Dir, cmd.Env = dir, []string{"TMPDIR=" + filepath.Join(dir, "tmp"), "CI=" + os.Getenv("CI")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+}
+
+// TestAccessTimeIsLeftAlone, because it tells when the attacker last read a file.
+func TestAccessTimeIsLeftAlone(t *testing.T) {
+	dir, root := tree(t, map[string]string{ada + "openclaw.json": "{}"})
+	name := filepath.Join(dir, ada, "openclaw.json")
+	old := time.Date(2026, 4, 12, 9, 0, 0, 0, time.UTC)
+	must(t, os.Chtimes(name, old, time.Now())) // older than the change: even relatime would move it
+	captureFiles(t, root, Options{})
+	var st unix.Stat_t
+	must(t, unix.Stat(name, &st))
+	if got := time.Unix(st.Atim.Unix()); !got.Equal(old) {
+		t.Errorf("read at %v", got)
 	}
 }
 

@@ -94,7 +94,6 @@ func (v *verifier) run() {
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
 		v.compare(name, tags[name])
 	}
-	v.declared()
 	files := v.manifest(manifestName)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if !strings.HasPrefix(name, payload) {
@@ -108,6 +107,7 @@ func (v *verifier) run() {
 			v.fault(name, "in the bag, but in no manifest")
 		}
 	}
+	v.declared()
 	v.index(files)
 }
 

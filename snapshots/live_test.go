@@ -1,0 +1,142 @@
+//go:build linux
+
+package snapshots
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestVolatile(t *testing.T) {
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		skip(t, "needs a mounted /proc: "+err.Error())
+	}
+	proc, err := os.OpenRoot("/proc")
+	must(t, err)
+	defer proc.Close()
+	_, root := tree(t, nil)
+	odd := filepath.Join(t.TempDir(), "fd\n1 -> forged")
+	f, err := os.Create(odd)
+	must(t, err)
+	defer f.Close()
+
+	m := newMemory(t)
+	pid := os.Getpid()
+	c, err := Capture(t.Context(), root, "volatile", Options{Proc: proc, Processes: []int{pid, 1 << 30}}, m)
+	must(t, err)
+	mine := fmt.Sprintf("volatile/processes/%d/", pid)
+	for name, want := range map[string]string{
+		"volatile/net/route":       "Iface",
+		"volatile/net/tcp":         "local_address",
+		"volatile/net/arp":         "IP address",
+		"volatile/processes/table": fmt.Sprintf("%q", strings.Join(os.Args, "\x00")+"\x00"),
+		mine + "cmdline":           strings.Join(os.Args, "\x00") + "\x00",
+		mine + "status":            fmt.Sprintf("Pid:\t%d\n", pid),
+		mine + "maps":              "[stack]",
+		mine + "links":             fmt.Sprintf("fd/%d -> %q\n", f.Fd(), odd),
+		"volatile/mounts":          " / ",
+		"volatile/uptime":          ".",
+	} {
+		if got := m.content[name]; !strings.Contains(got, want) || m.files[name].Verdict != Stable || m.files[name].Source != "volatile" {
+			t.Errorf("%s has no %q: %+v", name, want, m.files[name])
+		}
+	}
+	environ, err := os.ReadFile("/proc/self/environ")
+	must(t, err)
+	if m.content[mine+"environ"] != string(environ) {
+		t.Error("the environment is not as the kernel gives it")
+	}
+	if gone := m.files["volatile/processes/1073741824/environ"]; gone.Verdict != Vanished {
+		t.Errorf("a process that does not exist: %+v", gone)
+	}
+	for name := range m.files {
+		if strings.HasPrefix(name, mine+"net/") {
+			t.Errorf("%s: the same network twice", name)
+		}
+	}
+	if len(c.Left) > 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestVolatileOfADisk(t *testing.T) {
+	_, root := tree(t, map[string]string{"proc/self/environ": "A=b"})
+	m := newMemory(t)
+	c, err := Capture(t.Context(), root, "volatile", Options{Processes: []int{1}}, m)
+	if err != nil || len(m.files) > 0 || len(c.Problems) != 1 || !strings.Contains(c.Problems[0], "no volatile state") {
+		t.Errorf("%v %+v %v", err, c, m.files)
+	}
+}
+
+// TestOtherNetworkNamespace has a process in a network of its own, as in a container.
+func TestOtherNetworkNamespace(t *testing.T) {
+	files := map[string]string{"uptime": "1 1", "modules": "", "version": "v", "sys/kernel/random/boot_id": "b"}
+	for _, pid := range []string{"7", "8", "9"} {
+		for _, name := range processFiles {
+			files[pid+"/"+name] = name
+		}
+		files[pid+"/net/tcp"] = "sockets as " + pid + " sees them"
+		files[pid+"/fd/x"], files[pid+"/ns/x"] = "", ""
+	}
+	dir, proc := tree(t, files)
+	must(t, os.Symlink("7", filepath.Join(dir, "self")))
+	for pid, ns := range map[string]string{"7": "net:[1]", "8": "net:[2]", "9": "net:[2]"} {
+		must(t, os.Symlink(ns, filepath.Join(dir, pid, "ns/net")))
+	}
+	m := newMemory(t)
+	_, err := Capture(t.Context(), proc, "volatile", Options{Proc: proc, Processes: []int{7, 8, 9}}, m)
+	must(t, err)
+	for name, want := range map[string]string{
+		"volatile/net/tcp": "sockets as 7 sees them", "volatile/processes/8/net/tcp": "sockets as 8 sees them",
+		"volatile/processes/7/net/tcp": "", "volatile/processes/9/net/tcp": "",
+	} {
+		if got := m.content[name]; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestVolatileLimits(t *testing.T) {
+	files := map[string]string{"self/ns/net": "", "7/fd/x": ""}
+	for _, name := range processFiles {
+		files["7/"+name] = strings.Repeat("x", 100)
+	}
+	_, proc := tree(t, files)
+	m := newMemory(t)
+	_, err := Capture(t.Context(), proc, "volatile", Options{Proc: proc, Processes: []int{7}, MaxFileBytes: 100 - 1}, m)
+	must(t, err)
+	if f := m.files["volatile/processes/7/maps"]; f.Verdict != Listed || f.Problem == "" {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestRealFileSystemThatHangs mounts a FUSE file system whose server never answers.
+func TestRealFileSystemThatHangs(t *testing.T) {
+	needRoot(t, "to mount")
+	dir, root := tree(t, map[string]string{ada + "openclaw.json": "{}", ada + "logs/hang/x": "", ada + "logs/z": "z"})
+	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		skip(t, "needs /dev/fuse: "+err.Error())
+	}
+	at := filepath.Join(dir, ada, "logs/hang")
+	if err := unix.Mount("hang", at, "fuse", unix.MS_NOSUID|unix.MS_NODEV, "fd="+strconv.Itoa(dev)+",rootmode=40000,user_id=0,group_id=0"); err != nil {
+		unix.Close(dev)
+		skip(t, "needs the right to mount: "+err.Error())
+	}
+	defer unix.Unmount(at, unix.MNT_DETACH)
+	defer unix.Close(dev) // ends every call that hangs
+	m, c := captureFiles(t, root, Options{FileTimeout: 200 * time.Millisecond})
+	if f := m.files[ada+"logs/hang"]; f.Verdict != Timeout {
+		t.Errorf("%+v", f)
+	}
+	if m.files[ada+"logs/z"].Verdict != Stable || c.Took > 10*time.Second {
+		t.Errorf("%+v", c)
+	}
+}
