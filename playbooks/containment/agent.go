@@ -162,10 +162,11 @@ func (v *visit) processes(ctx context.Context) ([]Process, error) {
 	return found, err
 }
 
-func (v *visit) scan(ctx context.Context) (found []Process, missed int, err error) {
-	found, missed, err = v.sys.Processes(ctx, v.traits)
-	if err != nil {
-		return nil, 0, fmt.Errorf("list processes: %w", err)
+// scan also tells whether there may have been more.
+func (v *visit) scan(ctx context.Context) (found []Process, missed bool, err error) {
+	found, err = v.sys.Processes(ctx, v.traits)
+	if missed = errors.Is(err, ErrMissed); err != nil && !missed {
+		return nil, false, fmt.Errorf("list processes: %w", err)
 	}
 	for _, p := range found {
 		v.know(p)

@@ -154,10 +154,10 @@ func (v *visit) stopAll(ctx context.Context) ([]Process, error) {
 			if err := v.stopEach(ctx, moving); err != nil {
 				return nil, err
 			}
-		case missed > 0 && time.Since(start) > missedFor:
-			v.problemOnce(fmt.Errorf("processes come and go faster than they can be read: the agent may have some among them"))
+		case missed && time.Since(start) > missedFor:
+			v.problemOnce(fmt.Errorf("%w: the agent may have some among them", ErrMissed))
 			return found, nil
-		case missed > 0:
+		case missed:
 			quiet = 0
 		default:
 			if quiet++; quiet == quietScans {

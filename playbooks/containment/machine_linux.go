@@ -58,18 +58,19 @@ func ThisMachine(root string) (System, error) {
 
 // Processes implements System. Pids that are new since the last scan are read first: what forks and
 // ends at once must be told before it is gone.
-func (m *machine) Processes(ctx context.Context, t Traits) (alive []Process, missed int, err error) {
+func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	fresh, old, err := m.pids()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	seen := make(map[int]*proc, len(fresh)+len(old))
 	var all []*proc
+	var missed error
 	for i, pid := range append(fresh, old...) {
 		if err := ctx.Err(); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		p := m.readProc(pid)
 		switch {
@@ -77,10 +78,11 @@ func (m *machine) Processes(ctx context.Context, t Traits) (alive []Process, mis
 			seen[pid] = p
 			all = append(all, p)
 		case i < len(fresh):
-			missed++
+			missed = ErrMissed
 		}
 	}
 	m.last = seen
+	var alive []Process
 	for _, p := range recognise(all, os.Getpid(), t) {
 		if p.State = liveliest(p.PID); p.State == "" {
 			continue // a zombie, or gone
@@ -92,7 +94,7 @@ func (m *machine) Processes(ctx context.Context, t Traits) (alive []Process, mis
 		}
 		alive = append(alive, p)
 	}
-	return alive, missed, nil
+	return alive, missed
 }
 
 // pids lists the processes, newest first: those that the last scan did not see, and the others.

@@ -85,7 +85,7 @@ func (v *visit) killRest(ctx context.Context, s *Stopped, frozen []Process, spar
 			return err
 		}
 		found = slices.DeleteFunc(found, isSpared)
-		if len(found) == 0 && (missed == 0 || time.Since(start) > missedFor) {
+		if len(found) == 0 && (!missed || time.Since(start) > missedFor) {
 			quiet++
 			continue
 		}

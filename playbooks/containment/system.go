@@ -13,6 +13,9 @@ import (
 // ErrGone is returned for a process that has ended, or whose pid now names another one.
 var ErrGone = errors.New("process is gone")
 
+// ErrMissed is returned, with what was found, when processes ended before it could be told whose they were.
+var ErrMissed = errors.New("processes came and went faster than they could be read")
+
 const (
 	// stateFrozen is the State of a process whose control group stands still.
 	stateFrozen = "frozen"
@@ -25,8 +28,8 @@ const (
 // nothing else.
 type System interface {
 	// Processes lists the agent's processes that are alive, freshly read, but never the caller or an
-	// ancestor of the caller. It counts processes that ended before it could tell whose they were.
-	Processes(ctx context.Context, t Traits) (alive []Process, missed int, err error)
+	// ancestor of the caller. With the list it returns ErrMissed when there may have been more.
+	Processes(ctx context.Context, t Traits) ([]Process, error)
 	// Signal sends sig to p, and to no other process that has its pid by now: then it is ErrGone.
 	Signal(ctx context.Context, p Process, sig syscall.Signal) error
 	// Managers connects to the service managers. A Problem names one that cannot be asked. The
