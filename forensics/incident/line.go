@@ -64,31 +64,35 @@ func stepLine(s State, e journal.Entry) (string, string, bool) {
 func hostLine(s State, e journal.Entry) (string, string, bool) {
 	switch e.Type {
 	case TypeDescribed:
-		d := s.Host
+		d, ok := decoded[Described](e)
 		return "described", fmt.Sprintf("%s, %s, %s", strings.Join(d.Installations, ", "),
-			plural(d.Processes, "process", "processes"), plural(len(d.Revivers), "thing that may bring it back", "things that may bring it back")), true
+			plural(d.Processes, "process", "processes"), plural(len(d.Revivers), "thing that may bring it back", "things that may bring it back")), ok
 	case TypeFrozen:
-		f := s.Frozen
+		f, ok := decoded[Frozen](e)
 		text := fmt.Sprintf("%s in %.0f ms", plural(f.Processes, "process", "processes"), f.TookMS)
 		if !f.Complete {
-			return "NOT FROZEN", text + ": " + strings.Join(f.Problems, "; "), true
+			return "NOT FROZEN", text + ": " + strings.Join(f.Problems, "; "), ok
 		}
-		return "frozen", text, true
+		return "frozen", text, ok
 	case TypeStopped:
-		return "killed", plural(s.Stopped.Killed, "process", "processes") + trouble(s.Stopped.Problems), true
+		v, ok := decoded[Stopped](e)
+		return "killed", plural(v.Killed, "process", "processes") + trouble(v.Problems), ok
 	case TypeChecked:
-		if s.Checked.Down {
-			return "down", strings.Join(s.Checked.Proof, "; "), true
+		v, ok := decoded[Checked](e)
+		if v.Down {
+			return "down", strings.Join(v.Proof, "; "), ok
 		}
-		return "NOT DOWN", strings.Join(s.Checked.Problems, "; "), true
+		return "NOT DOWN", strings.Join(v.Problems, "; "), ok
 	case TypeIsolated:
-		return "isolated", strings.Join(s.Isolated.How, "; ") + trouble(s.Isolated.Problems), true
+		v, ok := decoded[Isolated](e)
+		return "isolated", strings.Join(v.How, "; ") + trouble(v.Problems), ok
 	case TypeSealed:
-		b := s.Sealed[len(s.Sealed)-1]
-		return "sealed", fmt.Sprintf("%s evidence, %s, %s%s", b.Part, plural(b.Files, "file", "files"), size(b.Bytes), trouble(b.Problems)), true
+		b, ok := decoded[Sealed](e)
+		return "sealed", fmt.Sprintf("%s evidence, %s, %s%s", b.Part, plural(b.Files, "file", "files"), size(b.Bytes), trouble(b.Problems)), ok
 	}
-	return "searched", fmt.Sprintf("%s, %s: %s%s", plural(s.Searched.Files, "file", "files"), size(s.Searched.Bytes),
-		plural(len(s.Credentials), "credential", "credentials"), trouble(s.Searched.Problems)), true
+	v, ok := decoded[Searched](e)
+	return "searched", fmt.Sprintf("%s, %s: %s%s", plural(v.Files, "file", "files"), size(v.Bytes),
+		plural(len(s.Credentials), "credential", "credentials"), trouble(v.Problems)), ok
 }
 
 func credentialLine(s State, e journal.Entry) (string, string, bool) {

@@ -1,0 +1,166 @@
+package incident
+
+import (
+	"fmt"
+	"strings"
+
+	"clawback/revoke/credential"
+)
+
+// Kinds of an OpenMatter.
+const (
+	MatterAgent      = "agent"
+	MatterEvidence   = "evidence"
+	MatterRecord     = "record"
+	MatterSearch     = "search"
+	MatterCredential = "credential" // not dead
+	MatterLivesOn    = "lives-on"   // what a revocation left alive
+	MatterStep       = "step"
+	MatterQuestion   = "question"
+)
+
+// OpenMatter is one thing that is not done and needs somebody. Its texts may quote the host:
+// whoever shows them makes them safe.
+type OpenMatter struct {
+	Kind       string                 `json:"kind"`
+	What       string                 `json:"what"`
+	Why        string                 `json:"why"`
+	Hint       string                 `json:"hint,omitempty"` // what to do next
+	Credential credential.Fingerprint `json:"credential,omitempty"`
+}
+
+// OpenMatters lists what is still open, the worst first: the agent, then what is missing of the
+// proof, the credentials, the steps and the questions.
+func (s State) OpenMatters() []OpenMatter {
+	var open []OpenMatter
+	if !s.Declared.DryRun { // which promises nothing of this
+		open = append(open, s.openGoals()...)
+		for _, c := range s.Credentials {
+			open = append(open, c.open()...)
+		}
+	}
+	for _, phase := range s.Plan.Phases {
+		for _, p := range phase.Steps {
+			if m, ok := s.openStep(s.Steps[p.ID]); ok {
+				open = append(open, m)
+			}
+		}
+	}
+	for _, q := range s.Open {
+		open = append(open, OpenMatter{Kind: MatterQuestion, What: q.Title, Why: "it was asked and not answered"})
+	}
+	return open
+}
+
+// openGoals is what a response is for and this one does not show.
+func (s State) openGoals() []OpenMatter {
+	var open []OpenMatter
+	switch {
+	case s.Checked == nil:
+		open = append(open, OpenMatter{Kind: MatterAgent, What: "the agent", Why: "no look at whether it stays down is on record",
+			Hint: s.hintOf("agent.", "look at the machine, and cut it off the network until it is known to be down")})
+	case !s.Checked.Down:
+		open = append(open, OpenMatter{Kind: MatterAgent, What: "the agent", Why: "the host says that it is not down" + first(s.Checked.Problems),
+			Hint: s.hintOf("agent.", "cut the machine off the network, then find what starts it")})
+	}
+	if len(s.Sealed) == 0 {
+		open = append(open, OpenMatter{Kind: MatterEvidence, What: "the evidence", Why: "none is sealed", Hint: s.hintOf("evidence.", "")})
+	}
+	if s.Trouble != "" {
+		open = append(open, OpenMatter{Kind: MatterRecord, What: "the record", Why: "it was not on disk for some time: " + s.Trouble,
+			Hint: "make room at the desk, and compare the record with the providers' own logs"})
+	}
+	switch {
+	case s.Searched == nil:
+		open = append(open, OpenMatter{Kind: MatterSearch, What: "the search for credentials",
+			Why: "its end is not on record: there may be more than are listed", Hint: s.hintOf("credentials.discover", "")})
+	case len(s.Searched.Problems) > 0:
+		open = append(open, OpenMatter{Kind: MatterSearch, What: "the search for credentials",
+			Why: plural(len(s.Searched.Problems), "place was", "places were") + " not searched as it should be" + first(s.Searched.Problems)})
+	}
+	return open
+}
+
+// hintOf is the newest hint of a failed step that uses such an action.
+func (s State) hintOf(action, otherwise string) string {
+	hint := otherwise
+	for _, step := range s.failures() {
+		if strings.HasPrefix(step.Uses, action) && step.Outcome.Hint != "" {
+			hint = step.Outcome.Hint
+		}
+	}
+	return hint
+}
+
+func (c *Credential) open() []OpenMatter {
+	var open []OpenMatter
+	if c.Life != credential.Dead {
+		open = append(open, OpenMatter{Kind: MatterCredential, What: c.String(), Why: c.whyOpen(), Hint: c.hintOpen(), Credential: c.Fingerprint})
+	}
+	for _, left := range c.Receipt.Left {
+		open = append(open, OpenMatter{Kind: MatterLivesOn, What: c.String(), Why: "lives on in spite of the revocation: " + left, Credential: c.Fingerprint})
+	}
+	return open
+}
+
+func (c *Credential) whyOpen() string {
+	why := map[credential.Life]string{
+		credential.Found:   "found, and nothing more is on record",
+		credential.Alive:   "alive",
+		credential.Manual:  "waits for a person",
+		credential.Failed:  "not revoked",
+		credential.Skipped: "left alone",
+	}[c.Life]
+	if why == "" {
+		why = "unproved"
+	}
+	for _, more := range []string{c.Error, c.Evidence} {
+		if more != "" {
+			return why + ": " + more
+		}
+	}
+	return why
+}
+
+func (c *Credential) hintOpen() string {
+	switch {
+	case c.Hint != "" || c.Life != credential.Manual:
+		return c.Hint
+	case len(c.Steps) > 0 && c.Link != "":
+		return c.Steps[0] + ": " + c.Link
+	case len(c.Steps) > 0:
+		return c.Steps[0]
+	}
+	return c.Link
+}
+
+func (s State) openStep(step *Step) (OpenMatter, bool) {
+	m := OpenMatter{Kind: MatterStep}
+	if step == nil {
+		return m, false
+	}
+	m.What = fmt.Sprintf("step %q", step.Title)
+	switch {
+	case step.Status == Failed:
+		m.Why, m.Hint = "failed: "+step.Outcome.Error, step.Outcome.Hint
+	case step.Uses == "report.write": // whoever reads this has it before them
+		return m, false
+	case step.Status == Running:
+		m.Why = "it began and no outcome is on record: whether it took effect is not known"
+		m.Hint = "look before it is done again"
+	case step.Status == Waiting:
+		m.Why = "it has not begun"
+	case step.Status == Skipped && s.Decisions[step.ID].Choice == Later:
+		m.Why = "left open by " + s.Decisions[step.ID].By
+	default:
+		return m, false
+	}
+	return m, true
+}
+
+func first(problems []string) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return ": " + problems[0]
+}
