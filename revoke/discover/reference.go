@@ -67,8 +67,10 @@ func (r *reader) unresolved(c candidate, id, why string) {
 	if c.source.Path == "" {
 		return // asked for a value beside the one that is reported
 	}
-	if _, secret := credential.Recognize(id[strings.LastIndex(id, ":")+1:]); secret {
-		id = c.source.String() // somebody put the secret itself where its name belongs
+	for piece := range strings.SplitSeq(id, ":") {
+		if _, secret := credential.Recognize(piece); secret {
+			id = c.source.String() // somebody put the secret itself where its name belongs
+		}
 	}
 	c.unresolved, c.ref = why, map[string]string{"id": clean(id, 300)}
 	r.report(c)

@@ -20,7 +20,7 @@ import (
 const (
 	maxFile      = 16 << 20  // bytes of one file
 	maxSecret    = 256 << 10 // bytes of one secret
-	maxPerFile   = 2_000     // finds in one file
+	maxPerFile   = 10_000    // finds in one file
 	maxHeuristic = 200       // finds that nothing but their format speaks for
 	maxProblems  = 1_000
 )
@@ -44,8 +44,11 @@ type Options struct {
 // another account keeps for itself is not the agent's, even where the agent links to it. Access
 // control lists are not considered.
 func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (Summary, error) {
-	s := &scan{ctx: ctx, root: root, found: found, places: places, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}}
-	return s.run(opts.Installations)
+	return newScan(ctx, root, places, found).run(opts.Installations)
+}
+
+func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
+	return &scan{ctx: ctx, root: root, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}}
 }
 
 // scan is one search.
@@ -173,6 +176,18 @@ func (c candidate) value() string {
 	return ""
 }
 
+// shownOwner is the owner, unless a secret stands in its place.
+func (c candidate) shownOwner() string {
+	_, secret := credential.Recognize(c.owner)
+	for _, part := range c.parts {
+		secret = secret || part == c.owner
+	}
+	if secret {
+		return ""
+	}
+	return clean(c.owner, 200)
+}
+
 // report hands a candidate to the caller, unless it is a placeholder.
 func (s *scan) report(c candidate) {
 	here := c.source.Path + "\x00" + locate(c.source) + "\x00" + c.value()
@@ -188,7 +203,7 @@ func (s *scan) report(c candidate) {
 	s.summary.Found++
 	s.found(Found{
 		Provider: c.provider, Kind: c.kind, Secret: credential.NewSecret(c.parts), Ref: c.ref, Source: c.source,
-		Owner: clean(c.owner, 200), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint,
+		Owner: c.shownOwner(), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint,
 	})
 }
 

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"regexp"
@@ -14,8 +15,26 @@ import (
 
 var agentUnit = regexp.MustCompile(`(?:openclaw|clawdbot|moltbot|moldbot)[^/]*\.service(?:\.bak[^/]*|\.d/[^/]*\.conf)?\z`)
 
+// maxSettings bounds what one file may set.
+const maxSettings = 50_000
+
+// limit returns as many settings as are searched.
+func (s *scan) limit(at string, all []setting) []setting {
+	if len(all) > maxSettings {
+		s.note(openclaw.Problem{Path: at, Reason: fmt.Sprintf("more than %d settings: the rest was not searched", maxSettings)})
+		all = all[:maxSettings]
+	}
+	return all
+}
+
 // settings searches variables of one file.
 func (s *scan) settings(at string, all []setting) {
+	all = s.limit(at, all)
+	values := map[string]string{}
+	for _, v := range all {
+		values[v.name] = v.value
+	}
+	stripe := endpointID(all)
 	keys, rest := awsKeys(all)
 	for _, k := range keys {
 		s.report(candidate{provider: "aws", kind: k.kind(), parts: k.parts, guessed: k.first.comment,
@@ -29,12 +48,10 @@ func (s *scan) settings(at string, all []setting) {
 		if _, telling := credential.Recognize(v.value); !ok || v.comment && !telling || reference.MatchString(v.value) {
 			continue
 		}
-		c := candidate{provider: provider, kind: kind, parts: map[string]string{"value": v.value}, guessed: v.comment, endpoint: endpointVariable(all, v.name),
+		c := candidate{provider: provider, kind: kind, parts: map[string]string{"value": v.value}, guessed: v.comment, endpoint: endpointVariable(values, v.name),
 			source: credential.Source{Path: at, Locator: settingLocator(v), Line: v.line, Note: commentNote(v)}}
-		if strings.HasPrefix(v.value, "whsec_") {
-			if id := endpointID(all); id != "" {
-				c.ref = map[string]string{"endpoint": id}
-			}
+		if strings.HasPrefix(v.value, "whsec_") && stripe != "" {
+			c.ref = map[string]string{"endpoint": stripe}
 		}
 		s.report(c)
 	}
@@ -59,7 +76,7 @@ func commentNote(v setting) string {
 func endpointID(all []setting) string {
 	ids := map[string]bool{}
 	for _, v := range all {
-		if stripeEndpoint.MatchString(v.value) {
+		if strings.HasPrefix(v.value, "we_") && stripeEndpoint.MatchString(v.value) {
 			if strings.HasPrefix(v.name, "STRIPE_WEBHOOK_ENDPOINT") {
 				return v.value
 			}
@@ -73,13 +90,11 @@ func endpointID(all []setting) string {
 }
 
 // endpointVariable is the address that a variable beside a key sets: OPENAI_BASE_URL.
-func endpointVariable(all []setting, name string) string {
+func endpointVariable(values map[string]string, name string) string {
 	stem := secretWords.ReplaceAllString(name, "")
-	for _, v := range all {
-		for _, suffix := range []string{"_BASE_URL", "_API_URL", "_API_BASE", "_ADDR", "_ENDPOINT_URL", "_HOST"} {
-			if v.name == stem+suffix {
-				return origin(v.value)
-			}
+	for _, suffix := range []string{"_BASE_URL", "_API_URL", "_API_BASE", "_ADDR", "_ENDPOINT_URL", "_HOST"} {
+		if v := values[stem+suffix]; v != "" {
+			return origin(v)
 		}
 	}
 	return ""
@@ -132,9 +147,16 @@ func (s *scan) readableHome(home, name string) bool {
 
 // awsFile searches a file of the AWS tools: every profile of it.
 func (s *scan) awsFile(at string, all []setting) {
+	all = s.limit(at, all)
+	endpoints := map[string]string{}
+	for _, v := range all {
+		if v.name == "endpoint_url" {
+			endpoints[v.section] = origin(v.value)
+		}
+	}
 	keys, rest := awsKeys(all)
 	for _, k := range keys {
-		s.report(candidate{provider: "aws", kind: k.kind(), parts: k.parts, guessed: k.first.comment, endpoint: sectionEndpoint(all, k.first.section),
+		s.report(candidate{provider: "aws", kind: k.kind(), parts: k.parts, guessed: k.first.comment, endpoint: endpoints[k.first.section],
 			source: credential.Source{Path: at, Locator: settingLocator(k.first), Line: k.first.line, Note: commentNote(k.first)}})
 	}
 	for _, v := range rest {
@@ -143,15 +165,6 @@ func (s *scan) awsFile(at string, all []setting) {
 				unresolved: "credential_process, never run", source: credential.Source{Path: at, Locator: settingLocator(v), Line: v.line}})
 		}
 	}
-}
-
-func sectionEndpoint(all []setting, section string) string {
-	for _, v := range all {
-		if v.section == section && v.name == "endpoint_url" {
-			return origin(v.value)
-		}
-	}
-	return ""
 }
 
 // hosts searches hosts.yml of the GitHub command line.
@@ -199,8 +212,15 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 
 // searchRest reads the other files below credentials/, whose shape each channel decides.
 func (s *scan) searchRest() {
+	dir := path.Join(s.agent.StateDir, "credentials")
+	at, err := openclaw.Resolve(s.root, dir)
+	if err == nil && at != dir {
+		s.note(openclaw.Problem{Path: dir, Reason: "a link to another directory: what lies there was left alone"})
+		return
+	}
+	s.problem(dir, err)
 	budget := 2_000
-	s.walk(path.Join(s.agent.StateDir, "credentials"), 4, &budget)
+	s.walk(dir, 4, &budget)
 }
 
 func (s *scan) walk(dir string, depth int, budget *int) {
@@ -234,7 +254,7 @@ func (s *scan) anyFile(name string) {
 		}
 		for _, l := range d.leaves {
 			if _, telling := credential.Recognize(l.text); l.str && (telling || secretKey.MatchString(l.key())) {
-				s.report(candidate{provider: provider, parts: map[string]string{"value": l.text},
+				s.report(candidate{provider: provider, parts: map[string]string{"value": l.text}, guessed: true,
 					source: credential.Source{Path: d.at, Locator: locator(l.path), Line: l.line}})
 			}
 		}
@@ -246,7 +266,7 @@ func (s *scan) anyFile(name string) {
 		return
 	}
 	if text := strings.TrimSpace(string(data)); oneToken.MatchString(text) {
-		s.report(candidate{provider: provider, parts: map[string]string{"value": text}, source: credential.Source{Path: at, Line: 1}})
+		s.report(candidate{provider: provider, parts: map[string]string{"value": text}, guessed: true, source: credential.Source{Path: at, Line: 1}})
 		return
 	}
 	s.sweep(at, string(data), 1, "")
