@@ -21,7 +21,8 @@ import (
 const maxScopes = 100
 
 // answer is what one request came to. Slack answers 200 to nearly everything: the truth stands
-// in the body, and an answer without "ok" is not Slack's.
+// in the body, and an answer without "ok" is not Slack's. The fields of the body are set only
+// where the status is 200 and the body was read and parsed whole.
 type answer struct {
 	Ok      *bool  `json:"ok"`
 	Error   string `json:"error"`
@@ -107,13 +108,13 @@ func (p *provider) now() time.Time {
 }
 
 // ok reports whether Slack, and nobody in between, said yes.
-func (a answer) ok() bool { return a.err == nil && a.status == http.StatusOK && a.Ok != nil && *a.Ok }
+func (a answer) ok() bool { return a.Ok != nil && *a.Ok }
 
 // accepted reports whether auth.test named whom the token belongs to.
 func (a answer) accepted() bool { return a.ok() && (a.TeamID != "" || a.AppID != "") }
 
 func (a answer) ambiguous() bool {
-	return a.status == http.StatusOK && a.Ok != nil && !*a.Ok && a.Error == "invalid_auth"
+	return a.Ok != nil && !*a.Ok && a.Error == "invalid_auth"
 }
 
 // text is the answer as people see it: "200 token_revoked", "200 ok".
@@ -125,7 +126,7 @@ func (a answer) text(secret credential.Secret) string {
 		return revoke.Answer(a.status, "ok user="+a.User, secret)
 	case a.ok():
 		return revoke.Answer(a.status, "ok", secret)
-	case a.status == http.StatusOK && a.Error != "":
+	case a.Error != "":
 		return revoke.Answer(a.status, a.Error, secret)
 	case a.status == http.StatusOK:
 		return revoke.Answer(a.status, "but not Slack's answer", secret)
@@ -144,9 +145,9 @@ func (a answer) failure(secret credential.Secret) error {
 		return fmt.Errorf("%w: %w", revoke.ErrUncertain, a.failed(said))
 	case a.status >= 500:
 		return fmt.Errorf("%w: %w", revoke.ErrUncertain, retry)
-	case a.status == http.StatusTooManyRequests, a.status == http.StatusOK && a.Error == "ratelimited":
+	case a.status == http.StatusTooManyRequests, a.Error == "ratelimited":
 		return retry
-	case a.status == http.StatusOK && uncertain[a.Error]:
+	case uncertain[a.Error]:
 		return fmt.Errorf("%w: %w", revoke.ErrUncertain, retry)
 	case a.status == http.StatusOK && a.Ok == nil: // somebody in between answered, and may have passed it on
 		return fmt.Errorf("%w: %s", revoke.ErrUncertain, said)

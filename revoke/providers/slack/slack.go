@@ -134,7 +134,7 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 // only where the token worked from here before. Whether Slack says it to every app-level token
 // at auth.test is not documented, so there it never counts.
 func (p *provider) refused(a answer, c credential.Credential) bool {
-	if a.status != 200 || a.Ok == nil || *a.Ok {
+	if a.Ok == nil || *a.Ok {
 		return false
 	}
 	switch a.Error {

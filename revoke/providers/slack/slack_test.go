@@ -259,7 +259,11 @@ func TestWebhookAnswers(t *testing.T) {
 					t.Errorf("Verify = %s %q, want %s", v.Outcome, v.Answer, c.want)
 				}
 				if len(*asked) != 1 || (*asked)[0].Host != "hooks.slack.com" {
-					t.Errorf("%d requests", len(*asked))
+					t.Fatalf("%d requests", len(*asked))
+				}
+				// As a form, or without a type, Slack might read the body as a message.
+				if kind := (*asked)[0].Header.Get("Content-Type"); kind != "application/json" {
+					t.Errorf("the probe went as %q", kind)
 				}
 			})
 		})
