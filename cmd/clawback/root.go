@@ -52,7 +52,7 @@ the service down, and writes the report.
 		a.killCommand(), a.respondCommand(), a.drillCommand(),
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(),
 		a.providersCommand(), a.playbookCommand(), a.versionCommand(),
-		exitCodesTopic(), configTopic(),
+		exitCodesTopic(), configTopic(), a.docsCommand(),
 	)
 	return root
 }

@@ -1,0 +1,54 @@
+# Each target sets itself up: it needs Go and the module proxy, and says what else it would use.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 20s
+BIN := bin
+
+.PHONY: build test race lint fuzz bench e2e golden generate drill check setup clean
+
+build: ## the desk and the host's program, static
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/clawback ./cmd/clawback-host
+
+setup: ## with CI=true: what the tests use besides Go, from Debian
+	@.ci/setup
+
+test: setup ## everything but fuzzing and benchmarks
+	go test ./...
+
+race: setup
+	go test -race ./...
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
+	  for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' "$$f"); do \
+	    echo "== $$t in $$(dirname $$f)"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$f)"; done; done
+
+bench: ## printed as ratios against a bound or a public tool
+	go test -run '^$$' -bench . -benchtime 3x ./revoke ./forensics/journal ./snapshots ./cmd/clawback
+
+e2e: setup build ## the stories alone: real processes, systemd, sshd, tmux
+	go test -run 'TestStory|TestReal|TestScripts|TestTerminal' -v ./...
+
+golden: ## write the golden files anew; look at the difference
+	go test ./tui ./forensics/report ./cmd/clawback -update
+
+generate: ## what is generated: the README's tables
+	go generate ./...
+
+drill: ## the main job on the embedded simulation: the console on a terminal, by itself otherwise
+	@if [ -t 0 ] && [ -t 1 ]; then CGO_ENABLED=0 go run ./cmd/clawback drill; else CGO_ENABLED=0 go run ./cmd/clawback drill --auto; fi
+
+check: test lint ## what CI runs
+	$(MAKE) generate
+	@git diff --exit-code -- README.md || { echo "generated files are stale: commit what make generate wrote"; exit 1; }
+
+clean:
+	rm -rf $(BIN)

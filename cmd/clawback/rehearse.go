@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks"
+	"clawback/playbooks/actions"
+	"clawback/revoke/credential"
+	"clawback/revoke/fake"
+)
+
+// rehearse shows what a kill would do. Its record is kept nowhere, its providers send nothing.
+func (s *situation) rehearse(ctx context.Context, book playbooks.Playbook, json bool) error {
+	var clock fake.Wall
+	j := journal.InMemory(clock.Now)
+	work := &actions.Response{
+		Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
+		Clock: clock, Desk: hostname(), Version: version, Key: credential.NewFingerprintKey(),
+	}
+	declared := s.declared("dry-run", book, false)
+	declared.DryRun = true
+	state, err := work.Rehearse(ctx, j, book, declared)
+	if err != nil {
+		return err
+	}
+	if json {
+		p := newJSONPrinter(s.app.out)
+		var folded incident.State
+		for e, err := range j.Entries(ctx) {
+			if err != nil {
+				return err
+			}
+			folded = incident.Fold(folded, e)
+			p.entry(folded, e)
+		}
+		p.summary(state.Summarize(""))
+	}
+	s.showPlan(book)
+	s.showCredentials(state)
+	fmt.Fprintln(s.app.err, "\ndry run: nothing was changed, and nothing was sent to any provider")
+	if err := j.Close(); err != nil {
+		return err
+	}
+	if code := state.ExitCode(); code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// showPlan prints what will be done, in order, and what of it cannot be undone.
+func (s *situation) showPlan(book playbooks.Playbook) {
+	out := s.app.err
+	fmt.Fprintf(out, "%s on %s\n", book.Title, incident.Safe(s.host.Name()))
+	if s.authorities.Suspect {
+		fmt.Fprintln(out, "This desk is the machine under suspicion: whoever owns it can read what you type here.")
+	}
+	for _, i := range s.description.Installations {
+		fmt.Fprintf(out, "  found /%s, generation %s\n", incident.Safe(i.StateDir), i.Generation)
+	}
+	fmt.Fprintf(out, "  %d processes, %d units, %d things that may bring it back\n\n",
+		len(s.description.Processes), len(s.description.Units), len(s.description.Revivers))
+	facts := s.facts()
+	for n, step := range book.Steps() {
+		if c := step.When; c.Choice == "" && !c.Zero() && facts[c.Fact] == c.Not {
+			continue
+		}
+		fmt.Fprintf(out, "%3d  %s\n", n+1, step.Title)
+		if step.Irreversible != "" {
+			fmt.Fprintf(out, "     cannot be undone: %s\n", step.Irreversible)
+		}
+	}
+}
+
+// showCredentials prints what would become of each credential.
+func (s *situation) showCredentials(state incident.State) {
+	fmt.Fprintf(s.app.err, "\n%d credentials\n", len(state.Credentials))
+	w := tabwriter.NewWriter(s.app.err, 0, 8, 2, ' ', 0)
+	for _, c := range state.Credentials {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", c.Kind, incident.Safe(c.Masked), s.fate(c), firstSource(c))
+	}
+	_ = w.Flush()
+}
+
+// fate says how a credential would be revoked.
+func (s *situation) fate(c *incident.Credential) string {
+	p := s.providers[c.Provider]
+	if c.Unresolved != "" {
+		return "by hand: " + incident.Safe(c.Unresolved)
+	}
+	if c.Provider == "openclaw" {
+		return "dies with the agent's gateway"
+	}
+	if p == nil {
+		return "by hand: no provider of clawback knows it"
+	}
+	k, ok := p.Info().Kind(c.Kind)
+	switch {
+	case !ok || k.Manual:
+		return "by hand"
+	case k.SelfRevoking:
+		return "revoked with itself"
+	case s.authorities.Load[c.Provider] == nil:
+		return "needs an authority for " + c.Provider
+	case s.authorities.Suspect && !s.authorities.Accepted:
+		return "needs --accept-risk " + actions.RiskAuthorityOnSuspect
+	}
+	return "revoked with your authority"
+}
+
+func firstSource(c *incident.Credential) string {
+	if len(c.Sources) == 0 {
+		return ""
+	}
+	return incident.Safe(c.Sources[0].String())
+}
