@@ -81,21 +81,14 @@ func telling(k credential.Kind, value string) bool {
 // variable is what an environment variable of this name holds.
 type variable struct{ provider, kind string }
 
-// variables names those whose name tells more than its words.
+// variables names those whose name tells more than its words do by variableProvider.
 var variables = map[string]variable{
-	"ANTHROPIC_API_KEY":         {"anthropic", "anthropic.api_key"},
 	"ANTHROPIC_ADMIN_KEY":       {"anthropic", "anthropic.admin_key"},
 	"ANTHROPIC_OAUTH_TOKEN":     {"anthropic", unknown},
 	"CLAUDE_AI_SESSION_KEY":     {"anthropic", unknown},
 	"CLAUDE_WEB_SESSION_KEY":    {"anthropic", unknown},
 	"CLAUDE_WEB_COOKIE":         {"anthropic", unknown},
-	"OPENAI_API_KEY":            {"openai", "openai.api_key"},
-	"GEMINI_API_KEY":            {"google", "google.api_key"},
-	"GOOGLE_API_KEY":            {"google", "google.api_key"},
-	"STRIPE_API_KEY":            {"stripe", "stripe.api_key"},
-	"STRIPE_SECRET_KEY":         {"stripe", "stripe.api_key"},
 	"STRIPE_WEBHOOK_SECRET":     {"stripe", "stripe.webhook_secret"},
-	"GITHUB_TOKEN":              {"github", unknown},
 	"GH_TOKEN":                  {"github", unknown},
 	"GITLAB_TOKEN":              {"gitlab", "gitlab.pat"},
 	"SLACK_BOT_TOKEN":           {"slack", "slack.bot"},

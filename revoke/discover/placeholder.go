@@ -36,15 +36,19 @@ func placeholder(value string) bool {
 	return filler(value) || placeholders.MatchString(value)
 }
 
-// filler reports whether at least half of value is runs of one character: "xoxb-xxxx-xxxx", "****".
+// filler reports whether at least half of value is runs of a character that people fill gaps with:
+// "xoxb-xxxx-xxxx", "****".
 func filler(value string) bool {
+	if strings.Trim(value, value[:1]) == "" {
+		return true
+	}
 	run, runs := 1, 0
 	for i := 1; i <= len(value); i++ {
 		if i < len(value) && value[i] == value[i-1] {
 			run++
 			continue
 		}
-		if run >= 3 {
+		if run >= 3 && strings.IndexByte("xX*.#", value[i-1]) >= 0 {
 			runs += run
 		}
 		run = 1
