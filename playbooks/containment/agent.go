@@ -97,7 +97,7 @@ func (a *Agent) visit(ctx context.Context) (*visit, error) {
 		}
 		v.ledger = led
 	}
-	v.traits.Known = slices.Clone(v.Processes)
+	v.traits.Known = slices.Clone(v.Halted)
 	var unasked []openclaw.Problem
 	v.managers, unasked = a.sys.Managers(ctx)
 	for _, p := range unasked {
@@ -206,4 +206,10 @@ func readBounded(path string, max int64) ([]byte, error) {
 		err = fmt.Errorf("%s is longer than %d bytes", path, max)
 	}
 	return data, err
+}
+
+// Processes lists the agent's processes, as Describe does.
+func (a *Agent) Processes(ctx context.Context) ([]Process, error) {
+	d, err := a.Describe(ctx)
+	return d.Processes, err
 }

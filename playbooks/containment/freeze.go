@@ -173,8 +173,8 @@ func (v *visit) stopEach(ctx context.Context, moving []Process) error {
 	}
 	fresh := false
 	for _, p := range moving {
-		if !slices.ContainsFunc(v.Processes, p.same) {
-			v.Processes = append(v.Processes, p)
+		if !slices.ContainsFunc(v.Halted, p.same) {
+			v.Halted = append(v.Halted, p)
 			fresh = true
 		}
 	}

@@ -21,7 +21,7 @@ type ledger struct {
 	Watchdogs []string   `json:"watchdogs,omitempty"` // managers whose watchdogs were on
 	Limits    []limit    `json:"limits,omitempty"`    // of services, in force before
 	Cgroups   []string   `json:"cgroups,omitempty"`   // frozen
-	Processes []Process  `json:"processes,omitempty"` // stopped one by one
+	Halted    []Process  `json:"halted,omitempty"`    // stopped one by one
 	Blocked   []unitName `json:"blocked,omitempty"`
 	Paused    []Paused   `json:"paused,omitempty"`
 	Killed    bool       `json:"killed,omitempty"` // Stop went beyond what Thaw can undo
@@ -95,5 +95,5 @@ func (l *ledger) save() error {
 }
 
 func (l *ledger) empty() bool {
-	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Processes)+len(l.Blocked)+len(l.Paused) == 0
+	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Halted)+len(l.Blocked)+len(l.Paused) == 0
 }

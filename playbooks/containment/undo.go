@@ -26,7 +26,7 @@ func (v *visit) thaw(ctx context.Context) {
 			v.problem(err)
 		}
 	}
-	v.Processes = nil
+	v.Halted = nil
 }
 
 // watchdogsOn gives every service its watchdog back, counting from now, and lets the managers act on it.

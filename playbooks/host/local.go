@@ -1,0 +1,112 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"clawback/playbooks/containment"
+	"clawback/revoke/discover"
+	"clawback/snapshots"
+)
+
+// Local is a machine, or a tree below a folder, in reach of this process: the machine itself, a
+// mounted disk, a drill's world.
+type Local struct {
+	name  string
+	root  *os.Root
+	agent *containment.Agent
+}
+
+var _ Host = (*Local)(nil)
+
+// LocalOption changes how NewLocal reaches its host.
+type LocalOption func(*localOptions)
+
+type localOptions struct{ containment []containment.Option }
+
+// WithContainment passes options to the agent's containment: the drill's own System.
+func WithContainment(opts ...containment.Option) LocalOption {
+	return func(o *localOptions) { o.containment = append(o.containment, opts...) }
+}
+
+// NewLocal returns the host whose files lie below root. Every path is read below it; with a root other
+// than "/", services and network are left alone and so is every process outside it.
+func NewLocal(root string, opts ...LocalOption) (*Local, error) {
+	var o localOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	agent, err := containment.New(dir, o.containment...)
+	if err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	name := root
+	if root == "/" {
+		name = "this machine"
+	}
+	return &Local{name: name, root: dir, agent: agent}, nil
+}
+
+// Name implements Host.
+func (l *Local) Name() string { return l.name }
+
+// Remote implements Host.
+func (l *Local) Remote() bool { return false }
+
+// Describe implements Host.
+func (l *Local) Describe(ctx context.Context) (containment.Description, error) {
+	return l.agent.Describe(ctx)
+}
+
+// Freeze implements Host.
+func (l *Local) Freeze(ctx context.Context) (containment.Frozen, error) { return l.agent.Freeze(ctx) }
+
+// Thaw implements Host.
+func (l *Local) Thaw(ctx context.Context) error { return l.agent.Thaw(ctx) }
+
+// Capture implements Host.
+func (l *Local) Capture(ctx context.Context, part string, sink snapshots.Sink) (snapshots.Captured, error) {
+	var opts snapshots.Options
+	if part == "volatile" {
+		processes, err := l.agent.Processes(ctx)
+		if err != nil {
+			return snapshots.Captured{}, err
+		}
+		for _, p := range processes {
+			opts.Processes = append(opts.Processes, p.PID)
+		}
+		if proc, err := os.OpenRoot("/proc"); err == nil && (l.root.Name() == "/" || len(processes) > 0) {
+			defer proc.Close()
+			opts.Proc = proc
+		}
+	}
+	return snapshots.Capture(ctx, l.root, part, opts, sink)
+}
+
+// Discover implements Host.
+func (l *Local) Discover(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
+	return discover.Scan(ctx, l.root, discover.Options{}, found)
+}
+
+// Stop implements Host.
+func (l *Local) Stop(ctx context.Context) (containment.Stopped, error) { return l.agent.Stop(ctx) }
+
+// Isolate implements Host.
+func (l *Local) Isolate(ctx context.Context) (containment.Isolated, error) {
+	return l.agent.Isolate(ctx)
+}
+
+// Restore implements Host.
+func (l *Local) Restore(ctx context.Context) error { return l.agent.Restore(ctx) }
+
+// Check implements Host.
+func (l *Local) Check(ctx context.Context) (containment.Checked, error) { return l.agent.Check(ctx) }
+
+// Close implements Host.
+func (l *Local) Close() error { return l.root.Close() }
