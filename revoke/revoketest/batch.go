@@ -23,7 +23,7 @@ func checkBatch(w *world) error {
 	before := w.served.Load()
 	r, err := w.revokeBatch(b, cs...)
 	if err != nil {
-		return fmt.Errorf("RevokeBatch: %w", err)
+		return fmt.Errorf("batch: %w", err)
 	}
 	if sent := w.served.Load() - before; sent != 1 || r.Answer == "" {
 		return fmt.Errorf("%d requests for a batch of %d; %+v", sent, n, r)

@@ -81,10 +81,10 @@ func checkVerifyUnder(w *world, f faultCase) error {
 		w.fake.Knobs().SetFault(nil)
 		// A 403 that the provider's documents read as "works, may not do this" is the one exception.
 		if v.Outcome != revoke.Inconclusive && (f.fault.Status != 403 || v.Outcome != revoke.Alive) {
-			return fmt.Errorf("dead=%v: Verify = %s, want inconclusive", dead, saw(v))
+			return fmt.Errorf("dead=%v: verify showed %s, want inconclusive", dead, saw(v))
 		}
 		if sent > 0 && v.RetryAfter != f.fault.RetryAfter {
-			return fmt.Errorf("RetryAfter = %v, want %v", v.RetryAfter, f.fault.RetryAfter)
+			return fmt.Errorf("the verdict asks to wait %v, want %v", v.RetryAfter, f.fault.RetryAfter)
 		}
 		if sent > 0 && v.Answer == "" {
 			return errors.New("the verdict does not say what was seen")
@@ -134,11 +134,11 @@ func wantRevokeError(f fake.Fault, err error) error {
 	var retry *revoke.RetryError
 	switch {
 	case f.Status == 429 && !errors.As(err, &retry):
-		return fmt.Errorf("Revoke = %v, want a RetryError", err)
+		return fmt.Errorf("revoke returned %v, want a RetryError", err)
 	case f.Status == 429 && retry.After != f.RetryAfter:
-		return fmt.Errorf("RetryError.After = %v, want %v", retry.After, f.RetryAfter)
+		return fmt.Errorf("the RetryError asks to wait %v, want %v", retry.After, f.RetryAfter)
 	case f.Status >= 500 && !errors.As(err, &retry) && !errors.Is(err, revoke.ErrUncertain):
-		return fmt.Errorf("Revoke = %v, want a RetryError or ErrUncertain", err)
+		return fmt.Errorf("revoke returned %v, want a RetryError or ErrUncertain", err)
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ func checkUncertain(w *world, f faultCase, done bool) error {
 	case err == nil:
 		return fmt.Errorf("a soft failure reads as success: %+v", r)
 	case lost && !errors.Is(err, revoke.ErrUncertain):
-		return fmt.Errorf("Revoke = %v, want ErrUncertain", err)
+		return fmt.Errorf("revoke returned %v, want ErrUncertain", err)
 	}
 	if err := wantRevokeError(f.fault, err); err != nil {
 		return err

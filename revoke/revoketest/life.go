@@ -17,8 +17,8 @@ func checkDeath(w *world) error {
 	if err := w.expect(c, revoke.Alive); err != nil {
 		return fmt.Errorf("before: %w", err)
 	}
-	if e, err := w.inspect(c); w.verifiable() && (err != nil || e.Answer == "") {
-		return fmt.Errorf("Inspect = %+v, %w", e, cmpErr(err, "an exposure without its answer"))
+	if err := w.mustInspect(c); err != nil {
+		return err
 	}
 	w.fake.Knobs().SetLag(w.kind.Propagation.Budget / 2)
 	if err := w.kill(c); err != nil {
@@ -39,11 +39,17 @@ func checkDeath(w *world) error {
 	return w.expect(c, revoke.Refused)
 }
 
-func cmpErr(err error, otherwise string) error {
-	if err != nil {
-		return err
+func (w *world) mustInspect(c credential.Credential) error {
+	e, err := w.inspect(c)
+	switch {
+	case !w.verifiable():
+		return nil
+	case err != nil:
+		return fmt.Errorf("inspect: %w", err)
+	case e.Answer == "":
+		return fmt.Errorf("inspect does not say what was seen: %+v", e)
 	}
-	return errors.New(otherwise)
+	return nil
 }
 
 func checkIdempotent(w *world) error {
@@ -91,7 +97,7 @@ func checkManual(w *world) error {
 	c := w.mint()
 	err := w.unchanged(func() error {
 		if _, err := w.revoke(c); !errors.Is(err, revoke.ErrManual) {
-			return fmt.Errorf("Revoke = %v, want ErrManual", err)
+			return fmt.Errorf("revoke returned %v, want ErrManual", err)
 		}
 		return nil
 	})
@@ -114,17 +120,17 @@ func checkCancelled(w *world) error {
 	cancel()
 	before := w.served.Load()
 	if _, err := w.provider.Revoke(ctx, c); !errors.Is(err, context.Canceled) && (!w.kind.Manual || !errors.Is(err, revoke.ErrManual)) {
-		return fmt.Errorf("Revoke = %v, want context.Canceled", err)
+		return fmt.Errorf("revoke returned %v, want context.Canceled", err)
 	}
 	if v := w.provider.Verify(ctx, c); v.Outcome != revoke.Inconclusive {
-		return fmt.Errorf("Verify = %s, want inconclusive", saw(v))
+		return fmt.Errorf("verify showed %s, want inconclusive", saw(v))
 	}
 	if _, err := w.provider.Inspect(ctx, c); err == nil && w.verifiable() {
-		return errors.New("Inspect succeeded")
+		return errors.New("inspect succeeded")
 	}
 	if b, ok := w.provider.(revoke.Batcher); ok && b.Batchable(c) {
 		if _, err := b.RevokeBatch(ctx, []credential.Credential{c}); !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("RevokeBatch = %v, want context.Canceled", err)
+			return fmt.Errorf("the batch returned %v, want context.Canceled", err)
 		}
 	}
 	if n := w.served.Load() - before; n != 0 {
@@ -139,7 +145,6 @@ func checkReads(w *world) error {
 	watched := &watcher{next: revoke.ReadOnly(w.net.Transport(), w.info.Reads, "")}
 	env := w.env
 	env.HTTP = &http.Client{Transport: watched, CheckRedirect: w.env.HTTP.CheckRedirect}
-	defer env.HTTP.CloseIdleConnections()
 	reader, err := w.suite.New(env)
 	if err != nil {
 		return err
@@ -185,9 +190,6 @@ func (w *watcher) refused() error {
 	return w.err
 }
 
-// CloseIdleConnections reaches the transport behind the guard.
-func (w *watcher) CloseIdleConnections() {}
-
 func checkRefOnly(w *world) error {
 	c := w.mint()
 	bare := c
@@ -217,7 +219,7 @@ func checkHostile(w *world) error {
 			v := w.verify(c)
 			e, err := w.inspect(c)
 			if v.Outcome == revoke.Alive {
-				return fmt.Errorf("Verify = %s", saw(v))
+				return fmt.Errorf("verify showed %s", saw(v))
 			}
 			if strings.ContainsAny(fmt.Sprint(v, e, err), "\r\n\x00\x1b") {
 				return errors.New("control characters in what is shown")

@@ -109,7 +109,7 @@ func newWorld(s Suite, kind string) (*world, error) {
 	var err error
 	if w.provider, err = s.New(w.env); err != nil {
 		w.close()
-		return nil, fmt.Errorf("New: %w", err)
+		return nil, fmt.Errorf("make the provider: %w", err)
 	}
 	w.info = w.provider.Info()
 	var known bool
@@ -173,7 +173,7 @@ func (w *world) kill(c credential.Credential) error {
 		return nil
 	}
 	if _, err := w.revoke(c); err != nil {
-		return fmt.Errorf("Revoke: %w", err)
+		return fmt.Errorf("revoke: %w", err)
 	}
 	return nil
 }
@@ -230,12 +230,12 @@ func (w *world) expect(c credential.Credential, want revoke.Outcome) error {
 	v := w.verify(c)
 	if !w.verifiable() {
 		if v.Outcome == revoke.Refused {
-			return fmt.Errorf("Verify = %s, though Info says that no probe can tell", saw(v))
+			return fmt.Errorf("verify showed %s, though Info says that no probe can tell", saw(v))
 		}
 		return nil
 	}
 	if v.Outcome != want {
-		return fmt.Errorf("Verify = %s, want %s", saw(v), want)
+		return fmt.Errorf("verify showed %s, want %s", saw(v), want)
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (w *world) pinned(endpoint string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if v := reader.Verify(ctx, c); v.Outcome != revoke.Alive {
-			return fmt.Errorf("Verify = %s, want alive; %w", saw(v), errors.Join(errors.New("reads:"), watched.refused()))
+			return errors.Join(fmt.Errorf("verify through the reads alone showed %s, want alive", saw(v)), watched.refused())
 		}
 	}
 	if err := errors.Join(w.expect(c, revoke.Alive), watched.refused()); err != nil {
@@ -136,7 +136,7 @@ func checkNoAuthority(w *world) error {
 		minted := w.mint()
 		err = w.unchanged(func() error {
 			if _, err := w.revoke(minted); !errors.Is(err, c.want) {
-				return fmt.Errorf("Revoke = %w, want %w", err, c.want)
+				return fmt.Errorf("revoke returned %w, want %w", err, c.want)
 			}
 			return nil
 		})
@@ -158,7 +158,7 @@ func checkRefusedAuthority(w *world) error {
 	}
 	return w.unchanged(func() error {
 		if _, err := w.revoke(c); !errors.Is(err, revoke.ErrAuthority) {
-			return fmt.Errorf("Revoke = %v, want ErrAuthority", err)
+			return fmt.Errorf("revoke returned %v, want ErrAuthority", err)
 		}
 		return nil
 	})
