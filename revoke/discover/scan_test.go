@@ -166,6 +166,26 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// A profile that refers to its key is one whose key is elsewhere, or here as well.
+func TestProfileReferences(t *testing.T) {
+	a, b := secret(), secret()
+	dir := tree(t, map[string]string{
+		state + ".env": "ACME_API_KEY=" + a + "\n",
+		state + "agents/main/agent/auth-profiles.json": `{"version":1,"profiles":{
+ "acme:default":{"type":"api_key","provider":"acme","key":"` + b + `","keyRef":{"source":"env","provider":"default","id":"ACME_API_KEY"}},
+ "acme:t":{"type":"token","provider":"acme","tokenRef":{"source":"exec","provider":"vault","id":"x"}},
+ "acme:none":{"type":"token","provider":"acme","tokenRef":{},"token":""}}}`,
+	})
+	found, _ := search(t, dir, places)
+	at := state + "agents/main/agent/auth-profiles.json:"
+	expect(t, found,
+		"acme unknown value="+a+" at "+state+".env:1 (ACME_API_KEY)",
+		"acme unknown value="+b+" at "+at+"2 (profiles.acme:default.key)",
+		"acme unknown value="+a+" at "+at+"2 (profiles.acme:default.keyRef)",
+		"acme unknown unresolved: exec reference, never run id=exec:vault:x at "+at+"3 (profiles.acme:t.tokenRef)",
+	)
+}
+
 func TestEnvironmentOfUnits(t *testing.T) {
 	a, b, c := secret(), secret(), secret()
 	dir := tree(t, map[string]string{

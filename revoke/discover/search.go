@@ -26,6 +26,7 @@ type reader struct {
 
 // document searches a JSON file by the rows of the table for file.
 func (s *scan) document(d *document, file, provider string, lastUsed map[string]time.Time) {
+	s.perFile = 0
 	r := reader{scan: s, doc: d, provider: provider, lastUsed: lastUsed, objects: d.objects(), joined: map[string]bool{}, aws: map[string]bool{}}
 	for _, row := range s.places {
 		if row.file == file {

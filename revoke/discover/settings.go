@@ -28,6 +28,7 @@ func (s *scan) limit(at string, all []setting) []setting {
 
 // settings searches variables of one file.
 func (s *scan) settings(at string, all []setting) {
+	s.perFile = 0
 	all = s.limit(at, all)
 	values := map[string]string{}
 	for _, v := range all {

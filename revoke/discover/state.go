@@ -38,7 +38,6 @@ func (s *scan) searchConfig() {
 	}
 	s.searchSecretFiles()
 	for _, f := range files {
-		s.perFile = 0
 		s.settings(f.at, f.vars)
 	}
 }

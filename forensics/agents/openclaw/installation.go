@@ -8,7 +8,7 @@ type Installation struct {
 	Config     string   `json:"config,omitempty"`     // its configuration file, where there is one
 	Home       string   `json:"home"`                 // home directory of its account, below the root
 	User       string   `json:"user,omitempty"`       // name of its account, where passwd tells
-	UID        int      `json:"uid"`                  // owner of the state directory, or of the link that leads to it out of Home
+	UID        int      `json:"uid"`                  // owner of the state directory, or of the link or unit that leads to it out of Home
 	Profile    string   `json:"profile,omitempty"`    // "dev" of ~/.openclaw-dev
 	Generation string   `json:"generation"`           // storage generation: "A", "B" or "C"
 	Workspaces []string `json:"workspaces,omitempty"` // below the root

@@ -27,17 +27,22 @@ const (
 )
 
 // Locate finds every OpenClaw installation below root: in root itself, in the homes of root, of all
-// of /home, of the accounts in /etc/passwd and of the service users below /var/lib. It opens nothing but
-// directories and passwd, and leaves root by no link. What it could not read is a Problem; a home
-// that does not exist is none.
+// of /home, of the accounts in /etc/passwd and of the service users below /var/lib, and where a
+// systemd unit puts it. It runs nothing and leaves root by no link. What it could not read is a
+// Problem; a home that does not exist is none.
 func Locate(root *os.Root) ([]Installation, []Problem) {
 	l := locator{root: root, seen: map[string]bool{}}
 	accounts, problems := readAccounts(root)
 	l.problems = problems
 	l.accounts = accounts
-	for _, home := range l.homes() {
+	homes := l.homes()
+	for _, home := range homes {
 		l.searchHome(home)
 	}
+	for _, home := range homes {
+		l.searchUnits(path.Join(home, ".config/systemd/user"), home)
+	}
+	l.searchUnits("etc/systemd/system", "")
 	return l.found, l.problems
 }
 
@@ -87,12 +92,12 @@ func (l *locator) searchHome(home string) {
 	l.problem(home, err)
 	for _, name := range names {
 		if profile, ok := stateName(name); ok {
-			l.add(home, path.Join(home, name), profile)
+			l.add(home, path.Join(home, name), profile, path.Join(home, name))
 		}
 	}
 	// A service account's home may be the state directory itself.
 	if slices.ContainsFunc(names, func(n string) bool { return slices.Contains(configNames, n) }) && slices.Contains(names, "agents") {
-		l.add(home, home, "")
+		l.add(home, home, "", home)
 	}
 }
 
@@ -109,8 +114,9 @@ func stateName(name string) (profile string, ok bool) {
 	return "", false
 }
 
-// add takes a state directory in, once, however many names lead to it.
-func (l *locator) add(home, dir, profile string) {
+// add takes a state directory in, once, however many names lead to it. by is the link or the unit
+// that names it.
+func (l *locator) add(home, dir, profile, by string) {
 	resolved, err := Resolve(l.root, dir)
 	if err != nil {
 		l.problems = append(l.problems, ProblemOf(dir, err)) // a link that leads nowhere is worth a word
@@ -129,15 +135,21 @@ func (l *locator) add(home, dir, profile string) {
 		return
 	}
 	l.seen[resolved] = true
-	if resolved != home && !strings.HasPrefix(resolved, home+"/") {
-		if link, err := l.root.Lstat(dir); err == nil {
-			info = link // who leads the agent to a directory does not own what stands there
+	if home != "" && resolved != home && !strings.HasPrefix(resolved, home+"/") {
+		if namer, err := l.root.Lstat(by); err == nil {
+			info = namer // who leads the agent to a directory does not own what stands there
 		}
 	}
 	in := Installation{StateDir: resolved, Home: home, Profile: profile, UID: ownerOf(info)}
+	if in.Home == "" {
+		in.Home = resolved
+	}
 	for _, a := range l.accounts {
 		if a.UID == in.UID {
 			in.User = a.Name
+			if home == "" {
+				in.Home = a.Home
+			}
 			break
 		}
 	}

@@ -58,20 +58,28 @@ func TestLocate(t *testing.T) {
 		"var/lib/openclaw/openclaw.json":                                         "{}",
 		"var/lib/openclaw/agents/":                                               "",
 		"var/lib/other/agents/":                                                  "",
+		"etc/systemd/system/openclaw.service":                                    "[Service]\nEnvironment=A=1 \"OPENCLAW_STATE_DIR=/data/claw\"\n",
+		"etc/systemd/system/other.service":                                       "[Service]\nEnvironment=OPENCLAW_STATE_DIR=/data/other\n",
+		"home/ann/.config/systemd/user/openclaw-gateway.service":                 "[Service]\nEnvironment=OPENCLAW_HOME=%h/moved\n",
+		"data/claw/openclaw.json":                                                "{}",
+		"data/other/":                                                            "",
+		"home/ann/moved/.openclaw/":                                              "",
 		"opt/.openclaw/openclaw.json":                                            "{}", // nobody's home
 	})
 	must(t, os.Symlink("/home/ann/.openclaw", filepath.Join(dir, "home/bob/.openclaw")))
 	found, problems := Locate(root)
 
 	want := map[string]Installation{
-		"root/.moldbot":           {Config: "root/.moldbot/moldbot.json", Home: "root", Generation: "A"},
-		"home/ann/.openclaw":      {Config: "home/ann/.openclaw/openclaw.json", Home: "home/ann", Generation: "A"},
-		"home/ann/.openclaw-dev":  {Config: "home/ann/.openclaw-dev/clawdbot.json", Home: "home/ann", Profile: "dev", Generation: "A"},
-		"home/bob/.clawdbot":      {Home: "home/bob", Generation: "A"},
-		"home/cat/.openclaw":      {Home: "home/cat", Generation: "B"},
-		"home/dan/.openclaw":      {Home: "home/dan", Generation: "C"},
-		"srv/claw/.moltbot-night": {Config: "srv/claw/.moltbot-night/moltbot.json", Home: "srv/claw", Profile: "night", Generation: "A"},
-		"var/lib/openclaw":        {Config: "var/lib/openclaw/openclaw.json", Home: "var/lib/openclaw", Generation: "A"},
+		"root/.moldbot":            {Config: "root/.moldbot/moldbot.json", Home: "root", Generation: "A"},
+		"home/ann/.openclaw":       {Config: "home/ann/.openclaw/openclaw.json", Home: "home/ann", Generation: "A"},
+		"home/ann/.openclaw-dev":   {Config: "home/ann/.openclaw-dev/clawdbot.json", Home: "home/ann", Profile: "dev", Generation: "A"},
+		"home/bob/.clawdbot":       {Home: "home/bob", Generation: "A"},
+		"home/cat/.openclaw":       {Home: "home/cat", Generation: "B"},
+		"home/dan/.openclaw":       {Home: "home/dan", Generation: "C"},
+		"srv/claw/.moltbot-night":  {Config: "srv/claw/.moltbot-night/moltbot.json", Home: "srv/claw", Profile: "night", Generation: "A"},
+		"data/claw":                {Config: "data/claw/openclaw.json", Home: map[bool]string{true: "root", false: "data/claw"}[os.Getuid() == 0], Generation: "A"},
+		"home/ann/moved/.openclaw": {Home: "home/ann/moved", Generation: "A"},
+		"var/lib/openclaw":         {Config: "var/lib/openclaw/openclaw.json", Home: "var/lib/openclaw", Generation: "A"},
 	}
 	for _, in := range found {
 		w, ok := want[in.StateDir]
