@@ -31,7 +31,7 @@ type response struct {
 	declared  incident.Declared
 	json      bool
 	console   bool
-	before    func(context.Context) // runs beside the response until it ends; nil for none
+	beside    func(context.Context) // runs until the response ends; nil for none
 	declareAt func()                // at the moment of the declaration; nil for none
 	score     func() incident.Adversary
 }

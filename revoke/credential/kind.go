@@ -35,7 +35,7 @@ var Kinds = []Kind{
 	{Name: "slack.user", Provider: "slack", Title: "user token", Format: `xoxp-[0-9A-Za-z-]{10,250}`, Prefix: "xoxp-", Tier: 3},
 	{Name: "slack.rotating", Provider: "slack", Title: "rotating access token", Format: `xoxe\.xox[bp]-[0-9A-Za-z-]{10,400}`, Prefix: "xoxe.", Tier: 3},
 	{Name: "slack.app", Provider: "slack", Title: "app-level token", Format: `xapp-[0-9A-Za-z-]{10,250}`, Prefix: "xapp-", Tier: 2},
-	{Name: "slack.webhook", Provider: "slack", Title: "incoming webhook", Format: `https://hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z/_-]{20,200}`, Prefix: "https://hooks.slack.com/", Tier: 2},
+	{Name: "slack.webhook", Provider: "slack", Title: "incoming webhook", Format: `https://hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z/_-]{20,200}`, Prefix: "https://hooks.slack.com/services/", Tier: 2},
 	{Name: "slack.signing_secret", Provider: "slack", Title: "signing secret", Tier: 2},
 	{Name: "anthropic.admin_key", Provider: "anthropic", Title: "admin API key", Format: `sk-ant-admin01-[0-9A-Za-z_-]{20,200}`, Prefix: "sk-ant-admin01-", Tier: 4},
 	{Name: "anthropic.api_key", Provider: "anthropic", Title: "API key", Format: `sk-ant-[0-9A-Za-z_-]{20,200}`, Prefix: "sk-ant-", Tier: 2},
