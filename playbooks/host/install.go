@@ -21,6 +21,8 @@ var programs = map[string]string{
 // written to. The first may forbid to run programs.
 var folders = []string{"/dev/shm", "/run/user/$(id -u)", "/run"}
 
+var errNoProgram = errors.New("there is no clawback-host to send")
+
 var (
 	machineLine = regexp.MustCompile(`clawback-machine: ([A-Za-z]+ [A-Za-z0-9_]+) ([0-9]+)`)
 	folderLine  = regexp.MustCompile(`clawback-folder: ((?:/dev/shm|/run|/run/user/[0-9]+)/clawback-[A-Za-z0-9]{10})`)
@@ -28,45 +30,33 @@ var (
 
 // install puts the host's program into a folder of its own on a tmpfs.
 func (s *SSH) install(ctx context.Context) error {
-	said, err := s.run(ctx, "look at the machine", `echo "clawback-machine: $(uname -sm) $(id -u)"`, nil)
-	if err != nil {
-		return err
-	}
-	match := machineLine.FindStringSubmatch(said)
-	if match == nil {
-		return &ClaimError{s.target, "look at the machine", fmt.Errorf("it calls itself %.200q", said)}
-	}
-	s.sudo = match[2] != "0"
-	program, err := s.findProgram(match[1])
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.target, err)
-	}
 	var failed []error
-	for _, folder := range folders {
-		if err = s.installIn(ctx, folder, program); err == nil {
+	for _, parent := range folders {
+		err := s.installIn(ctx, parent)
+		if err == nil {
 			return nil
 		}
 		failed = append(failed, err)
 		var link *LinkError
-		if errors.As(err, &link) || ctx.Err() != nil {
-			break
+		if errors.As(err, &link) || errors.Is(err, errNoProgram) || ctx.Err() != nil {
+			break // another folder would not help
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// findProgram finds the host's program for a machine: the one named, or one beside the desk's own.
-func (s *SSH) findProgram(machine string) (string, error) {
+// findProgram opens the host's program for a machine: the one named, or one beside the desk's own.
+func (s *SSH) findProgram(machine string) (*os.File, error) {
 	if s.opts.program != "" {
-		return s.opts.program, nil
+		return openProgram(s.opts.program)
 	}
 	suffix, ok := programs[machine]
 	if !ok {
-		return "", fmt.Errorf("there is no clawback-host for %q", machine)
+		return nil, fmt.Errorf("%w for a machine that calls itself %q", errNoProgram, machine)
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("find clawback-host: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoProgram, err)
 	}
 	names := []string{"clawback-host-" + suffix}
 	if suffix == runtime.GOOS+"-"+runtime.GOARCH {
@@ -75,32 +65,37 @@ func (s *SSH) findProgram(machine string) (string, error) {
 	for _, name := range names {
 		path := filepath.Join(filepath.Dir(self), name)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
+			return openProgram(path)
 		}
 	}
-	return "", fmt.Errorf("%s is not in %s, beside this program", strings.Join(names, " or "), filepath.Dir(self))
+	return nil, fmt.Errorf("%w: %s should be in %s, beside this program", errNoProgram, strings.Join(names, " or "), filepath.Dir(self))
 }
 
-func (s *SSH) installIn(ctx context.Context, parent, program string) error {
-	said, err := s.run(ctx, "make a folder", `umask 077; echo "clawback-folder: $(mktemp -d "`+parent+`/clawback-XXXXXXXXXX")"`, nil)
+func openProgram(path string) (*os.File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoProgram, err)
+	}
+	return file, nil
+}
+
+func (s *SSH) installIn(ctx context.Context, parent string) error {
+	said, err := s.run(ctx, "make a folder", `umask 077; echo "clawback-machine: $(uname -sm) $(id -u)"; echo "clawback-folder: $(mktemp -d "`+parent+`/clawback-XXXXXXXXXX")"`, nil)
 	if err != nil {
 		return err
 	}
-	match := folderLine.FindStringSubmatch(said)
-	if match == nil {
+	machine, folder := machineLine.FindStringSubmatch(said), folderLine.FindStringSubmatch(said)
+	if machine == nil || folder == nil {
 		return fmt.Errorf("make a folder in %s on %s: got %.200q", parent, s.target, said)
 	}
-	s.folder = match[1]
-	file, err := os.Open(program)
+	s.sudo, s.folder = machine[2] != "0", folder[1]
+	program, err := s.findProgram(machine[1])
 	if err != nil {
-		return fmt.Errorf("program for the host: %w", err)
-	}
-	defer file.Close()
-	path := s.folder + "/clawback-host"
-	if _, err := s.run(ctx, "send the program", "cat >"+path+" && chmod 700 "+path, file); err != nil {
 		return s.abandon(ctx, err)
 	}
-	if _, err := s.run(ctx, "run the program", s.call("version"), nil); err != nil {
+	defer program.Close()
+	path := s.folder + "/clawback-host"
+	if _, err := s.run(ctx, "send the program", "cat >"+path+" && chmod 700 "+path+" && "+s.call("version"), program); err != nil {
 		if s.sudo {
 			err = fmt.Errorf("%w (log in as root, or let the account use sudo without a password)", err)
 		}

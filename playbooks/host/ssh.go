@@ -160,7 +160,8 @@ func (s *SSH) connect(ctx context.Context) error {
 
 // command is a call of a command on the host over the shared connection.
 func (s *SSH) command(ctx context.Context, line string) *exec.Cmd {
-	args := append(s.common(), "-o", "ControlMaster=no", "--", s.target, line)
+	// Without the shared connection ssh would make a new one: not behind the responder's back.
+	args := append(s.common(), "-o", "ControlMaster=no", "-o", "ProxyCommand=false", "--", s.target, line)
 	cmd := exec.CommandContext(ctx, "ssh", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = time.Second
