@@ -122,10 +122,11 @@ func (a *app) practise(ctx context.Context, o drillOptions, world *drill.World, 
 		Clock: clock, Desk: hostname(), Version: version, Attended: true, Key: rec.fingerprintKey(),
 	}
 	r.engine = &engine.Engine{Journal: rec.journal, Playbook: book, Clock: clock, Facts: map[string]bool{"local": true}}
+	r.beside = []func(context.Context){func(ctx context.Context) { world.Obey(ctx, rec.journal.Cursor(), r.work.Key) }}
 	if o.auto {
-		person := &drill.Person{World: world, Engine: r.engine, Key: r.work.Key}
+		person := &drill.Person{World: world, Engine: r.engine}
 		r.engine.Decider = person
-		r.beside = func(ctx context.Context) { person.Work(ctx, rec.journal.Cursor()) }
+		r.beside = append(r.beside, func(ctx context.Context) { person.Work(ctx, rec.journal.Cursor()) })
 	}
 	r.declared = incident.Declared{
 		Incident: rec.id, Mode: incident.Drill, Playbook: book.Name, Target: machine.Name(), Attended: true,

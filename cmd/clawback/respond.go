@@ -31,8 +31,8 @@ type response struct {
 	declared  incident.Declared
 	json      bool
 	console   bool
-	beside    func(context.Context) // runs until the response ends; nil for none
-	declareAt func()                // at the moment of the declaration; nil for none
+	beside    []func(context.Context) // run until the response ends
+	declareAt func()                  // at the moment of the declaration; nil for none
 	score     func() incident.Adversary
 }
 
@@ -55,8 +55,8 @@ func (r *response) run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() { r.show(context.WithoutCancel(ctx)) })
 	othersCtx, endOthers := context.WithCancel(ctx)
-	if r.beside != nil {
-		others.Go(func() { r.beside(othersCtx) })
+	for _, do := range r.beside {
+		others.Go(func() { do(othersCtx) })
 	}
 	if r.declareAt != nil {
 		r.declareAt()

@@ -29,6 +29,7 @@ the service down, and writes the report.
   clawback respond            the console: step by step, you decide
   clawback kill --yes         the kill switch: nobody is asked
   clawback drill              the same against a simulated world; nothing real is touched`,
+		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {

@@ -248,7 +248,10 @@ func (a *app) snapshot(ctx context.Context, t target, into string) error {
 	work := &actions.Response{Dir: into, Host: s.host, Description: s.description, Version: version, Clock: fake.Wall{}}
 	var failed error
 	for _, part := range []string{"volatile", "files"} {
-		sealed, err := work.Preserve(ctx, part)
+		sealed, err := work.Preserve(ctx, part, part)
+		if errors.Is(err, actions.ErrNothing) {
+			continue
+		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s evidence: %w", part, err))
 			continue

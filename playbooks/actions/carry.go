@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -39,7 +40,7 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	if err != nil {
 		return state, err
 	}
-	// Written last and anew, so that it says how it ended; a step may have written one before.
+	// A step may have written it before; it is written here whatever became of the steps.
 	written, err := r.Report(always)
 	if err != nil {
 		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{
@@ -48,12 +49,14 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	} else if state.Report == nil {
 		_ = record(always, e.Journal, incident.TypeReport, written)
 	}
-	state, err = foldAll(always, e.Journal)
-	if err != nil {
+	if state, err = foldAll(always, e.Journal); err != nil {
 		return state, err
 	}
 	if err := record(always, e.Journal, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()}); err != nil {
 		return state, err
+	}
+	if _, err := r.Report(always); err != nil { // the last word: with how it ended
+		return state, fmt.Errorf("write the report: %w", err)
 	}
 	return foldAll(always, e.Journal)
 }

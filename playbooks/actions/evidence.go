@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"clawback/forensics/incident"
@@ -17,7 +18,10 @@ import (
 // sealed is no evidence: then the agent is not killed.
 func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
 	part := text(s.With["part"])
-	sealed, err := r.Preserve(ctx, part)
+	sealed, err := r.Preserve(ctx, part, filepath.Join("evidence", part))
+	if errors.Is(err, ErrNothing) {
+		return engine.Skipped{Reason: err.Error()}
+	}
 	if err != nil {
 		r.mu.Lock()
 		r.unsealed = append(r.unsealed, part+": "+err.Error())
@@ -29,9 +33,12 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	return nil
 }
 
-// Preserve takes one part of the evidence, "volatile" or "files", and seals it.
-func (r *Response) Preserve(ctx context.Context, part string) (incident.Sealed, error) {
-	name := filepath.Join("evidence", part)
+// ErrNothing means that a part of the evidence does not exist: nothing runs on a mounted disk.
+var ErrNothing = errors.New("there is nothing of it here")
+
+// Preserve takes one part of the evidence, "volatile" or "files", and seals it in the folder of
+// that name below the incident's. With ErrNothing no folder is left.
+func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Sealed, error) {
 	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
 		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(),
 	})
@@ -49,6 +56,9 @@ func (r *Response) Preserve(ctx context.Context, part string) (incident.Sealed, 
 	case err != nil:
 		// The time was up. What came until then is whole, file by file, and worth sealing.
 		problems = append(problems, "the capture was ended early: "+err.Error())
+	}
+	if len(count.verdicts) == 0 && err == nil {
+		return incident.Sealed{}, errors.Join(ErrNothing, bag.Close(), os.RemoveAll(r.path(name)+".partial"))
 	}
 	sealed, err := bag.Seal()
 	if err != nil {

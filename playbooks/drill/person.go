@@ -2,8 +2,6 @@ package drill
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync"
 	"time"
 
@@ -24,7 +22,6 @@ const (
 type Person struct {
 	World  *World
 	Engine *engine.Engine
-	Key    credential.FingerprintKey
 }
 
 // Decide answers with what the scenario is about.
@@ -44,45 +41,57 @@ func (p *Person) Decide(ctx context.Context, q incident.Question) (incident.Answ
 	return a, nil
 }
 
-// Work does the manual revocations that the record asks for, until it is closed or ctx is done.
+// Work says of each manual revocation that it is done, one after the other, until the record is
+// closed or ctx is done.
 func (p *Person) Work(ctx context.Context, record *journal.Cursor) {
-	held := make(map[credential.Fingerprint]credential.Credential)
-	for _, c := range p.World.Held {
-		held[p.Key.Identify(c).Fingerprint] = c
-	}
-	todo := make(chan credential.Fingerprint, len(held))
+	todo := make(chan credential.Fingerprint, len(p.World.Held))
 	var hands sync.WaitGroup
 	defer hands.Wait()
+	defer close(todo)
 	hands.Go(func() {
 		for f := range todo {
-			if p.World.clock.Sleep(ctx, byHand) != nil {
-				continue
+			if p.World.clock.Sleep(ctx, byHand) == nil {
+				_ = p.Engine.Submit(ctx, engine.Command{Credential: &incident.Command{
+					Kind: incident.ByHand, Credential: f, By: "the simulated person",
+				}}) // refused when it was found dead by itself in the meantime
 			}
-			c := held[f]
-			p.World.Fakes[c.Provider].RevokeByHand(c)
-			_ = p.Engine.Submit(ctx, engine.Command{Credential: &incident.Command{
-				Kind: incident.ByHand, Credential: f, By: "the simulated person",
-			}}) // refused when it was found dead by itself in the meantime
 		}
 	})
-	defer close(todo)
+	each(ctx, record, incident.TypeLife, func(l incident.Life) {
+		if l.Life != credential.Manual {
+			return
+		}
+		select {
+		case todo <- l.Fingerprint:
+		default: // more than the agent holds: it was asked for before
+		}
+	})
+}
+
+// Obey lets the world follow what a responder says that they did by hand: in a drill, saying it is
+// doing it. It returns when the record is closed or ctx is done.
+func (w *World) Obey(ctx context.Context, record *journal.Cursor, key credential.FingerprintKey) {
+	held := make(map[credential.Fingerprint]credential.Credential)
+	for _, c := range w.Held {
+		held[key.Identify(c).Fingerprint] = c
+	}
+	each(ctx, record, incident.TypeCommand, func(c incident.Command) {
+		if of, ok := held[c.Credential]; ok && c.Kind == incident.ByHand {
+			w.Fakes[of.Provider].RevokeByHand(of)
+		}
+	})
+}
+
+// each calls do with the data of every entry of a type.
+func each[T any](ctx context.Context, record *journal.Cursor, typ string, do func(T)) {
 	for {
 		e, err := record.Next(ctx)
 		if err != nil {
-			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-				_ = p.Engine.Journal.Note(incident.TypeWarning, incident.Warning{Text: "the simulated person cannot read the record: " + err.Error()})
-			}
-			return
+			return // the record is closed, or the drill over
 		}
-		var life incident.Life
-		if e.Type != incident.TypeLife || e.Decode(&life) != nil || life.Life != credential.Manual {
-			continue
-		}
-		if _, ok := held[life.Fingerprint]; ok {
-			select {
-			case todo <- life.Fingerprint:
-			default: // asked for again: it is on the list
-			}
+		var v T
+		if e.Type == typ && e.Decode(&v) == nil {
+			do(v)
 		}
 	}
 }
