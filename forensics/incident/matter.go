@@ -124,8 +124,12 @@ func (c *Credential) whyOpen() string {
 
 func (c *Credential) hintOpen() string {
 	switch {
-	case c.Hint != "" || c.Life != credential.Manual:
+	case c.Hint != "":
 		return c.Hint
+	case c.Life == credential.Alive, c.Life == credential.Failed, c.Life == credential.Skipped:
+		return ""
+	case c.Life != credential.Manual:
+		return "run it again: what is dead by then is proved at once"
 	case len(c.Steps) > 0 && c.Link != "":
 		return c.Steps[0] + ": " + c.Link
 	case len(c.Steps) > 0:
@@ -148,6 +152,8 @@ func (s State) openStep(step *Step) (OpenMatter, bool) {
 	case step.Status == Running:
 		m.Why = "it began and no outcome is on record: whether it took effect is not known"
 		m.Hint = "look before it is done again"
+	case step.Status == Waiting && s.Declared.DryRun:
+		return m, false
 	case step.Status == Waiting:
 		m.Why = "it has not begun"
 	case step.Status == Skipped && s.Decisions[step.ID].Choice == Later:
