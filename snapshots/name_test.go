@@ -39,6 +39,44 @@ func original(stored string) (string, bool) {
 	return strings.Join(parts, "/"), true
 }
 
+func TestStoredName(t *testing.T) {
+	for name, want := range map[string]string{
+		"home/ada/.openclaw/openclaw.json": "home/ada/.openclaw/openclaw.json",
+		"a b":                              "a=20b",
+		"a%0Ab":                            "a=250Ab",
+		"a\nb\\c\r":                        "a=0Ab=5Cc=0D",
+		"../x":                             "=2E=2E/x",
+		"./x":                              "=2E/x",
+		"/etc/passwd":                      "=/etc/passwd",
+		"":                                 "=",
+		"=":                                "=3D",
+		"\xffé":                            "=FF=C3=A9",
+		"C:*?\"<>|":                        "C=3A=2A=3F=22=3C=3E=7C",
+	} {
+		if got := storedName(name); got != want {
+			t.Errorf("%q is stored as %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestManifestIsStrict(t *testing.T) {
+	digest := digestOf("x")
+	for _, text := range []string{
+		strings.ToUpper(digest) + "  data/a\n", digest + " *data/a\n", digest + " data/a\n", digest + "  data/a", digest + "  data/a\r\n", digest + "  /data/a\n",
+		digest + "  data/../a\n", digest + "  data//a\n", digest + "  data/%0A\n", "\\" + digest + "  data/a\n", digest[1:] + "  data/a\n", "\n", digest + "  \n",
+		strings.Repeat("x", 1<<20), manifestLine(digest, "data/a") + manifestLine(digest, "data/a"),
+	} {
+		faults := 0
+		parseManifest(strings.NewReader(text), func(string) { faults++ })
+		if faults == 0 {
+			t.Errorf("%.100q is taken for a manifest", text)
+		}
+	}
+	if m := parseManifest(strings.NewReader(manifestLine(digest, "data/a")), func(fault string) { t.Error(fault) }); m["data/a"] != digest {
+		t.Errorf("%v", m)
+	}
+}
+
 func FuzzStoredName(f *testing.F) {
 	for _, name := range hostileNames() {
 		f.Add(name, "a")

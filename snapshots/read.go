@@ -191,6 +191,7 @@ func (r *reading) copy(fd int, n int64) (int64, error) {
 	var done int64
 	for done < n {
 		buf := r.pool.get()
+		r.hook("chunk")
 		got, err := readFrom(fd, buf[:min(int64(chunkSize), n-done)])
 		if got <= 0 || err != nil {
 			r.pool.put(buf)

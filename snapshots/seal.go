@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,10 +117,7 @@ func (b *Bag) publish() error {
 	if err := flush(b.self); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(b.dir); !errors.Is(err, fs.ErrNotExist) {
-		return &fs.PathError{Op: "rename", Path: b.dir, Err: fs.ErrExist}
-	}
-	if err := os.Rename(b.dir+partialSuffix, b.dir); err != nil {
+	if err := os.Rename(b.dir+partialSuffix, b.dir); err != nil { // replaces no folder, not even an empty one
 		return err
 	}
 	return syncPath(filepath.Dir(b.dir))

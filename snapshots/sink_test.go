@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -94,6 +96,11 @@ func captureFiles(t testing.TB, root *os.Root, opts Options) (*memory, Captured)
 	return m, c
 }
 
+func mkfifo(t testing.TB, name string) {
+	t.Helper()
+	must(t, syscall.Mkfifo(name, 0o644))
+}
+
 // needRoot skips a test that only root can run, except in CI, where it must run.
 func needRoot(t testing.TB, why string) {
 	t.Helper()
@@ -110,31 +117,33 @@ func skip(t testing.TB, why string) {
 	t.Skip(why)
 }
 
+// ada is the state directory of agentTree.
+const ada = "home/ada/.openclaw/"
+
 // agentTree is a small installation and what lies around it.
 func agentTree() map[string]string {
-	const state = "home/ada/.openclaw/"
 	return map[string]string{
 		"etc/passwd":                                             fmt.Sprintf("ada:x:%d:%d::/home/ada:/bin/sh\n", os.Getuid(), os.Getgid()),
 		"tmp/openclaw/openclaw-2026-04-12.log":                   "{}\n",
 		"tmp/openclaw-1000/gateway.lock":                         "{}\n",
 		"tmp/other/secret.log":                                   "not ours\n",
-		state + "openclaw.json":                                  "{gateway: {}}\n",
-		state + "openclaw.json.bak.1":                            "{}\n",
-		state + ".env":                                           "A=b\n",
-		state + "agents/main/sessions/5d0c.jsonl":                "{}\n",
-		state + "agents/main/sessions/5d0c.jsonl.deleted.1":      "{}\n",
-		state + "agents/main/sessions/5d0c.jsonl.reset.1":        "{}\n",
-		state + "agents/main/agent/auth-profiles.json":           "{}\n",
-		state + "credentials/whatsapp/a/creds.json":              "{}\n",
-		state + "cron/jobs.json":                                 "{}\n",
-		state + "devices/paired.json":                            "{}\n",
-		state + "logs/config-audit.jsonl":                        "{}\n",
-		state + "state/openclaw.sqlite":                          "db",
-		state + "state/openclaw.sqlite-shm":                      "shm",
-		state + "state/openclaw.sqlite-wal":                      "wal",
-		state + "something/unheard/of":                           "x",
-		state + "workspace/SOUL.md":                              "be good\n",
-		state + "workspace/skills/x/SKILL.md":                    "# x\n",
+		ada + "openclaw.json":                                    "{gateway: {}}\n",
+		ada + "openclaw.json.bak.1":                              "{}\n",
+		ada + ".env":                                             "A=b\n",
+		ada + "agents/main/sessions/5d0c.jsonl":                  "{}\n",
+		ada + "agents/main/sessions/5d0c.jsonl.deleted.1":        "{}\n",
+		ada + "agents/main/sessions/5d0c.jsonl.reset.1":          "{}\n",
+		ada + "agents/main/agent/auth-profiles.json":             "{}\n",
+		ada + "credentials/whatsapp/a/creds.json":                "{}\n",
+		ada + "cron/jobs.json":                                   "{}\n",
+		ada + "devices/paired.json":                              "{}\n",
+		ada + "logs/config-audit.jsonl":                          "{}\n",
+		ada + "state/openclaw.sqlite":                            "db",
+		ada + "state/openclaw.sqlite-shm":                        "shm",
+		ada + "state/openclaw.sqlite-wal":                        "wal",
+		ada + "something/unheard/of":                             "x",
+		ada + "workspace/SOUL.md":                                "be good\n",
+		ada + "workspace/skills/x/SKILL.md":                      "# x\n",
 		"home/ada/.agents/skills/y/SKILL.md":                     "# y\n",
 		"home/ada/.bash_history":                                 "ls\n",
 		"home/ada/.aws/credentials":                              "[default]\n",
@@ -152,5 +161,14 @@ func agentTree() map[string]string {
 		"var/log/auth.log.1":                                     "b\n",
 		"var/log/secure":                                         "c\n",
 		"var/log/syslog":                                         "not taken\n",
+	}
+}
+
+// hostileNames are file names that lead a careless program astray.
+func hostileNames() []string {
+	return []string{
+		"new\nline", "carriage\rreturn", `back\slash`, `back\nslash`, "per%cent", "%0A", "quo\"te", "a'b", " lead", "trail ", "tab\t", "-rf", "*", "\xff\xfe", "\xff\xfd",
+		"\x1b[31mred", "é", "e\u0301", "…", "=", "==2", "=2E", "CON", "A", "a", "~", "#", "data:stream", strings.Repeat("n", 255), strings.Repeat("\n", 255), strings.Repeat("m", 254) + "\x01",
+		"\u202egpj.exe", "...", ".hidden", "$(reboot)", "`reboot`", ";reboot", "\x7f", "\x01",
 	}
 }
