@@ -1,0 +1,241 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks/engine"
+)
+
+// askOverlay puts a question of the response. esc never answers: the question stays open.
+type askOverlay struct {
+	q      incident.Question
+	chosen int   // of a Choice
+	text   field // of Typed and Guide
+	scroll int
+}
+
+func newAsk(c *console, q incident.Question) *askOverlay {
+	o := &askOverlay{q: q}
+	if q.Kind == incident.Guide {
+		o.text = c.drafts[q.ID]
+	}
+	return o
+}
+
+func (o *askOverlay) title() string { return o.q.Title }
+func (o *askOverlay) guarded() bool { return true }
+
+func (o *askOverlay) input() *field {
+	if o.q.Kind == incident.Typed || o.q.Kind == incident.Guide {
+		return &o.text
+	}
+	return nil
+}
+
+// irreversible is what the question's step cannot undo, or "".
+func (o *askOverlay) irreversible(c *console) string {
+	if step := c.rec.Steps[o.q.Step]; step != nil {
+		return step.Irreversible
+	}
+	return ""
+}
+
+func (o *askOverlay) answer(c *console, choice, text string) tea.Cmd {
+	c.pop()
+	a := incident.Answer{Question: o.q.ID, Choice: choice, Text: text, By: c.o.By}
+	return c.submit(engine.Command{Answer: &a}, "answered: "+o.q.Title)
+}
+
+func (o *askOverlay) back(c *console) tea.Cmd {
+	if o.q.Kind == incident.Guide {
+		c.drafts[o.q.ID] = o.text
+	}
+	c.pop()
+	return nil
+}
+
+func (o *askOverlay) keys(c *console) []binding {
+	esc := binding{keys: []string{"esc"}, label: "esc", text: "back, it stays open", do: func() tea.Cmd { return o.back(c) }}
+	say := func(key, label, text, choice string) binding {
+		return binding{keys: []string{key}, label: label, text: text, do: func() tea.Cmd { return o.answer(c, choice, o.text.String()) }}
+	}
+	scroll := scrollKeys(&o.scroll, 5)
+	switch o.q.Kind {
+	case incident.Typed:
+		enter := binding{keys: []string{"enter"}, label: "enter", text: "once it is typed", danger: true, do: func() tea.Cmd { return o.typed(c) }}
+		return append([]binding{enter, esc}, arrowsOnly(scroll)...)
+	case incident.Guide:
+		return append([]binding{
+			say("enter", "enter", "done", incident.Yes), say("ctrl+l", "ctrl+l", "later: leave it open", incident.Later), esc,
+		}, arrowsOnly(scroll)...)
+	case incident.Choice:
+		return append(o.choiceKeys(c), esc)
+	}
+	yes := say("y", "y", "yes, go on", incident.Yes)
+	yes.danger = o.irreversible(c) != ""
+	return append([]binding{yes, say("n", "n", "no, leave it out", incident.No), esc}, scroll...)
+}
+
+// arrowsOnly leaves the letters to the field.
+func arrowsOnly(all []binding) []binding {
+	out := slices.Clone(all)
+	for i, b := range out {
+		out[i].keys = slices.DeleteFunc(slices.Clone(b.keys), func(k string) bool { return len(k) == 1 || k == "home" || k == "end" })
+		if len(out[i].keys) > 0 {
+			out[i].label = out[i].keys[0]
+		}
+	}
+	return slices.DeleteFunc(out, func(b binding) bool { return len(b.keys) == 0 })
+}
+
+// typed goes on only with exactly what was asked for.
+func (o *askOverlay) typed(c *console) tea.Cmd {
+	text := o.text.String()
+	switch {
+	case o.q.Type != "" && text == o.q.Type:
+		return o.answer(c, incident.Yes, text)
+	case strings.EqualFold(strings.TrimSpace(text), incident.No):
+		return o.answer(c, incident.No, text)
+	}
+	c.complain(fmt.Sprintf("that is not “%s”: nothing happens", o.q.Type))
+	return nil
+}
+
+func (o *askOverlay) choiceKeys(c *console) []binding {
+	n := len(o.q.Options)
+	move := func(to int) func() tea.Cmd {
+		return func() tea.Cmd { o.chosen = max(0, min(n-1, to)); return nil }
+	}
+	choose := binding{keys: []string{"enter"}, label: "enter", text: "choose", do: func() tea.Cmd {
+		return o.answer(c, o.q.Options[o.chosen].ID, "")
+	}}
+	if n == 0 {
+		choose.off = "there is nothing to choose from"
+	}
+	all := []binding{
+		choose,
+		{keys: []string{"down"}, label: "↓", text: "look at the next", do: move(o.chosen + 1)},
+		{keys: []string{"up"}, label: "↑", text: "at the one before", quiet: true, do: move(o.chosen - 1)},
+	}
+	for i := range min(n, 26) {
+		letter := string(rune('a' + i))
+		all = append(all, binding{keys: []string{letter}, label: letter, text: o.q.Options[i].Title, quiet: true, do: move(i)})
+	}
+	return all
+}
+
+// next never picks an answer to a choice: it leads through all of them, and rests on the last.
+func (o *askOverlay) next(*console) string {
+	switch o.q.Kind {
+	case incident.Typed:
+		return o.nextTyped()
+	case incident.Choice:
+		if o.chosen < len(o.q.Options)-1 {
+			return "down"
+		}
+		return "enter"
+	case incident.Guide:
+		return "enter"
+	}
+	return "y"
+}
+
+// nextTyped is the next character of what has to be typed.
+func (o *askOverlay) nextTyped() string {
+	rest, ok := strings.CutPrefix(o.q.Type, o.text.String())
+	switch {
+	case !ok:
+		return "backspace"
+	case rest == "":
+		return "enter"
+	}
+	return string([]rune(rest)[0])
+}
+
+func (o *askOverlay) height(c *console, w int) int {
+	text, _ := o.body(c, w)
+	return len(text) + len(o.foot(w)) + 2
+}
+
+func (o *askOverlay) view(c *console, w, h int) []line {
+	text, at := o.body(c, w)
+	foot := o.foot(w)
+	room := max(1, h-2-len(foot))
+	if o.q.Kind == incident.Choice {
+		o.scroll = window(o.scroll, at, len(text), room)
+	}
+	whole := len(text) <= room
+	shown := slices.Clone(scrolled(text, &o.scroll, room))
+	if !whole && o.scroll+room < len(text) {
+		shown[len(shown)-1] = row(span{dim, fmt.Sprintf("… %d more rows below (↓)", len(text)-o.scroll-room+1)})
+	}
+	for len(shown) < room {
+		shown = append(shown, nil)
+	}
+	return withKeys(c, o, append(shown, foot...), w, h)
+}
+
+// body is the question's text, and the row in it that has to be in sight.
+func (o *askOverlay) body(c *console, w int) (text []line, at int) {
+	irreversible := o.irreversible(c)
+	for _, t := range o.q.Text {
+		if t == irreversible && t != "" {
+			text = append(text, paragraph(danger, "! Cannot be undone: "+t, w)...)
+			continue
+		}
+		text = append(text, paragraph(plain, t, w)...)
+	}
+	if o.q.Kind != incident.Choice {
+		return text, 0
+	}
+	if len(text) > 0 {
+		text = append(text, nil)
+	}
+	for i, opt := range o.q.Options {
+		letter, cursor, look := " ", "  ", plain
+		if i < 26 {
+			letter = string(rune('a' + i))
+		}
+		if i == o.chosen {
+			cursor, look = "▸ ", strong
+		}
+		from := len(text)
+		text = append(text, row(span{accent, cursor + letter + "  "}, span{look, opt.Title}))
+		if opt.Text != "" {
+			for _, l := range wrap(opt.Text, w-5) {
+				text = append(text, row(span{plain, "     "}, span{dim, l}))
+			}
+		}
+		if i == o.chosen {
+			at = len(text) - 1
+			if i == 0 {
+				at = from
+			}
+		}
+	}
+	return text, at
+}
+
+// foot is the field, where the question has one.
+func (o *askOverlay) foot(w int) []line {
+	switch o.q.Kind {
+	case incident.Typed:
+		ask := row(span{plain, "Type  "})
+		if rest, ok := strings.CutPrefix(o.q.Type, o.text.String()); ok && rest != "" {
+			r := []rune(rest)
+			ask = append(ask, span{good, o.text.String()}, span{next, string(r[0])}, span{strong, string(r[1:])})
+		} else {
+			ask = append(ask, span{strong, o.q.Type})
+		}
+		ask = append(ask, span{plain, "  to go on, or  no  to leave it out."})
+		return []line{nil, ask, o.text.line(w)}
+	case incident.Guide:
+		return []line{nil, row(span{dim, "For the record: what you did and saw"}), o.text.line(w)}
+	}
+	return nil
+}

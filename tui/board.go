@@ -1,0 +1,158 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"clawback/forensics/incident"
+	"clawback/revoke/credential"
+)
+
+// boardPane is the live board: one row for each credential.
+func (s *runScreen) boardPane(c *console, all []item, needs int, r rect) []line {
+	if r.H == 0 || r.W == 0 {
+		return nil
+	}
+	rows := all[needs:]
+	at := -1
+	if s.focus == onList {
+		at = s.at(all) - needs
+	}
+	s.listFrom = window(s.listFrom, max(at, 0), len(rows), r.H-1)
+	out := []line{s.boardHead(c, len(rows), at < 0, r)}
+	if len(rows) == 0 {
+		text := "none found yet"
+		if len(c.rec.Credentials) > 0 {
+			text = "none matches the filter"
+		} else if c.rec.Searched != nil || !c.rec.active() {
+			text = "none was found"
+		}
+		return append(out, row(span{dim, "  " + text}))
+	}
+	cols := s.columns(rows, r.W)
+	for i := s.listFrom; i < len(rows) && len(out) < r.H; i++ {
+		out = append(out, cols.row(c, rows[i].cred, i == at))
+	}
+	return out
+}
+
+func (s *runScreen) boardHead(c *console, shown int, onNeeds bool, r rect) line {
+	look := strong
+	if s.focus == onList && !onNeeds {
+		look = accent
+	}
+	left := row(span{look, " CREDENTIALS"}, span{plain, fmt.Sprintf("  %d", len(c.rec.Credentials))})
+	if s.typing {
+		return append(append(left, span{plain, "  filter "}), s.filter.line(max(10, r.W-30))...)
+	}
+	right := row(span{dim, "alive for "})
+	if len(s.filter.text) > 0 {
+		left = append(left, span{accent, fmt.Sprintf("  %d match “%s”", shown, s.filter.String())})
+	} else if shown > r.H-1 && r.H > 1 {
+		left = append(left, span{dim, fmt.Sprintf("  (%d to %d)", s.listFrom+1, min(shown, s.listFrom+r.H-1))})
+	}
+	return spread(left, right, r.W)
+}
+
+// boardColumns are the widths of the board's columns, by what there is to show.
+type boardColumns struct{ provider, masked, evidence, age int }
+
+func (s *runScreen) columns(rows []item, w int) boardColumns {
+	cols := boardColumns{age: 5}
+	for _, it := range rows {
+		cols.provider = max(cols.provider, ansi.StringWidth(opening(it.cred.Provider, w)))
+		cols.masked = max(cols.masked, ansi.StringWidth(opening(it.cred.Masked, w)))
+	}
+	cols.provider = min(cols.provider, 6+max(0, w-60)/6)
+	cols.masked = min(cols.masked, 13+max(0, w-58)/4)
+	cols.evidence = max(0, w-2-14-cols.provider-1-cols.masked-1-1-cols.age-1)
+	return cols
+}
+
+func (b boardColumns) row(c *console, cred *incident.Credential, selected bool) line {
+	m := lifeMark(cred.Life)
+	cursor, look := "  ", plain
+	if selected {
+		cursor, look = "▸ ", strong
+	}
+	return row(
+		span{accent, cursor},
+		span{m.look, m.symbol + " " + column(m.word, 12)},
+		span{look, column(cred.Provider, b.provider) + " " + column(shorten(cred.Masked, b.masked), b.masked)},
+		span{dim, " " + column(evidence(cred, b.evidence), b.evidence)},
+		span{plain, " " + columnRight(age(c.rec.lived(cred, c.now)), b.age) + " "},
+	)
+}
+
+// evidence says in few cells why a credential is shown as it is.
+func evidence(c *incident.Credential, w int) string {
+	answer := c.Last.Answer
+	switch c.Life {
+	case credential.Found:
+		if c.Unresolved != "" {
+			return c.Unresolved
+		}
+		if c.Baseline.Outcome != "" {
+			return "before: " + c.Baseline.Outcome
+		}
+		if len(c.Sources) > 0 {
+			return c.Sources[0].String()
+		}
+	case credential.Requested:
+		return "sent, no answer yet"
+	case credential.Accepted:
+		if c.Probes > 0 {
+			return fmt.Sprintf("try %d: %s", c.Last.Try, answer)
+		}
+		return c.Receipt.Answer
+	case credential.Propagating:
+		return strings.TrimSpace(progress(c.Last, w) + " " + answer)
+	case credential.Dead:
+		if c.Weak {
+			return "never seen alive; " + c.Evidence
+		}
+		if c.Last.Row > 1 && w < 40 {
+			return fmt.Sprintf("×%d over %s", c.Last.Row, seconds(c.Last.SpanMS))
+		}
+	case credential.Manual:
+		return first(c.Error, strings.Join(c.Steps, "; "))
+	case credential.Skipped:
+		return first(c.Evidence, c.Error, c.Reason)
+	}
+	return first(c.Error, c.Evidence, answer, c.Reason)
+}
+
+func first(all ...string) string {
+	for _, s := range all {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// progress is how long refusals have lasted of the time that they have to.
+func progress(p incident.Probe, w int) string {
+	if p.BudgetMS <= 0 {
+		return fmt.Sprintf("refused ×%d", p.Row)
+	}
+	text := fmt.Sprintf("%d of %s", p.SpanMS/1000, seconds(p.BudgetMS))
+	if p.BudgetMS < 1000 {
+		text = fmt.Sprintf("%d of %s", p.SpanMS, seconds(p.BudgetMS))
+	}
+	const cells = 5
+	if w < len(text)+1+cells {
+		return text
+	}
+	full := int(min(max(p.SpanMS, 0), p.BudgetMS) * cells / p.BudgetMS)
+	return strings.Repeat("▰", full) + strings.Repeat("▱", cells-full) + " " + text
+}
+
+func seconds(ms int64) string {
+	if ms > 0 && ms < 1000 {
+		return fmt.Sprintf("%d ms", ms)
+	}
+	return fmt.Sprintf("%d s", ms/1000)
+}

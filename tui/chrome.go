@@ -1,0 +1,136 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"clawback/forensics/incident"
+	"clawback/revoke/credential"
+)
+
+// banner is the first row: what mode, which incident, how long, how many dead.
+func (c *console) banner() line {
+	d := c.rec.Declared
+	mode, look := " …  ", dim
+	switch d.Mode {
+	case incident.Real:
+		mode, look = "┃ REAL ┃", realMode
+	case incident.Drill:
+		mode, look = "┃ DRILL ┃", drillMode
+	}
+	if d.DryRun {
+		mode = strings.TrimSuffix(mode, "┃") + "· DRY RUN ┃"
+	}
+	title := c.rec.Plan.Title
+	if title == "" {
+		title = d.Playbook
+	}
+	dead, all := c.rec.Count(credential.Dead), len(c.rec.Credentials)
+	count := span{plain, fmt.Sprintf("● %d of %d dead ", dead, all)}
+	switch {
+	case all > 0 && dead == all:
+		count = span{good, fmt.Sprintf("✓ %d of %d dead ", dead, all)}
+	case c.rec.Count(credential.Alive, credential.Failed) > 0:
+		count.look = danger
+	}
+	right := row(span{strong, c.elapsed()}, span{plain, "   "}, count)
+	left := row(span{look, mode}, span{plain, " "}, span{strong, d.Incident}, span{dim, "  " + title})
+	return spread(left, right, c.w)
+}
+
+func (c *console) elapsed() string {
+	if c.rec.DeclaredAt.IsZero() {
+		return ""
+	}
+	return clock(c.rec.until(c.now).Sub(c.rec.DeclaredAt))
+}
+
+// spread puts one part at the left and one at the right end; the left one gives way.
+func spread(left, right line, w int) line {
+	room := w - right.width()
+	if room <= 0 {
+		return right
+	}
+	var out line
+	used := 0
+	for i, s := range left {
+		text := opening(s.text, room)
+		if used+ansi.StringWidth(text) > room-1 || i == len(left)-1 {
+			text = ansi.Truncate(text, max(0, room-1-used), "…")
+		}
+		out = append(out, span{s.look, text})
+		used += ansi.StringWidth(text)
+	}
+	out = append(out, span{plain, strings.Repeat(" ", max(0, room-used))})
+	return append(out, right...)
+}
+
+// rule is a row of its own with a text in it.
+func rule(w int, text ...span) line {
+	if len(text) == 0 {
+		return row(span{dim, strings.Repeat("─", w)})
+	}
+	used := 5
+	out := row(span{dim, "── "})
+	for _, s := range text {
+		s.text = ansi.Truncate(opening(s.text, w), max(0, w-used), "…")
+		used += ansi.StringWidth(s.text)
+		out = append(out, s)
+	}
+	return append(out, span{dim, " " + strings.Repeat("─", max(1, w-used+1))})
+}
+
+// status says what goes on. A record that is not on disk comes before everything else.
+func (c *console) status() line {
+	switch r := c.rec; {
+	case r.broken != nil:
+		return rule(c.w, span{danger, "! the record cannot be read further: " + r.broken.Error()})
+	case r.Trouble != "":
+		return rule(c.w, span{danger, "! RECORD LOST: " + r.Trouble})
+	case r.Exit != nil:
+		return c.outcome(*r.Exit)
+	case r.over:
+		return rule(c.w, span{warn, "■ the record ends here, and the incident is not closed"})
+	case c.stopping || r.Interrupted != "":
+		return rule(c.w, span{warn, "◐ stopping after the steps under way; ctrl+c again leaves"})
+	case len(r.running()) > 0:
+		return rule(c.w, span{busy, "◐ running: "}, span{plain, strings.Join(r.running(), ", ")})
+	case len(r.needs(c.answered)) > 0:
+		return rule(c.w, span{accent, "◇ waiting for you"})
+	case r.Entries == 0:
+		return rule(c.w, span{dim, "reading the record"})
+	}
+	return rule(c.w, span{dim, "◐ running"})
+}
+
+func (c *console) outcome(code int) line {
+	meaning, look := "unknown, which means failure", danger
+	for _, e := range incident.ExitCodes {
+		if e.Code == code {
+			meaning = e.Meaning
+		}
+	}
+	switch code {
+	case incident.ExitContained:
+		look = good
+		if c.rec.Declared.DryRun {
+			meaning = "the plan was made; nothing was done"
+		}
+	case incident.ExitManual, incident.ExitUnproved:
+		look = warn
+	}
+	return rule(c.w, span{look, fmt.Sprintf("■ ended, exit %d: ", code)}, span{plain, meaning})
+}
+
+// noticeRule stands above the keys and says what the last one did.
+func (c *console) noticeRule() line {
+	switch {
+	case c.notice == "":
+		return rule(c.w)
+	case c.bad:
+		return rule(c.w, span{warn, "! " + c.notice})
+	}
+	return rule(c.w, span{good, "✓ "}, span{plain, c.notice})
+}

@@ -1,0 +1,498 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks/engine"
+	"clawback/revoke/credential"
+)
+
+// pause is how long the hands must rest before a fresh overlay takes a key.
+const pause = 300 * time.Millisecond
+
+// console is the one Bubble Tea model. Update only routes: to the topmost layer, then to the
+// global keys. Whatever waits or touches a file runs as a command.
+type console struct {
+	o     Options
+	work  *work
+	later func(time.Duration, tea.Msg) tea.Cmd // a message in a while
+	theme theme
+	w, h  int
+	now   time.Time // by the response's clock
+
+	rec      *record
+	answered map[string]bool  // questions whose answer is on its way
+	drafts   map[string]field // what was typed into a question and not sent
+	copied   map[credential.Fingerprint]bool
+
+	plan     planScreen
+	run      runScreen
+	detail   detailScreen
+	report   reportScreen
+	screen   layer
+	overlays []overlay
+	armed    bool // the topmost overlay takes keys
+	opened   int  // counts what keeps an overlay from being armed
+
+	notice   string
+	bad      bool // the notice is about a failure
+	stopping bool
+	failed   error // why the console had to end
+}
+
+// Messages to the console.
+type (
+	entriesMsg []journal.Entry
+	endMsg     struct{ err error } // the record is closed, or cannot be read further
+	tickMsg    struct{}
+	armMsg     int
+	sentMsg    struct {
+		cmd  engine.Command
+		done string
+		err  error
+	}
+	copiedMsg struct {
+		link string
+		err  error
+	}
+	failedMsg struct{ err error }
+)
+
+func newConsole(o Options, w *work) *console {
+	r, ascii := newRenderer(o)
+	c := &console{
+		o: o, work: w, later: later, theme: newTheme(r, ascii), rec: newRecord(), now: o.Now(),
+		answered: make(map[string]bool), drafts: make(map[string]field),
+		copied: make(map[credential.Fingerprint]bool),
+	}
+	c.screen = &c.plan
+	return c
+}
+
+// Init starts the clock of the screen.
+func (c *console) Init() tea.Cmd { return c.later(time.Second, tickMsg{}) }
+
+func later(d time.Duration, msg tea.Msg) tea.Cmd {
+	return tea.Tick(d, func(time.Time) tea.Msg { return msg })
+}
+
+// Update handles one message. A fault in it ends the console with the screen restored; its value
+// is not shown, for it may quote the record.
+func (c *console) Update(msg tea.Msg) (m tea.Model, cmd tea.Cmd) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.failed = fault(debug.Stack())
+			m, cmd = c, tea.Quit
+		}
+	}()
+	if c.failed != nil { // in View
+		return c, tea.Quit
+	}
+	return c, c.update(msg)
+}
+
+func (c *console) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		c.w, c.h = msg.Width, msg.Height
+	case tickMsg:
+		c.now = c.o.Now()
+		return c.later(time.Second, tickMsg{})
+	case entriesMsg:
+		return c.take(msg)
+	case endMsg:
+		c.rec.over, c.rec.broken = true, msg.err
+		c.closeStale()
+	case armMsg:
+		if int(msg) == c.opened {
+			c.armed = true
+		}
+	case sentMsg:
+		c.sent(msg)
+	case copiedMsg:
+		c.say("copied: " + msg.link + " (where the terminal allows it)")
+		if msg.err != nil {
+			c.complain("copy the link: " + msg.err.Error())
+		}
+	case reportMsg:
+		c.report.loaded(msg)
+	case failedMsg:
+		c.failed = msg.err
+		return tea.Quit
+	case tea.KeyMsg:
+		return c.key(msg)
+	}
+	return nil
+}
+
+// take folds entries into the record.
+func (c *console) take(entries []journal.Entry) tea.Cmd {
+	for _, e := range entries {
+		c.rec.add(e)
+		if e.Type == incident.TypeAnswered {
+			var a incident.Answer
+			if e.Decode(&a) == nil {
+				delete(c.answered, a.Question)
+				delete(c.drafts, a.Question)
+			}
+		}
+	}
+	c.now = c.o.Now()
+	c.closeStale()
+	return nil
+}
+
+// closeStale closes the overlay of a question that somebody else answered, or that ended unanswered.
+func (c *console) closeStale() {
+	for i, o := range c.overlays {
+		ask, ok := o.(*askOverlay)
+		if ok && !c.open(ask.q.ID) {
+			c.overlays = c.overlays[:i]
+			c.armed = false
+			if len(c.overlays) > 0 {
+				c.armed = true
+			}
+			c.say("“" + ask.q.Title + "” is not open any more")
+			return
+		}
+	}
+}
+
+func (c *console) open(question string) bool {
+	for _, n := range c.rec.needs(c.answered) {
+		if n.question != nil && n.question.ID == question {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *console) key(msg tea.KeyMsg) tea.Cmd {
+	if msg.Type == tea.KeyCtrlC {
+		return c.stop()
+	}
+	if c.small() { // nothing is done that cannot be seen
+		return nil
+	}
+	if msg.Paste {
+		c.paste(msg)
+		return nil
+	}
+	c.notice = ""
+	if o := c.top(); o != nil && o.guarded() && !c.armed && msg.Type != tea.KeyEsc {
+		return c.guard()
+	}
+	if msg.Type == tea.KeyRunes && len(msg.Runes) > 1 && c.input() == nil {
+		// Fast typing over a slow line arrives in one piece.
+		var cmds []tea.Cmd
+		for _, r := range msg.Runes {
+			one := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: msg.Alt}
+			cmds = append(cmds, c.key(one))
+		}
+		return tea.Batch(cmds...)
+	}
+	return c.press(msg)
+}
+
+// press hands one key to the topmost layer, then to the global keys.
+func (c *console) press(msg tea.KeyMsg) tea.Cmd {
+	var l layer = c.screen
+	o := c.top()
+	if o != nil {
+		l = o
+	}
+	b, ok := find(l.keys(c), msg.String())
+	if f := c.input(); !ok && f != nil {
+		f.edit(msg)
+		return nil
+	}
+	if !ok && o == nil {
+		b, ok = find(c.globalKeys(), msg.String())
+	}
+	switch {
+	case !ok:
+		return nil
+	case b.off != "":
+		c.complain(b.label + " " + b.text + ": not now, " + b.off)
+		return nil
+	}
+	return b.do()
+}
+
+// input is the field that is being typed into, or nil.
+func (c *console) input() *field {
+	if o := c.top(); o != nil {
+		return o.input()
+	}
+	if c.screen == &c.run && c.run.typing {
+		return &c.run.filter
+	}
+	return nil
+}
+
+// paste puts pasted text into a field. It never answers, and never presses a key.
+func (c *console) paste(msg tea.KeyMsg) {
+	o, f := c.top(), c.input()
+	ask, isQuestion := o.(*askOverlay)
+	switch {
+	case isQuestion && ask.q.Kind == incident.Typed:
+		c.complain("type it: a paste approves nothing")
+	case f == nil:
+		c.complain("a paste presses no keys")
+	case o != nil && o.guarded() && !c.armed:
+		c.complain("a moment: press nothing until the field is ready")
+	default:
+		f.insert(msg.Runes)
+	}
+}
+
+// globalKeys work on every screen.
+func (c *console) globalKeys() []binding {
+	return []binding{
+		{keys: []string{"?"}, label: "?", text: "help", do: func() tea.Cmd { return c.push(&helpOverlay{of: c.screen}) }},
+		{keys: []string{"q"}, label: "q", text: "leave", quiet: c.rec.active(), do: c.leave},
+		{keys: []string{"ctrl+c"}, label: "ctrl+c", text: "stop after the steps under way; again: leave at once", quiet: true, do: c.stop},
+	}
+}
+
+// leave ends the console, and asks before it ends a response with it.
+func (c *console) leave() tea.Cmd {
+	if !c.rec.active() {
+		return tea.Quit
+	}
+	return c.push(&sureOverlay{
+		head: "Stop the response and leave?",
+		text: []string{
+			"The response is not over. Steps under way come to their end, and no further step begins.",
+			"Nothing that was done is undone, and the agent stays as it is.",
+		},
+		label: "stop and leave", safe: true,
+		do: func() tea.Cmd { return c.interrupt(tea.QuitMsg{}) },
+	})
+}
+
+// stop is ctrl+c: the first asks the response to end, the second leaves.
+func (c *console) stop() tea.Cmd {
+	if c.stopping || !c.rec.active() {
+		return tea.Quit
+	}
+	return c.interrupt(nil)
+}
+
+// interrupt asks the response to end; then says so.
+func (c *console) interrupt(then tea.Msg) tea.Cmd {
+	c.stopping = true
+	return c.work.cmd(func() tea.Msg {
+		if c.o.Interrupt != nil {
+			c.o.Interrupt()
+		}
+		return then
+	})
+}
+
+// submit hands a command to the response. done is said once it was taken. Until the record shows
+// it, the console takes it for granted, so that nothing is asked twice.
+func (c *console) submit(cmd engine.Command, done string) tea.Cmd {
+	c.expect(cmd, true)
+	if c.o.Submit == nil {
+		c.sent(sentMsg{cmd, done, errors.New("this console only watches")})
+		return nil
+	}
+	return c.work.cmd(func() tea.Msg { return sentMsg{cmd, done, c.o.Submit(c.work.ctx, cmd)} })
+}
+
+func (c *console) expect(cmd engine.Command, on bool) {
+	switch {
+	case cmd.Answer != nil && on:
+		c.answered[cmd.Answer.Question] = true
+	case cmd.Answer != nil:
+		delete(c.answered, cmd.Answer.Question)
+	case cmd.Credential != nil && cmd.Credential.Kind == incident.ByHand && on:
+		c.rec.byHand[cmd.Credential.Credential] = true
+	case cmd.Credential != nil:
+		delete(c.rec.byHand, cmd.Credential.Credential)
+	}
+}
+
+func (c *console) sent(msg sentMsg) {
+	switch {
+	case msg.err == nil:
+		c.say(msg.done)
+	case errors.Is(msg.err, engine.ErrNoQuestion): // the record shows who was faster
+		c.complain("somebody else answered, or the question is not open any more")
+	default:
+		c.expect(msg.cmd, false)
+		c.complain(msg.err.Error())
+	}
+}
+
+func (c *console) say(s string)      { c.notice, c.bad = s, false }
+func (c *console) complain(s string) { c.notice, c.bad = s, true }
+
+func (c *console) top() overlay {
+	if len(c.overlays) == 0 {
+		return nil
+	}
+	return c.overlays[len(c.overlays)-1]
+}
+
+// push opens an overlay.
+func (c *console) push(o overlay) tea.Cmd {
+	c.overlays = append(c.overlays, o)
+	if !o.guarded() {
+		c.armed = true
+		return nil
+	}
+	return c.guard()
+}
+
+// guard starts the pause anew that an overlay waits for.
+func (c *console) guard() tea.Cmd {
+	c.armed = false
+	c.opened++
+	return c.later(pause, armMsg(c.opened))
+}
+
+// pop closes the topmost overlay.
+func (c *console) pop() {
+	if n := len(c.overlays); n > 0 {
+		c.overlays = c.overlays[:n-1]
+		c.armed = true
+	}
+}
+
+func (c *console) show(l layer) tea.Cmd {
+	c.screen = l
+	return nil
+}
+
+func (c *console) small() bool { return c.w < minWidth || c.h < minHeight }
+
+// View draws the screen: never more rows or cells than the terminal has.
+func (c *console) View() (view string) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.failed = fault(debug.Stack())
+			view = ""
+		}
+	}()
+	if c.w <= 0 || c.h <= 0 {
+		return ""
+	}
+	rows := c.draw()
+	return strings.Join(rows[:min(len(rows), c.h)], "\n")
+}
+
+func (c *console) draw() []string {
+	if c.small() {
+		return c.drawNotice()
+	}
+	f := layoutFrame(c.w, c.h)
+	rows := make([]string, 0, c.h)
+	rows = append(rows, c.theme.draw(c.banner(), c.w), c.theme.draw(c.status(), c.w))
+	body := c.drawBody(f.Body)
+	if o := c.top(); o != nil {
+		c.drawOverlay(body, f.Body, o)
+	}
+	rows = append(rows, body...)
+	rows = append(rows, c.theme.draw(c.noticeRule(), c.w))
+	var foot line
+	if c.top() == nil {
+		foot = footer(append(c.screen.keys(c), c.globalKeys()...), c.screen.next(c), c.w)
+	} else {
+		foot = row(span{dim, " ctrl+c stops the response after the steps under way"})
+	}
+	return append(rows, c.theme.draw(foot, c.w))
+}
+
+func (c *console) drawBody(r rect) []string {
+	lines := c.screen.view(c, r.W, r.H)
+	rows := make([]string, r.H)
+	for i := range rows {
+		var l line
+		if i < len(lines) {
+			l = lines[i]
+		}
+		rows[i] = c.theme.draw(l, r.W)
+	}
+	return rows
+}
+
+// drawOverlay draws a box over the rows of a body.
+func (c *console) drawOverlay(rows []string, body rect, o overlay) {
+	box := layoutOverlay(body, o.height(c, layoutOverlay(body, 0).W-4))
+	look := accent
+	if ask, ok := o.(*askOverlay); ok && ask.irreversible(c) != "" {
+		look = danger
+	}
+	for i, l := range boxed(o.title(), look, o.view(c, box.W-4, box.H-2), box.W, box.H) {
+		y := box.Y - body.Y + i
+		left := ansi.Truncate(rows[y], box.X, "")
+		right := ansi.TruncateLeft(rows[y], box.X+box.W, "")
+		// A wide character that the box cuts in two leaves a blank.
+		rows[y] = fit(fit(left, box.X)+c.theme.draw(l, box.W)+right, body.W)
+	}
+}
+
+// boxed puts a frame around text.
+func boxed(title string, look token, text []line, w, h int) []line {
+	title = ansi.Truncate(opening(title, w), w-6, "…")
+	top := row(span{look, "┌ "}, span{strong, title}, span{look, " " + strings.Repeat("─", max(0, w-4-ansi.StringWidth(title))) + "┐"})
+	out := []line{top}
+	for i := range h - 2 {
+		var l line
+		if i < len(text) {
+			l = text[i]
+		}
+		inner := cutLine(l, w-4)
+		out = append(out, append(append(row(span{look, "│ "}), inner...), span{look, " │"}))
+	}
+	return append(out, row(span{look, "└" + strings.Repeat("─", max(0, w-2)) + "┘"}))
+}
+
+// cutLine gives a line exactly w cells and leaves its looks.
+func cutLine(l line, w int) line {
+	var out line
+	for _, s := range l {
+		if w <= 0 {
+			break
+		}
+		text := ansi.Truncate(opening(s.text, w), w, "…")
+		out = append(out, span{s.look, text})
+		w -= ansi.StringWidth(text)
+	}
+	return append(out, span{plain, strings.Repeat(" ", max(0, w))})
+}
+
+func (c *console) drawNotice() []string {
+	text := fmt.Sprintf("The console needs %dx%d; this is %dx%d. Enlarge it, or press ctrl+c and use:\n%s",
+		minWidth, minHeight, c.w, c.h, c.o.Instead)
+	var rows []string
+	for _, l := range append([]line{c.banner()}, paragraph(plain, text, c.w)...) {
+		rows = append(rows, c.theme.draw(l, c.w))
+	}
+	return rows
+}
+
+// fault is the error for a panic, by its place alone: its value may quote anything.
+func fault(stack []byte) error {
+	seen := false
+	lines := strings.Split(string(stack), "\n")
+	for i, l := range lines {
+		seen = seen || strings.HasPrefix(l, "panic(")
+		if seen && strings.HasPrefix(l, "clawback/") && i+1 < len(lines) {
+			at, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +")
+			return fmt.Errorf("the console: a fault of clawback itself, at %s", at)
+		}
+	}
+	return errors.New("the console: a fault of clawback itself")
+}

@@ -1,0 +1,221 @@
+package tui
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"clawback/forensics/incident"
+	"clawback/revoke/credential"
+)
+
+var hostileTexts = []string{
+	"\x1b[2J\x1b[H", "\x1b]52;c;ZXZpbA==\a", "\x1b]0;title\x1b\\", "\x9b31m", "\u202egnp.exe", "a\u2066b\u2069", "line\nline\r\nline", "\x00\x07\x08\x7f",
+	"wide 漢字かな交じり文", "e\u0301\u0301\u0301\u0301\u0301\u0301zalgo", "\u0301first", "👨‍👩‍👧‍👦🏽🇩🇪", "\ufe0f☁\ufe0f", "zero\u200bwidth\ufeff\u2060", "\xff\xfe broken \xc3", "tab\ttab",
+	"\u2028\u2029\u0085", strings.Repeat("long ", 400), strings.Repeat("漢", 300), "\U000e0041tag", "한글 \u1100\u1161\u11a8", "ﷺ", "%s%d%!", "",
+}
+
+func FuzzClean(f *testing.F) {
+	for _, s := range hostileTexts {
+		f.Add(s, 20)
+	}
+	th := newTheme(testRenderer(), false)
+	dumb := newTheme(testRenderer(), true)
+	f.Fuzz(func(t *testing.T, s string, w int) {
+		w = max(0, min(w, 300))
+		got := clean(s)
+		if !utf8.ValidString(got) {
+			t.Fatalf("clean(%q) = %q is no UTF-8", s, got)
+		}
+		for _, r := range got {
+			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+				t.Fatalf("clean(%q) = %q keeps %U", s, got, r)
+			}
+		}
+		if clean(got) != got {
+			t.Fatalf("clean(clean(%q)) = %q, not %q", s, clean(got), got)
+		}
+		// A neighbour on either side, that what is shown could join with.
+		for _, l := range []line{row(span{plain, s}), row(span{dim, "a"}, span{danger, s}, span{good, s}, span{plain, "z"})} {
+			for name, d := range map[string]theme{"unicode": th, "ascii": dumb} {
+				if cells := ansi.StringWidth(d.draw(l, w)); cells != w {
+					t.Fatalf("%s: %q takes %d cells, not %d", name, s, cells, w)
+				}
+			}
+		}
+		for _, l := range wrap(s, max(w, 1)) {
+			if cells := ansi.StringWidth(l); cells > max(w, 2) {
+				t.Fatalf("wrap(%q, %d) has a line of %d cells", s, w, cells)
+			}
+		}
+		for _, short := range []string{shorten(s, w), column(s, w)} {
+			if cells := ansi.StringWidth(short); cells > w {
+				t.Fatalf("%q cut to %d takes %d cells: %q", s, w, cells, short)
+			}
+		}
+	})
+}
+
+func FuzzMarkdown(f *testing.F) {
+	f.Add(sampleReport, 60)
+	f.Add("|||||||\n|--|\n|a|"+strings.Repeat("b|", 40), 3)
+	f.Fuzz(func(t *testing.T, s string, w int) {
+		w = max(1, min(w, 200))
+		th := newTheme(testRenderer(), false)
+		for _, l := range markdown(s, w) {
+			if cells := ansi.StringWidth(th.draw(l, w)); cells != w {
+				t.Fatalf("a line of %d cells at %d", cells, w)
+			}
+		}
+	})
+}
+
+// hostile is an incident in which everything that comes from outside is meant to harm the screen.
+func hostile(t testing.TB) *story {
+	s := newStory(t)
+	n := 0
+	evil := func() string { n++; return hostileTexts[n%len(hostileTexts)] + hostileTexts[(n*7)%len(hostileTexts)] }
+	s.add(incident.TypeDeclared, incident.Declared{Incident: evil(), Mode: incident.Real, Playbook: evil(), Target: evil(), Responder: evil()})
+	plan := incident.Plan{Title: evil()}
+	for _, id := range []string{"a", "b", "c"} {
+		plan.Phases = append(plan.Phases, incident.PlanPhase{ID: id, Title: evil(), Steps: []incident.PlanStep{
+			{ID: id, Title: evil(), Uses: evil(), Why: evil(), Needs: []string{evil()}, Irreversible: evil(), Gate: evil()},
+		}})
+	}
+	s.add(incident.TypePlan, plan)
+	s.begin("a")
+	s.add(incident.TypeStepOutcome, incident.StepOutcome{Step: "a", Status: incident.Failed, Error: evil(), Hint: evil()})
+	s.begin("b")
+	for i := range 14 {
+		f := s.found(evil(), evil(), evil()+string(rune('a'+i)), func(f *incident.Found) {
+			f.Manual, f.Steps, f.Link, f.Effect = i%3 == 0, []string{evil(), evil()}, "https://"+evil(), evil()
+			f.Owner, f.Unresolved, f.Endpoint = evil(), evil(), evil()
+			f.Sources = []credential.Source{{Path: evil(), Locator: evil(), Note: evil()}}
+			f.Ref = map[string]string{evil(): evil()}
+			f.Fingerprint = print(string(rune('a' + i)))
+		})
+		s.add(incident.TypeBaseline, incident.Probe{Fingerprint: f, Outcome: evil(), Answer: evil(), Reach: []string{evil()}, Account: evil()})
+		s.add(incident.TypeReceipt, incident.Receipt{Fingerprint: f, Answer: evil(), Did: []string{evil()}, Left: []string{evil()}})
+		s.add(incident.TypeProbe, incident.Probe{Fingerprint: f, Outcome: evil(), Answer: evil(), From: evil(), Row: -5, SpanMS: -1, BudgetMS: int64(i - 3)})
+		s.life(f, credential.Life([]string{"manual", "dead", "alive", evil()}[i%4]), func(l *incident.Life) { l.Error, l.Hint, l.Evidence, l.Reason = evil(), evil(), evil(), evil() })
+	}
+	for i, kind := range []string{incident.Confirm, incident.Typed, incident.Choice, incident.Guide, evil()} {
+		q := incident.Question{ID: string(rune('1' + i)), Step: "b", Kind: kind, Title: evil(), Text: []string{evil(), evil()}, Type: "really\x1b[2J"}
+		if i < 4 {
+			for range 30 {
+				q.Options = append(q.Options, incident.Option{ID: evil(), Title: evil(), Text: evil()})
+			}
+		}
+		s.add(incident.TypeAsked, q)
+	}
+	s.add(incident.TypeWarning, incident.Warning{Text: evil()})
+	s.add("journal.trouble", map[string]string{"error": evil()})
+	s.add("a type of tomorrow", map[string]any{"x": evil()})
+	s.add(incident.TypeFound, []int{1})
+	s.add(incident.TypeReport, incident.Report{Markdown: evil()})
+	return s
+}
+
+var allKeys = func() []string {
+	keys := []string{
+		"enter", "esc", "tab", "shift+tab", "up", "down", "backspace", "ctrl+l", "ctrl+u", "pgdown", "pgup", "home", "end", "left", "right", " ",
+		"/", "?", "G", "漢", "revoke", "\x1b", "éé",
+	}
+	for r := 'a'; r <= 'z'; r++ {
+		keys = append(keys, string(r))
+	}
+	return keys
+}()
+
+// Two thousand times somebody hits the keyboard at random, over a hostile record and a plain one:
+// nothing panics, nothing leaves the screen's bounds, and no typed gate opens without its text.
+func TestRandomKeys(t *testing.T) {
+	runs := 2000
+	if raceEnabled || testing.Short() {
+		runs = 200
+	}
+	worlds := []*story{underFire(t), hostile(t), askingFor(t, "typed"), over(t)}
+	for seed := range runs {
+		rnd := rand.New(rand.NewPCG(uint64(seed), 1))
+		k := newKeyboard(t, worlds[seed%len(worlds)], 20+rnd.IntN(120), 5+rnd.IntN(50), nil)
+		var typed strings.Builder
+		for range 60 {
+			switch n := rnd.IntN(20); {
+			case n < 5:
+				k.rest()
+			case n == 5:
+				k.paste(hostileTexts[rnd.IntN(len(hostileTexts))] + "revoke 6\n")
+			case n == 6:
+				k.send(tea.WindowSizeMsg{Width: rnd.IntN(140), Height: rnd.IntN(60)})
+			default:
+				key := allKeys[rnd.IntN(len(allKeys))]
+				typed.WriteString(key)
+				k.press(key)
+			}
+			if rnd.IntN(4) == 0 {
+				k.view()
+			}
+			if k.quit {
+				break
+			}
+		}
+		k.view()
+		for _, c := range k.sent {
+			a := c.Answer
+			if a == nil || a.Choice != incident.Yes || k.kind(a.Question) != incident.Typed {
+				continue
+			}
+			t.Fatalf("seed %d: a typed gate opened with %q after %q", seed, a.Text, typed.String())
+		}
+	}
+}
+
+// kind is the kind of a question of the record, answered or not.
+func (k *keyboard) kind(id string) string {
+	for _, q := range k.c.rec.Open {
+		if q.ID == id {
+			return q.Kind
+		}
+	}
+	return ""
+}
+
+func TestResize(t *testing.T) {
+	for _, sc := range screens {
+		for _, world := range []func(testing.TB) *story{sc.story, hostile} {
+			k := newKeyboard(t, world(t), 80, 24, nil)
+			writeReport(t, k)
+			for _, key := range sc.keys {
+				if key == "rest" {
+					k.rest()
+					continue
+				}
+				k.press(key)
+			}
+			for w := 20; w <= 300; w += 40 {
+				for h := 5; h <= 80; h += 10 {
+					k.send(tea.WindowSizeMsg{Width: w, Height: h})
+					if v := k.view(); w >= minWidth && h >= minHeight && strings.Count(v, "\n") != h-1 {
+						t.Fatalf("%s: %d rows at %dx%d", sc.name, strings.Count(v, "\n")+1, w, h)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTooSmall(t *testing.T) {
+	k := newKeyboard(t, askingFor(t, "confirm"), 50, 14, nil)
+	k.wants("needs 60x15", "50x14", "clawback kill --yes", "REAL")
+	k.press("enter", "enter")
+	k.rest()
+	k.press("y", "q")
+	if len(k.sent) != 0 || k.quit {
+		t.Error("a key did what could not be seen")
+	}
+}

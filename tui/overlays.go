@@ -1,0 +1,175 @@
+package tui
+
+import (
+	"slices"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks/engine"
+)
+
+// sureOverlay asks once more before something of the console's own. safe means that the answer
+// that changes nothing is the next key.
+type sureOverlay struct {
+	head, label string
+	text        []string
+	safe        bool
+	do          func() tea.Cmd
+}
+
+func (o *sureOverlay) title() string { return o.head }
+func (o *sureOverlay) guarded() bool { return true }
+func (o *sureOverlay) input() *field { return nil }
+
+func (o *sureOverlay) keys(c *console) []binding {
+	no := binding{keys: []string{"n", "esc"}, label: "n", text: "no, go back", do: func() tea.Cmd { c.pop(); return nil }}
+	if o.safe {
+		no.keys = append(no.keys, "enter")
+	}
+	return []binding{
+		{keys: []string{"y"}, label: "y", text: "yes, " + o.label, do: func() tea.Cmd { c.pop(); return o.do() }}, no,
+	}
+}
+
+func (o *sureOverlay) next(*console) string {
+	if o.safe {
+		return "n"
+	}
+	return "y"
+}
+
+func (o *sureOverlay) lines(w int) []line {
+	var out []line
+	for _, t := range o.text {
+		out = append(out, paragraph(plain, t, w)...)
+	}
+	return out
+}
+
+func (o *sureOverlay) height(_ *console, w int) int { return len(o.lines(w)) + 2 }
+func (o *sureOverlay) view(c *console, w, h int) []line {
+	return withKeys(c, o, o.lines(w), w, h)
+}
+
+// promptOverlay takes a line of text.
+type promptOverlay struct {
+	head, label string
+	text        []string
+	careful     bool // it acts on a credential
+	field       field
+	do          func(string) tea.Cmd
+}
+
+func (o *promptOverlay) title() string { return o.head }
+func (o *promptOverlay) guarded() bool { return o.careful }
+func (o *promptOverlay) input() *field { return &o.field }
+func (o *promptOverlay) next(*console) string {
+	if o.field.blank() {
+		return ""
+	}
+	return "enter"
+}
+
+func (o *promptOverlay) keys(c *console) []binding {
+	enter := binding{keys: []string{"enter"}, label: "enter", text: o.label, do: func() tea.Cmd { c.pop(); return o.do(o.field.String()) }}
+	if o.field.blank() {
+		enter.off = "nothing is typed"
+	}
+	return []binding{enter, {keys: []string{"esc"}, label: "esc", text: "back", do: func() tea.Cmd { c.pop(); return nil }}}
+}
+
+func (o *promptOverlay) lines(w int) []line {
+	var out []line
+	for _, t := range o.text {
+		out = append(out, paragraph(plain, t, w)...)
+	}
+	return append(out, o.field.line(w))
+}
+
+func (o *promptOverlay) height(_ *console, w int) int { return len(o.lines(w)) + 2 }
+func (o *promptOverlay) view(c *console, w, h int) []line {
+	return withKeys(c, o, o.lines(w), w, h)
+}
+
+// noteKey writes a note into the record.
+func noteKey(c *console) binding {
+	b := binding{keys: []string{"n"}, label: "n", text: "note", do: func() tea.Cmd {
+		return c.push(&promptOverlay{
+			head: "Note for the record", label: "write it down",
+			text: []string{"It is kept with its time and your name, and cannot be taken back."},
+			do: func(text string) tea.Cmd {
+				return c.submit(engine.Command{Note: &incident.Note{Text: text, By: c.o.By}}, "noted")
+			},
+		})
+	}}
+	b.off = c.rec.ended()
+	return b
+}
+
+// credentialKeys are what can be done about one credential.
+func credentialKeys(c *console, cred *incident.Credential) []binding {
+	link := binding{keys: []string{"o"}, label: "o", text: "copy its link", do: func() tea.Cmd { return c.copyLink(cred) }}
+	byHand := binding{keys: []string{"m"}, label: "m", text: "done by hand", do: func() tea.Cmd { return c.push(doneByHand(c, cred)) }}
+	retry := binding{keys: []string{"r"}, label: "r", text: "retry", do: func() tea.Cmd {
+		return c.command(cred, incident.Retry, "", "retrying: "+cred.String())
+	}}
+	skip := binding{keys: []string{"s"}, label: "s", text: "skip", do: func() tea.Cmd { return c.push(skipIt(c, cred)) }}
+	all := []*binding{&link, &byHand, &retry, &skip}
+
+	switch {
+	case cred == nil:
+		for _, b := range all {
+			b.off = "no credential is selected"
+		}
+	case c.rec.ended() != "":
+		byHand.off, retry.off, skip.off = c.rec.ended(), c.rec.ended(), c.rec.ended()
+	default:
+		byHand.off = unless(cred, c.rec.byHand, stuck...)
+		retry.off = unless(cred, c.rec.byHand, stuck[1:]...)
+		skip.off = unless(cred, nil, append(slices.Clone(stuck), underWay...)...)
+	}
+	if cred != nil && linkOf(cred) == "" {
+		link.off = "it has no link"
+	}
+	return []binding{link, byHand, retry, skip}
+}
+
+// manualNext is the way of a credential that a person has to revoke: its page, then the proof.
+func manualNext(c *console, cred *incident.Credential) string {
+	switch {
+	case !c.rec.active():
+		return ""
+	case linkOf(cred) != "" && !c.copied[cred.Fingerprint]:
+		return "o"
+	}
+	return "m"
+}
+
+func doneByHand(c *console, cred *incident.Credential) *sureOverlay {
+	return &sureOverlay{
+		head: "Done by hand: " + cred.String(), label: "it is done",
+		text: []string{
+			"You revoked it at " + cred.Provider + " yourself. clawback now asks the provider until it is proved dead; if it still answers, it comes back here.",
+		},
+		do: func() tea.Cmd {
+			return c.command(cred, incident.ByHand, "", "the proof begins: "+cred.String())
+		},
+	}
+}
+
+func skipIt(c *console, cred *incident.Credential) *promptOverlay {
+	return &promptOverlay{
+		head: "Skip " + cred.String(), label: "skip it", careful: true,
+		text: []string{"Nothing more is done about it: it may live on, and the incident does not end as contained. Why?"},
+		do: func(reason string) tea.Cmd {
+			return c.command(cred, incident.Skip, reason, "skipped: "+cred.String())
+		},
+	}
+}
+
+func (c *console) command(cred *incident.Credential, kind, text, done string) tea.Cmd {
+	return c.submit(engine.Command{Credential: &incident.Command{
+		Kind: kind, Credential: cred.Fingerprint, Text: text, By: c.o.By,
+	}}, done)
+}

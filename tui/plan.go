@@ -1,0 +1,152 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks"
+)
+
+// planScreen is the first screen: what will happen, step by step, and what of it cannot be undone.
+type planScreen struct {
+	selected string // a step; "" is the first
+	from     int    // first row in sight
+	seen     bool   // it was left once: esc goes back
+}
+
+func (s *planScreen) title() string { return "Plan" }
+
+func (s *planScreen) keys(c *console) []binding {
+	goOn := binding{keys: []string{"enter"}, label: "enter", text: "to the response", do: func() tea.Cmd { s.seen = true; return c.show(&c.run) }}
+	if s.seen {
+		goOn.keys = append(goOn.keys, "esc")
+	}
+	move := func(by int) func() tea.Cmd {
+		return func() tea.Cmd { s.move(c, by); return nil }
+	}
+	return []binding{
+		goOn,
+		{keys: []string{"j", "down"}, label: "j ↓", text: "next step", do: move(1)},
+		{keys: []string{"k", "up"}, label: "k ↑", text: "step before", do: move(-1)},
+		{keys: []string{"g", "home"}, label: "g", text: "first step", quiet: true, do: move(-bottom)},
+		{keys: []string{"G", "end"}, label: "G", text: "last step", quiet: true, do: move(bottom)},
+		noteKey(c),
+	}
+}
+
+func (s *planScreen) next(*console) string { return "enter" }
+
+func (s *planScreen) steps(c *console) []incident.PlanStep {
+	var all []incident.PlanStep
+	for _, phase := range c.rec.Plan.Phases {
+		all = append(all, phase.Steps...)
+	}
+	return all
+}
+
+func (s *planScreen) at(all []incident.PlanStep) int {
+	for i, step := range all {
+		if step.ID == s.selected {
+			return i
+		}
+	}
+	return 0
+}
+
+func (s *planScreen) move(c *console, by int) {
+	all := s.steps(c)
+	if len(all) > 0 {
+		s.selected = all[max(0, min(len(all)-1, s.at(all)+by))].ID
+	}
+}
+
+func (s *planScreen) view(c *console, w, h int) []line {
+	list, mid, step := layoutPlan(rect{0, 0, w, h})
+	all := s.steps(c)
+	if len(all) == 0 {
+		return []line{row(span{dim, "The plan is being made …"})}
+	}
+	selected := all[s.at(all)]
+
+	var rows []line
+	at := 0
+	for i, phase := range c.rec.Plan.Phases {
+		rows = append(rows, row(span{strong, fmt.Sprintf("%2d  %s", i+1, phase.Title)}))
+		for _, p := range phase.Steps {
+			if p.ID == selected.ID {
+				at = len(rows)
+			}
+			rows = append(rows, s.step(c, p, p.ID == selected.ID, w))
+		}
+	}
+	s.from = window(s.from, at, len(rows), list.H)
+	if at <= 1 {
+		s.from = 0 // the title of the first phase stays in sight
+	}
+	out := rows[s.from:min(len(rows), s.from+list.H)]
+	for len(out) < list.H {
+		out = append(out, nil)
+	}
+	more := ""
+	if len(rows) > list.H {
+		more = fmt.Sprintf("  (rows %d to %d of %d)", s.from+1, s.from+list.H, len(rows))
+	}
+	out = append(out[:list.H:list.H], rule(mid.W, span{strong, selected.Title}, span{dim, more}))
+	about := indented(s.about(c, selected, w-1))
+	return append(out, about[:min(len(about), step.H)]...)
+}
+
+// step is one row: its state, its title, and what it asks for.
+func (s *planScreen) step(c *console, p incident.PlanStep, selected bool, w int) line {
+	m := stepMark(c.rec.stepStatus(p.ID))
+	cursor, look := "  ", plain
+	if selected {
+		cursor, look = "▸ ", strong
+	}
+	asks := ""
+	switch p.Gate {
+	case playbooks.Confirm:
+		asks = "asks you"
+	case playbooks.Typed:
+		asks = "you type"
+	}
+	left := row(span{accent, cursor}, span{m.look, m.symbol + " " + column(m.word, 9)}, span{look, p.Title})
+	right := row(span{dim, asks + " "})
+	if p.Irreversible != "" {
+		right = row(span{dim, asks}, span{danger, "  ! cannot be undone "})
+	}
+	return spread(left, right, w)
+}
+
+// about is all that is known of a step.
+func (s *planScreen) about(c *console, p incident.PlanStep, w int) []line {
+	var out []line
+	add := func(label string, look token, text string) {
+		if text != "" {
+			out = append(out, labelled(label, look, text, w)...)
+		}
+	}
+	if step := c.rec.Steps[p.ID]; step != nil {
+		o := step.Outcome
+		m := stepMark(c.rec.stepStatus(p.ID))
+		state := m.symbol + " " + m.word
+		if !step.Ended.IsZero() && !step.Began.IsZero() {
+			state += fmt.Sprintf(", took %.1f s", step.Ended.Sub(step.Began).Seconds())
+		}
+		add("State", m.look, state)
+		add("Error", danger, o.Error)
+		add("Way out", accent, o.Hint)
+		add("Note", plain, o.Note)
+	}
+	add("Undo", danger, p.Irreversible)
+	add("Why", plain, p.Why)
+	if a, ok := c.rec.Decisions[p.ID]; ok {
+		add("Answer", plain, strings.TrimSpace(a.Choice+" "+a.Text)+", by "+a.By)
+	}
+	add("Needs", dim, strings.Join(p.Needs, ", "))
+	add("Does", dim, p.Uses)
+	return out
+}

@@ -1,0 +1,314 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"clawback/forensics/incident"
+	"clawback/revoke/credential"
+)
+
+// runScreen is the response while it goes on: the plan, what needs a person, the credentials, the log.
+type runScreen struct {
+	focus    focus
+	selected string // a need or a credential, by key; "" is the topmost
+	listFrom int
+	logBack  int // rows from the newest
+	phase    int // selected in the plan
+	planFrom int
+	filter   field
+	typing   bool // into the filter
+}
+
+func (s *runScreen) title() string { return "Response" }
+
+// item is one row of the list: what needs a person comes before the board.
+type item struct {
+	need *need
+	cred *incident.Credential
+}
+
+func (i item) key() string {
+	if i.need != nil {
+		return i.need.key()
+	}
+	return "c:" + string(i.cred.Fingerprint)
+}
+
+// credential is the credential that the row is about, or nil.
+func (i item) credential() *incident.Credential {
+	if i.need != nil {
+		return i.need.manual
+	}
+	return i.cred
+}
+
+func (s *runScreen) items(c *console) (all []item, needs int) {
+	waiting := c.rec.needs(c.answered)
+	for i := range waiting {
+		all = append(all, item{need: &waiting[i]})
+	}
+	for _, cred := range c.rec.board(s.filter.String()) {
+		all = append(all, item{cred: cred})
+	}
+	return all, len(waiting)
+}
+
+// at is the selected row. A row that is gone gives way to the topmost.
+func (s *runScreen) at(all []item) int {
+	for i, it := range all {
+		if it.key() == s.selected {
+			return i
+		}
+	}
+	return 0
+}
+
+func (s *runScreen) current(c *console) item {
+	all, _ := s.items(c)
+	if len(all) == 0 || s.focus != onList {
+		return item{}
+	}
+	return all[s.at(all)]
+}
+
+func (s *runScreen) keys(c *console) []binding {
+	if s.typing {
+		return []binding{
+			{keys: []string{"enter"}, label: "enter", text: "keep the filter", do: func() tea.Cmd { s.typing = false; return nil }},
+			{keys: []string{"esc"}, label: "esc", text: "show all", do: func() tea.Cmd { s.typing, s.filter = false, field{}; return nil }},
+		}
+	}
+	cur := s.current(c)
+	all := []binding{s.enterKey(c, cur)}
+	all = append(all, credentialKeys(c, cur.credential())...)
+	report := binding{keys: []string{"v"}, label: "v", text: "report", do: func() tea.Cmd { return c.openReport() }}
+	if c.rec.Report == nil {
+		report.off = "there is no report yet"
+	}
+	esc := binding{keys: []string{"esc"}, label: "esc", text: "show all credentials", quiet: true, do: func() tea.Cmd { s.filter = field{}; return nil }}
+	if len(s.filter.text) == 0 {
+		esc.off = "nothing is filtered"
+	}
+	return append(all,
+		report,
+		noteKey(c),
+		binding{keys: []string{"/"}, label: "/", text: "filter", do: func() tea.Cmd { s.typing, s.focus = true, onList; return nil }},
+		binding{keys: []string{"p"}, label: "p", text: "plan", do: func() tea.Cmd { return c.show(&c.plan) }},
+		binding{keys: []string{"tab"}, label: "tab", text: "next pane", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + 1) % focuses; return nil }},
+		binding{keys: []string{"shift+tab"}, label: "shift+tab", text: "pane before", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + focuses - 1) % focuses; return nil }},
+		binding{keys: []string{"j", "down"}, label: "j ↓", text: "down", quiet: true, do: s.moves(c, 1)},
+		binding{keys: []string{"k", "up"}, label: "k ↑", text: "up", quiet: true, do: s.moves(c, -1)},
+		binding{keys: []string{"g", "home"}, label: "g", text: "to the top", quiet: true, do: s.moves(c, -bottom)},
+		binding{keys: []string{"G", "end"}, label: "G", text: "to the end", quiet: true, do: s.moves(c, bottom)},
+		esc,
+	)
+}
+
+// enterKey opens what is selected.
+func (s *runScreen) enterKey(c *console, cur item) binding {
+	b := binding{keys: []string{"enter"}, label: "enter", text: "open"}
+	switch {
+	case s.focus == onPlan && s.phase < len(c.rec.Plan.Phases):
+		b.do = func() tea.Cmd {
+			if steps := c.rec.Plan.Phases[s.phase].Steps; len(steps) > 0 {
+				c.plan.selected = steps[0].ID
+			}
+			return c.show(&c.plan)
+		}
+	case cur.need != nil && cur.need.question != nil:
+		q := *cur.need.question
+		b.text = "answer"
+		b.do = func() tea.Cmd { return c.push(newAsk(c, q)) }
+	case cur.credential() != nil:
+		f := cur.credential().Fingerprint
+		b.do = func() tea.Cmd { c.detail = detailScreen{of: f}; return c.show(&c.detail) }
+	default:
+		b.off = "nothing is selected"
+	}
+	return b
+}
+
+// next leads from what needs a person to the report.
+func (s *runScreen) next(c *console) string {
+	if s.typing {
+		return "enter"
+	}
+	if !c.rec.active() {
+		if c.rec.Report != nil && !c.report.read {
+			return "v"
+		}
+		return "q"
+	}
+	all, needs := s.items(c)
+	if needs == 0 {
+		return ""
+	}
+	if s.focus != onList {
+		return "tab"
+	}
+	if s.at(all) >= needs {
+		return "g"
+	}
+	it := all[s.at(all)]
+	if cred := it.need.manual; cred != nil {
+		return manualNext(c, cred)
+	}
+	return "enter"
+}
+
+func (s *runScreen) moves(c *console, by int) func() tea.Cmd {
+	return func() tea.Cmd {
+		switch s.focus {
+		case onPlan:
+			s.phase = max(0, min(len(c.rec.Plan.Phases)-1, s.phase+by))
+		case onLog:
+			s.logBack = max(0, min(len(c.rec.log)-1, s.logBack-by))
+		default:
+			all, _ := s.items(c)
+			s.selected = ""
+			if at := s.at(all); by > -bottom && len(all) > 0 {
+				s.selected = all[max(0, min(len(all)-1, at+by))].key()
+			}
+		}
+		return nil
+	}
+}
+
+func (s *runScreen) view(c *console, w, h int) []line {
+	all, needs := s.items(c)
+	r := layoutRun(rect{0, 0, w, h}, needs, s.focus)
+	out := make([]line, 0, h)
+	left := s.planPane(c, r.Plan.W, r.Plan.H)
+	right := s.needsPane(c, all, needs, r.Needs)
+	for len(right) < r.Board.Y {
+		right = append(right, nil)
+	}
+	right = append(right, s.boardPane(c, all, needs, r.Board)...)
+	for y := range h - r.Log.H - 1 {
+		var l line
+		if r.Plan.W > 0 {
+			l = append(l, cutLine(rowAt(left, y), r.Plan.W)...)
+		}
+		if r.Plan.W > 0 && r.Board.W > 0 {
+			l = append(l, span{dim, "│"})
+		}
+		out = append(out, append(l, rowAt(right, y)...))
+	}
+	out = append(out, rule(w, s.head("LOG", onLog), span{dim, " UTC"}))
+	return append(out, s.logPane(c, r.Log.W, r.Log.H)...)
+}
+
+func rowAt(all []line, i int) line {
+	if i < len(all) {
+		return all[i]
+	}
+	return nil
+}
+
+// head is the title of a pane; the one with the focus stands out.
+func (s *runScreen) head(text string, of focus) span {
+	if s.focus == of {
+		return span{accent, text}
+	}
+	return span{strong, text}
+}
+
+func (s *runScreen) needsPane(c *console, all []item, needs int, r rect) []line {
+	if r.H == 0 {
+		return nil
+	}
+	var head line
+	switch {
+	case needs == 0 && c.rec.active():
+		head = row(span{dim, " NEEDS YOU  nothing now"})
+	case needs == 0:
+		head = row(span{dim, " NEEDS YOU  nothing any more"})
+	case c.rec.active():
+		head = row(span{accent, fmt.Sprintf(" NEEDS YOU  %d", needs)})
+	default:
+		head = row(span{warn, fmt.Sprintf(" STILL OPEN  %d", needs)})
+	}
+	out := []line{head}
+	from := 0
+	if at := s.at(all); s.focus == onList && at < needs {
+		from = window(0, at, needs, r.H-1)
+	}
+	for i := from; i < needs && len(out) < r.H; i++ {
+		out = append(out, s.needRow(all[i], s.focus == onList && i == s.at(all)))
+	}
+	if hidden := needs - (r.H - 1); hidden > 0 {
+		out[0] = append(out[0], span{dim, fmt.Sprintf("  (%d of them below or above)", hidden)})
+	}
+	for len(out) < r.H {
+		out = append(out, nil)
+	}
+	return out
+}
+
+func (s *runScreen) needRow(it item, selected bool) line {
+	cursor, look := "  ", plain
+	if selected {
+		cursor, look = "▸ ", strong
+	}
+	if q := it.need.question; q != nil {
+		kind := map[string]string{incident.Confirm: "yes or no", incident.Typed: "to be typed", incident.Choice: "to choose", incident.Guide: "to do"}[q.Kind]
+		return row(span{accent, cursor}, span{accent, "? "}, span{look, q.Title}, span{dim, "  " + kind})
+	}
+	m := it.need.manual
+	mk := lifeMark(credential.Manual)
+	what := strings.TrimPrefix(m.Link, "https://")
+	if what == "" {
+		what = strings.Join(m.Steps, "; ")
+	}
+	return row(span{accent, cursor}, span{mk.look, mk.symbol + " "}, span{look, m.Provider + " " + shorten(m.Masked, 16)}, span{dim, "  " + what})
+}
+
+func (s *runScreen) planPane(c *console, w, h int) []line {
+	if w == 0 || h == 0 {
+		return nil
+	}
+	out := []line{row(s.head(" PLAN", onPlan))}
+	s.phase = max(0, min(s.phase, len(c.rec.Plan.Phases)-1))
+	var rows []line
+	at := 0
+	for i, phase := range c.rec.Plan.Phases {
+		st := c.rec.status(phase)
+		m := stepMark(st)
+		cursor, look := " ", plain
+		if s.focus == onPlan && i == s.phase {
+			cursor, look, at = "▸", strong, len(rows)
+		} else if st == incident.Waiting || st == incident.Skipped {
+			look = dim
+		}
+		rows = append(rows, row(span{accent, cursor}, span{m.look, m.symbol + " "}, span{look, column(phase.Title, w-12)}, span{m.look, " " + m.word}))
+		if s.focus != onPlan && st == incident.Running && at == 0 {
+			at = len(rows) - 1
+		}
+	}
+	s.planFrom = window(s.planFrom, at, len(rows), h-1)
+	return append(out, rows[s.planFrom:min(len(rows), s.planFrom+h-1)]...)
+}
+
+// logPane shows the newest lines, the last one at the bottom.
+func (s *runScreen) logPane(c *console, w, h int) []line {
+	end := max(0, len(c.rec.log)-s.logBack)
+	var out []line
+	for _, l := range c.rec.log[max(0, end-h):end] {
+		look := plain
+		switch l.word {
+		case string(credential.Dead), "frozen", "down", "sealed":
+			look = good
+		case string(credential.Alive), string(credential.Failed), "RECORD LOST", "NOT FROZEN", "NOT DOWN":
+			look = danger
+		case "warning", string(credential.Unverified), string(credential.Manual), "interrupted":
+			look = warn
+		case "question", "answer", "command", "note":
+			look = accent
+		}
+		out = append(out, row(span{dim, " " + l.at.UTC().Format("15:04:05") + " "}, span{look, column(l.word, 12) + " "}, span{plain, l.text}))
+	}
+	return out
+}

@@ -1,0 +1,245 @@
+// Package tui is the console: an incident's record as it grows, what it needs of a person, and
+// their answers. It shows the record and nothing else, so what the responder saw is what the
+// record says.
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/term"
+
+	"clawback/forensics/journal"
+	"clawback/playbooks/engine"
+	_ "clawback/tui/background" // before Bubble Tea initialises
+)
+
+// Reader gives the entries of a record, one after the other: *journal.Cursor.
+type Reader interface {
+	// Next returns the next entry, waiting for it. io.EOF means that the record is closed.
+	Next(ctx context.Context) (journal.Entry, error)
+}
+
+// Options say what the console shows and whom it tells.
+type Options struct {
+	Journal   Reader
+	Submit    func(context.Context, engine.Command) error // nil: the console only watches
+	Interrupt func()                                      // asks the response to end; called at most once a keypress, never after Run
+	Now       func() time.Time                            // the response's clock; nil means time.Now
+	By        string                                      // the responder
+	Dir       string                                      // the incident's folder: the report is read from it
+	Input     io.Reader                                   // nil: the terminal, also when stdin is a pipe
+	Output    io.Writer                                   // nil: stdout
+	Getenv    func(string) string                         // nil: os.Getenv; NO_COLOR and TERM are asked for
+	NoColor   bool
+	Instead   string // the command for a terminal that is too small; default "clawback kill --yes"
+}
+
+// frames is how often a second the console takes in entries and draws.
+const frames = 15
+
+// Run shows the console until the person leaves: it returns nil then, whether or not the response
+// is over. It returns the cause when ctx is done, and an error when the record cannot be read or
+// the console itself fails; the screen is restored in each case. What it started has ended when
+// it returns.
+func Run(ctx context.Context, o Options) error {
+	o = o.withDefaults()
+	ours, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := &work{ctx: ctx}
+	c := newConsole(o, w)
+	p := tea.NewProgram(c, programOptions(ctx, o)...)
+
+	var reader sync.WaitGroup
+	var failed error
+	reader.Go(func() {
+		failed = guarded(func() error { return feed(ours, o.Journal, p.Send) })
+		if failed != nil {
+			p.Send(failedMsg{failed})
+		}
+	})
+	_, err := p.Run()
+	cancel()
+	reader.Wait()
+	w.wait()
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case failed != nil:
+		return failed
+	case c.failed != nil:
+		return c.failed
+	case err != nil:
+		return fmt.Errorf("the console: %w", err)
+	case c.rec.broken != nil:
+		return c.rec.broken
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.Output == nil {
+		o.Output = os.Stdout
+	}
+	if o.Instead == "" {
+		o.Instead = "clawback kill --yes"
+	}
+	o.Output = oneWriter(o.Output)
+	return o
+}
+
+func programOptions(ctx context.Context, o Options) []tea.ProgramOption {
+	opts := []tea.ProgramOption{
+		tea.WithContext(ctx), tea.WithOutput(o.Output), tea.WithFPS(frames),
+		tea.WithoutSignalHandler(), // signals are the caller's: they end ctx
+	}
+	if o.Input != nil {
+		opts = append(opts, tea.WithInput(o.Input))
+	}
+	if o.Getenv("TERM") != "dumb" {
+		opts = append(opts, tea.WithAltScreen())
+	} else {
+		opts = append(opts, tea.WithoutBracketedPaste())
+	}
+	return opts
+}
+
+// feed sends the entries of a record in batches, until its end or that of ctx.
+func feed(ctx context.Context, r Reader, send func(tea.Msg)) error {
+	const most = 4096 // entries in a batch
+	entries := make(chan journal.Entry, 256)
+	var end, fault error
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(entries)
+		fault = guarded(func() error {
+			for {
+				var e journal.Entry
+				if e, end = r.Next(ctx); end != nil {
+					return nil
+				}
+				select {
+				case entries <- e:
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		})
+	})
+	defer reading.Wait()
+	for e := range entries {
+		batch := []journal.Entry{e}
+		frame := time.NewTimer(time.Second / frames)
+		for open := true; open && len(batch) < most; {
+			select {
+			case e, ok := <-entries:
+				if open = ok; ok {
+					batch = append(batch, e)
+				}
+			case <-frame.C:
+				open = false
+			case <-ctx.Done():
+				open = false
+			}
+		}
+		frame.Stop()
+		send(entriesMsg(batch))
+	}
+	reading.Wait()
+	if errors.Is(end, io.EOF) {
+		end = nil
+	}
+	if ctx.Err() == nil && fault == nil {
+		send(endMsg{end})
+	}
+	return fault
+}
+
+// guarded turns a panic into an error that says where it was.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault(debug.Stack())
+		}
+	}()
+	return do()
+}
+
+// work runs what waits or touches a file, so that Run can wait for it: Bubble Tea does not.
+type work struct {
+	ctx context.Context
+
+	mu      sync.Mutex
+	over    bool
+	running sync.WaitGroup
+}
+
+// cmd makes a command of do. A panic in it becomes a message.
+func (w *work) cmd(do func() tea.Msg) tea.Cmd {
+	return func() (msg tea.Msg) {
+		w.mu.Lock()
+		if w.over {
+			w.mu.Unlock()
+			return nil
+		}
+		w.running.Add(1)
+		w.mu.Unlock()
+		defer w.running.Done()
+		err := guarded(func() error { msg = do(); return nil })
+		if err != nil {
+			return failedMsg{err}
+		}
+		return msg
+	}
+}
+
+func (w *work) wait() {
+	w.mu.Lock()
+	w.over = true
+	w.mu.Unlock()
+	w.running.Wait()
+}
+
+// oneWriter lets the screen and the clipboard write in turn: each Write is whole. What is a
+// terminal stays one for Bubble Tea.
+func oneWriter(out io.Writer) io.Writer {
+	if f, ok := out.(term.File); ok {
+		return &turnFile{File: f}
+	}
+	return &turnWriter{out: out}
+}
+
+type turnWriter struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (t *turnWriter) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.out.Write(b)
+}
+
+type turnFile struct {
+	term.File
+	mu sync.Mutex
+}
+
+func (t *turnFile) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.File.Write(b)
+}
