@@ -121,32 +121,52 @@ func Read(dir string) iter.Seq2[Entry, error] {
 			return
 		}
 		defer func() { _ = f.Close() }()
-		r := bufio.NewReaderSize(f, MaxLine+1)
-		var prev Entry
-		for n := 1; ; n++ {
-			line, err := r.ReadSlice('\n')
-			switch {
-			case errors.Is(err, io.EOF) && len(line) == 0:
-				return
-			case errors.Is(err, io.EOF):
-				yield(Entry{}, fmt.Errorf("line %d: %w", n, ErrTorn))
-				return
-			case err != nil:
-				yield(Entry{}, fmt.Errorf("line %d: %w", n, err))
-				return
-			}
-			e, err := Parse(line[:len(line)-1])
-			if err == nil {
-				err = Check(prev, e)
-			}
-			if err != nil {
-				yield(Entry{}, fmt.Errorf("line %d: %w", n, err))
-				return
-			}
-			prev = e
-			if !yield(e, nil) {
-				return
-			}
+		read(f, yield)
+	}
+}
+
+func read(r io.Reader, yield func(Entry, error) bool) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, MaxLine+1)
+	lines.Split(withNewline)
+	var prev Entry
+	n := 1
+	for ; lines.Scan(); n++ {
+		line, whole := bytes.CutSuffix(lines.Bytes(), []byte("\n"))
+		var e Entry
+		err := ErrTorn
+		if whole {
+			e, err = Parse(line)
+		}
+		if err == nil {
+			err = Check(prev, e)
+		}
+		if err != nil {
+			yield(Entry{}, fmt.Errorf("line %d: %w", n, err))
+			return
+		}
+		prev = e
+		if !yield(e, nil) {
+			return
 		}
 	}
+	err := lines.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = fmt.Errorf("more than %d bytes", MaxLine)
+	}
+	if err != nil {
+		yield(Entry{}, fmt.Errorf("line %d: %w", n, err))
+	}
+}
+
+// withNewline splits after each newline, so that a last line without one can be told.
+func withNewline(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	n := bytes.IndexByte(data, '\n') + 1
+	if n == 0 && atEOF {
+		n = len(data)
+	}
+	if n == 0 {
+		return 0, nil, nil // it takes more to tell
+	}
+	return n, data[:n], nil
 }

@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -34,10 +36,12 @@ type Journal struct {
 	now  func() time.Time
 	file file
 	lock *os.File
+	most int // bytes that wait for the disk
 
 	mu      sync.Mutex
 	last    Entry         // newest, written or not
 	size    int64         // bytes on disk that are known to be durable
+	whole   int64         // bytes on disk up to the end of the last whole line, durable or not
 	held    []byte        // lines after them, in order
 	failure error         // why held is not on disk, once a commit has failed
 	waiting []chan error  // for the commit of all that is held
@@ -67,7 +71,7 @@ func Create(dir string, holder Holder, now func() time.Time) (*Journal, error) {
 		_ = lock.Close()
 		return nil, fmt.Errorf("create the record: %w", err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := syncNames(dir); err != nil {
 		_ = lock.Close()
 		_ = f.Close()
 		return nil, fmt.Errorf("create the record: %w", err)
@@ -84,7 +88,7 @@ func Refused(why error, now func() time.Time) *Journal { return start(refusing{w
 
 func start(f file, lock *os.File, now func() time.Time) *Journal {
 	j := &Journal{
-		now: now, file: f, lock: lock,
+		now: now, file: f, lock: lock, most: maxHeld,
 		wake: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	go j.commit()
@@ -93,7 +97,11 @@ func start(f file, lock *os.File, now func() time.Time) *Journal {
 
 // Append writes an entry and returns once it is on disk. Entries that are appended at the same
 // time share one fsync. With ErrNotDurable the entry stands in the record, but not on disk yet.
+// Nothing is written when ctx is done already; when it ends later, the entry is on its way.
 func (j *Journal) Append(ctx context.Context, typ string, data any) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("append %s: %w", typ, context.Cause(ctx))
+	}
 	committed := make(chan error, 1)
 	if err := j.add(typ, data, committed); err != nil {
 		return err
@@ -149,15 +157,15 @@ func (j *Journal) addLocked(typ string, raw json.RawMessage) error {
 		e.Prev = j.last.Hash()
 	}
 	line, err := json.Marshal(e)
+	if err == nil {
+		e, err = Parse(line) // what cannot be read must not be written
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("entry %s: %w", typ, err)
-	case len(line) > MaxLine:
-		return fmt.Errorf("entry %s has %d bytes, more than %d", typ, len(line), MaxLine)
-	case len(j.held)+len(line) > maxHeld:
-		return fmt.Errorf("entry %s: %w, and %d bytes wait for it already: %w", typ, ErrNotDurable, len(j.held), j.failure)
+	case len(j.held)+len(line) > j.most:
+		return fmt.Errorf("entry %s: %w: %d bytes wait for the disk already", typ, ErrNotDurable, len(j.held))
 	}
-	e.line = line
 	j.last = e
 	j.held = append(append(j.held, line...), '\n')
 	return nil
@@ -184,10 +192,11 @@ func (j *Journal) commitHeld() {
 	j.waiting = nil
 	j.mu.Unlock()
 
-	err := j.write(batch, at)
+	whole, err := j.write(batch, at)
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.whole = max(j.whole, at+int64(whole)) // an earlier try may have come further, with the same lines
 	if err == nil {
 		j.size += int64(len(batch))
 		j.held = append([]byte(nil), j.held[len(batch):]...)
@@ -207,25 +216,23 @@ func (j *Journal) commitHeld() {
 	}
 }
 
-func (j *Journal) write(batch []byte, at int64) error {
+// write returns how many bytes of whole lines are in the file, and an error unless all are durable.
+func (j *Journal) write(batch []byte, at int64) (whole int, err error) {
 	if len(batch) == 0 {
-		return nil
+		return 0, nil
 	}
-	// Always at the durable end: what a failed write left behind is overwritten.
-	if _, err := j.file.WriteAt(batch, at); err != nil {
-		return err
+	// Always at the durable end: what a failed write left behind is overwritten by the same.
+	if n, err := j.file.WriteAt(batch, at); err != nil {
+		return bytes.LastIndexByte(batch[:n], '\n') + 1, err
 	}
-	return j.file.Sync()
+	return len(batch), j.file.Sync()
 }
 
 // Close commits what is held and ends the record. It returns ErrNotDurable when the last
 // entries never reached the disk.
 func (j *Journal) Close() error {
 	j.mu.Lock()
-	if j.closed {
-		j.mu.Unlock()
-		return nil
-	}
+	first := !j.closed
 	j.closed = true
 	select {
 	case j.wake <- struct{}{}:
@@ -233,14 +240,27 @@ func (j *Journal) Close() error {
 	}
 	j.mu.Unlock()
 	<-j.done
-
-	err := j.failure
-	if err != nil {
-		_ = j.file.Truncate(j.size) // no torn line behind the last durable one
+	if !first {
+		return j.failure
+	}
+	if j.failure != nil {
+		_ = j.file.Truncate(j.whole) // no torn line behind the last whole one
 	}
 	// The file itself stays open: readers may still be behind. It goes with the last of them.
 	if j.lock != nil {
 		_ = j.lock.Close()
+	}
+	return j.failure
+}
+
+// syncNames makes the record's name durable, and that of its folder, which is new.
+func syncNames(dir string) error {
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	err := syncDir(dir + "/..")
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // a folder that is not ours to read was there before
 	}
 	return err
 }
