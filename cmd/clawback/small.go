@@ -278,37 +278,42 @@ func (a *app) verifyCommand() *cobra.Command {
 func (a *app) verify(what string) error {
 	if what != "" {
 		if _, err := os.Stat(filepath.Join(what, "bagit.txt")); err == nil {
-			return a.verifyBag(what)
+			return a.verifyBag(what, "")
 		}
 	}
 	dir, err := a.find(what)
 	if err != nil {
 		return err
 	}
-	entries := 0
+	var state incident.State
 	last := ""
 	for e, err := range journal.Read(dir) {
 		if err != nil {
 			return &failure{incident.ExitNothing, fmt.Errorf("%s: %w", filepath.Join(dir, journal.FileName), err),
-				fmt.Sprintf("what stands before entry %d holds; compare with a copy from elsewhere", entries+1)}
+				fmt.Sprintf("what stands before entry %d holds; compare with a copy from elsewhere", state.Entries+1)}
 		}
-		entries++
+		state = incident.Fold(state, e)
 		last = e.Hash()
 	}
-	fmt.Fprintf(a.out, "%s: %d entries, chain unbroken, last %s\n", filepath.Join(dir, journal.FileName), entries, last)
-	bags, _ := filepath.Glob(filepath.Join(dir, "evidence", "*", "bagit.txt"))
-	for _, b := range bags {
-		if err := a.verifyBag(filepath.Dir(b)); err != nil {
+	fmt.Fprintf(a.out, "%s: %d entries, chain unbroken, last %s\n", filepath.Join(dir, journal.FileName), state.Entries, last)
+	for _, bag := range state.Sealed {
+		if err := a.verifyBag(filepath.Join(dir, filepath.FromSlash(bag.Path)), bag.Digest); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *app) verifyBag(dir string) error {
+// verifyBag checks a bag against itself and, where the record names it, against its digest there:
+// whoever can write to a bag can forge one that agrees with itself.
+func (a *app) verifyBag(dir, recorded string) error {
 	r, err := snapshots.Verify(dir)
 	if err != nil {
 		return &failure{incident.ExitNothing, fmt.Errorf("evidence %s: %w", dir, err), "compare with a copy from elsewhere"}
+	}
+	if recorded != "" && r.Digest != recorded {
+		return &failure{incident.ExitNothing, fmt.Errorf("evidence %s agrees with itself, and is not what the record says was sealed (digest %s, recorded %s)", dir, r.Digest, recorded),
+			"it was replaced after it was sealed: use another copy"}
 	}
 	fmt.Fprintf(a.out, "%s: %d files, %d bytes, as sealed\n", dir, r.Files, r.Bytes)
 	return nil

@@ -66,7 +66,7 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 	}
 	return incident.Sealed{
 		Part: part, Path: name, Files: sealed.Files, Bytes: sealed.Bytes, Manifest: sealed.Manifest, Digest: sealed.Digest,
-		Verdicts: count.verdicts, Left: bounded(captured.Left), Problems: bounded(problems),
+		Verdicts: count.verdicts, Left: bounded(captured.Left), Problems: bounded(append(problems, sealed.Problems...)),
 	}, nil
 }
 
