@@ -33,12 +33,13 @@ func (p *textPrinter) board() {
 		dead, rest = all[:i], all[i:]
 	}
 	shown := dead[:min(len(dead), max(0, maxBoard-len(rest)))]
-	p.rows(shown)
+	widths := columns(append(slices.Clip(shown), rest[:min(len(rest), maxBoard)]...))
+	p.rows(shown, widths)
 	if more := len(dead) - len(shown); more > 0 {
 		p.print("  ✓ %s and %d more\n", p.paint(string(credential.Dead), 11), more)
 	}
 	shown = rest[:min(len(rest), maxBoard)]
-	p.rows(shown)
+	p.rows(shown, widths)
 	if more := len(rest) - len(shown); more > 0 {
 		p.print("  and %d more that are not dead\n", more)
 	}
@@ -55,18 +56,23 @@ func place(c *incident.Credential) int {
 	return slices.Index(order, credential.Unverified) // on its way, and not proved
 }
 
-func (p *textPrinter) rows(list []*incident.Credential) {
-	provider, name := 0, 0
+// columns returns the widths of provider and name, bounded where a host claims long ones.
+func columns(list []*incident.Credential) (widths [2]int) {
 	for _, c := range list {
-		provider, name = max(provider, width(c.Provider)), max(name, width(c.Masked))
+		widths[0] = max(widths[0], min(width(c.Provider), 12))
+		widths[1] = max(widths[1], min(width(c.Masked), 32))
 	}
+	return widths
+}
+
+func (p *textPrinter) rows(list []*incident.Credential, widths [2]int) {
 	for _, c := range list {
 		why := cmp.Or(c.Evidence, c.Error)
 		if c.Life == credential.Dead && c.Weak {
-			why += " (weak: it was never seen alive)"
+			why += " (weak: not seen alive before)"
 		}
 		p.print("  %s %s %-*s  %-*s  %s\n", symbol(c.Life), p.paint(string(c.Life), 11),
-			min(provider, 12), show(c.Provider), min(name, 32), show(c.Masked), show(why))
+			widths[0], show(c.Provider), widths[1], show(c.Masked), show(why))
 	}
 }
 
