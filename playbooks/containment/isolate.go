@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -117,6 +116,7 @@ type stat struct {
 	pid, ppid, session int
 	name               string
 	state              string
+	kernel             bool // a thread of the kernel
 	start              uint64
 }
 
@@ -131,10 +131,13 @@ func parseStat(line string) (stat, error) {
 		return stat{}, errors.New("stat line is too short")
 	}
 	s := stat{name: line[open+1 : end], state: field[0]}
-	var errs [4]error
+	var errs [5]error
 	s.pid, errs[0] = strconv.Atoi(strings.TrimSpace(line[:open]))
 	s.ppid, errs[1] = strconv.Atoi(field[1])
 	s.session, errs[2] = strconv.Atoi(field[3])
 	s.start, errs[3] = strconv.ParseUint(field[19], 10, 64)
-	return s, errors.Join(slices.Clone(errs[:])...)
+	flags, err := strconv.ParseUint(field[6], 10, 32)
+	const kernelThread = 0x00200000 // PF_KTHREAD of linux/sched.h
+	s.kernel, errs[4] = flags&kernelThread != 0, err
+	return s, errors.Join(errs[:]...)
 }

@@ -73,19 +73,25 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 			return nil, err
 		}
 		p := m.readProc(pid)
-		switch {
-		case p != nil:
+		if p != nil {
 			seen[pid] = p
 			all = append(all, p)
-		case i < len(fresh):
+		}
+		// Gone, or on its way out: whose it was cannot be told, nor what it left behind.
+		if i < len(fresh) && (p == nil || p.Exe == "" && !p.kernel) {
 			missed = ErrMissed
 		}
 	}
+	before := m.last
 	m.last = seen
 	var alive []Process
 	for _, p := range recognise(all, os.Getpid(), t) {
-		if p.State = liveliest(p.PID); p.State == "" {
-			continue // a zombie, or gone
+		if p.State = liveliest(p.PID); p.State == "" { // a zombie, or gone
+			seen[p.PID].dead = true
+			if last := before[p.PID]; last == nil || last.Start != p.Start || !last.dead {
+				missed = ErrMissed // it may have left a child behind in its last moment
+			}
+			continue
 		}
 		if !p.Still() && p.Cgroup != "/" {
 			if g := m.Cgroup(p.Cgroup); g != nil && isFrozen(g) {
@@ -131,7 +137,7 @@ func (m *machine) readProc(pid int) *proc {
 	if err != nil {
 		return nil
 	}
-	p := &proc{session: s.session, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
+	p := &proc{session: s.session, kernel: s.kernel, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
 	p.Exe, _ = os.Readlink(procPath(pid, "exe"))
 	p.cwd, _ = os.Readlink(procPath(pid, "cwd"))
 	if data, err := readBounded(procPath(pid, "cgroup"), 1<<16); err == nil {

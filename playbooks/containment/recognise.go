@@ -12,6 +12,8 @@ import (
 type proc struct {
 	Process
 	session int
+	kernel  bool // a thread of the kernel, with no program
+	dead    bool // a zombie
 	cwd     string
 	args    func() []string // at least one, which may be ""
 	state   func() string   // value of OPENCLAW_STATE_DIR in its environment
@@ -40,7 +42,7 @@ func recognise(all []*proc, self int, t Traits) []Process {
 	}
 	found := map[int]string{}
 	for _, p := range all {
-		if !spared[p.PID] && !kernelThread(p) {
+		if !spared[p.PID] && !p.kernel {
 			if why := t.why(p); why != "" {
 				found[p.PID] = why
 			}
@@ -70,7 +72,7 @@ func (t Traits) addFamily(all []*proc, byPID map[int]*proc, spared map[int]bool,
 	for grew := true; grew; {
 		grew = false
 		for _, p := range all {
-			if spared[p.PID] || found[p.PID] != "" || kernelThread(p) {
+			if spared[p.PID] || found[p.PID] != "" || p.kernel {
 				continue
 			}
 			switch {
@@ -155,8 +157,4 @@ func below(dir, name string) bool {
 		return strings.HasPrefix(name, "/")
 	}
 	return name == dir || strings.HasPrefix(name, dir) && name[len(dir):][0] == '/'
-}
-
-func kernelThread(p *proc) bool {
-	return p.Exe == "" && (p.PID == 2 || p.PPID == 2)
 }

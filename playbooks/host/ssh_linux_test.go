@@ -27,7 +27,9 @@ import (
 func TestMain(m *testing.M) {
 	acts := os.Getenv("CLAWBACK_TEST_ACTS")
 	if acts == "" {
-		os.Exit(m.Run())
+		code := m.Run()
+		_ = os.RemoveAll(programDir)
+		os.Exit(code)
 	}
 	f, err := os.OpenFile(acts, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -167,13 +169,14 @@ func descendants(pid int) (all []int) {
 	return all
 }
 
+var programDir string
+
 // program builds the host's program once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "clawback-program-")
-	if err != nil {
+var program = sync.OnceValues(func() (path string, err error) {
+	if programDir, err = os.MkdirTemp("", "clawback-program-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "clawback-host")
+	path = filepath.Join(programDir, "clawback-host")
 	cmd := exec.Command("go", "build", "-o", path, "clawback/cmd/clawback-host")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
