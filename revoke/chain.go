@@ -16,51 +16,59 @@ type chain struct {
 	lane  *lane    // nil where no provider of ours knows it
 	kind  KindInfo // valid where known
 	known bool
-	told  chan Command
 
-	over    bool // guarded by sweep.mu: takes no more commands
-	waiting bool // guarded by sweep.mu: not counted as busy
+	// Guarded by sweep.mu.
+	told    *Command                // not yet obeyed
+	stop    context.CancelCauseFunc // ends what the chain does now
+	waiting bool                    // not counted as busy
+	over    bool                    // takes no more commands
+	dead    bool                    // needs none
 
-	seenAlive  bool // at the baseline
-	answered   bool // the newest conclusive answer was that it lives
-	byHand     bool // a person has to revoke it, and nobody said that they did
-	tries      int
-	acceptedAt time.Time
+	looked    bool // the baseline is on record
+	seenAlive bool
+	byHand    bool // a person has to revoke it, and nobody said that they did
+	unsure    bool // a revocation may have reached the provider
+	trouble   error
+	accepted  time.Time // zero before
+	livedAt   time.Time // of the newest conclusive answer, where that was that it lives
+	tries     int
+	held      int // of the provider's allowance of refusals
+	proof     proof
 }
 
-// How a chain ends, other than by the end of its context.
-var (
-	errSettled = errors.New("settled")       // its last Change is on record
-	errQuiet   = errors.New("nothing to do") // it waits for a person, and nobody else is left
-)
+// errSettled means that the credential's last Change is on record, unless a command comes.
+var errSettled = errors.New("settled")
 
 func (ch *chain) run(ctx context.Context) {
 	s := ch.sweep
-	err := ch.live(ctx)
-	for errors.Is(err, errSettled) {
-		s.wait(ch)
-		select {
-		case command := <-ch.told:
-			err = ch.obey(ctx, command)
-		case <-s.quiet:
-			err = errQuiet
-		case <-ctx.Done():
-			err = errQuiet
+	defer s.wait(ch)
+	for task := ch.live; ; {
+		doing, stop := s.arm(ctx, ch)
+		err := task(doing)
+		settled := errors.Is(err, errSettled)
+		if settled && !ch.dead {
+			s.wait(ch)
+			<-doing.Done()
 		}
+		stop(nil)
+		command, more := s.next(ctx, ch)
+		if !more {
+			if !settled {
+				ch.unfinished(context.Cause(ctx))
+			}
+			return
+		}
+		task = func(ctx context.Context) error { return ch.obey(ctx, command) }
 	}
-	s.count(func() { ch.over = true })
-	if !errors.Is(err, errQuiet) {
-		ch.unfinished(err)
-	}
-	s.wait(ch)
 }
 
 // live takes the credential from its discovery on. It returns errSettled, or why ctx is done.
 func (ch *chain) live(ctx context.Context) error {
-	s := ch.sweep
 	switch {
-	case s.Ours != nil && s.Ours(ctx, ch.c):
+	case ch.ours(ctx):
 		return ch.settle(Change{Life: credential.Skipped, Err: ErrOurs})
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	case ch.c.Secret.Empty():
 		return ch.manual(ctx, ErrUnresolved)
 	case ch.lane == nil || !ch.known:
@@ -74,37 +82,92 @@ func (ch *chain) live(ctx context.Context) error {
 	return ch.kill(ctx)
 }
 
+func (ch *chain) ours(ctx context.Context) bool {
+	s := ch.sweep
+	if s.Ours == nil {
+		return false
+	}
+	asking, cancel := withTimeout(ctx, s.Clock, oursTimeout)
+	defer cancel()
+	return s.Ours(asking, ch.c)
+}
+
 // baseline looks at the credential once before it is touched, and never holds up its revocation
 // for longer than baselineTimeout.
 func (ch *chain) baseline(ctx context.Context) error {
-	looking, cancel := withTimeout(ctx, ch.sweep.Clock, baselineTimeout)
-	defer cancel()
-	var x Exposure
-	v := Verdict{Answer: "not asked: the provider was busy"}
-	if ch.lane.enter(looking, ch.priority(false)) == nil {
-		v = ch.lane.provider.Verify(looking, ch.c)
-		if v.Outcome == Alive {
-			x, _ = ch.lane.provider.Inspect(looking, ch.c) // what is not known is shown as not known
-		}
-		ch.lane.leave()
+	if ch.looked {
+		return context.Cause(ctx)
 	}
-	ch.seenAlive = v.Outcome == Alive
+	v, x := ch.look(ctx)
+	if ctx.Err() != nil && v.Outcome == Inconclusive {
+		return context.Cause(ctx) // cut short by us: no evidence of anything
+	}
+	ch.looked = true
 	ch.sweep.Ledger.Baseline(ch.c, v, x)
 	return context.Cause(ctx)
 }
 
+// look asks whether the credential works and, if so, whose it is: once revoked it cannot tell.
+// Only one that works is asked twice, so that what providers count, refusals, stays one.
+func (ch *chain) look(ctx context.Context) (v Verdict, x Exposure) {
+	l := ch.lane
+	ctx, cancel := withTimeout(ctx, l.clock, baselineTimeout)
+	defer cancel()
+	leave, err := l.enter(ctx, ch.priority(looking))
+	if err != nil {
+		return Verdict{Answer: "not asked: the provider was busy"}, x
+	}
+	defer leave()
+	if !l.afford(&ch.held, 1, l.info.RefusedAnHour/baselineShare) {
+		return Verdict{Answer: "not asked: the provider counts what it refuses, and the proofs need that"}, x
+	}
+	defer l.giveBack(&ch.held)
+	if v = ch.ask(ctx); v.Outcome == Alive {
+		x = ch.inspect(ctx)
+	}
+	return v, x
+}
+
+// inspect returns what can be known of the credential in the time that is left: what is not known
+// is shown as not known.
+func (ch *chain) inspect(ctx context.Context) (x Exposure) {
+	defer func() { _ = recover() }()
+	x, _ = ch.lane.provider.Inspect(ctx, ch.c)
+	return x
+}
+
+// ask asks the provider once, from a place in the lane.
+func (ch *chain) ask(ctx context.Context) (v Verdict) {
+	defer func() {
+		if recover() != nil { // what is thrown may quote a secret
+			v = Verdict{Answer: ErrFault.Error()}
+		}
+	}()
+	v = ch.lane.provider.Verify(ctx, ch.c)
+	var late timeoutError
+	switch {
+	case v.Outcome == Alive:
+		ch.seenAlive = true
+	case v.Outcome == Refused:
+		ch.lane.refused(&ch.held)
+	case errors.As(context.Cause(ctx), &late):
+		v.Answer = late.Error()
+	}
+	return v
+}
+
 // kill revokes until the provider accepts or refuses, then proves.
 func (ch *chain) kill(ctx context.Context) error {
-	began := ch.sweep.Clock.Now()
+	began := ch.now()
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		receipt, err := ch.revoke(ctx)
+		receipt, sent, err := ch.revoke(ctx)
 		var retry *RetryError
+		uncertain := errors.Is(err, ErrUncertain)
 		switch {
 		case err == nil:
 			ch.sweep.Ledger.Receipt(ch.c, receipt)
-			ch.acceptedAt = ch.sweep.Clock.Now()
 			return ch.prove(ctx)
-		case ctx.Err() != nil:
+		case !sent && ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, ErrManual):
 			return ch.manual(ctx, err)
@@ -113,123 +176,174 @@ func (ch *chain) kill(ctx context.Context) error {
 		case errors.As(err, &retry):
 			wait = max(wait, retry.After)
 			ch.lane.pause(retry.After)
-		case errors.Is(err, ErrUncertain):
-			// Revoke is idempotent: asked again, it settles what happened.
-		default:
+		case !uncertain:
 			return ch.settle(Change{Life: credential.Failed, Err: err})
 		}
-		if ch.sweep.Clock.Now().Sub(began) > killPatience {
-			return ch.settle(Change{Life: credential.Failed, Err: err})
+		ch.unsure = ch.unsure || uncertain
+		ch.trouble = err
+		if ch.now().Sub(began) > outagePatience {
+			return ch.notKilled(err)
 		}
-		if err := ch.rest(ctx, wait, nil); err != nil {
+		if err := ch.rest(ctx, wait); err != nil {
 			return err
 		}
+		if uncertain {
+			if done, err := ch.lookAgain(ctx); done || err != nil {
+				return err
+			}
+		}
 	}
+}
+
+// lookAgain probes a credential whose revocation may have arrived. If it is refused, it did.
+// Otherwise Revoke, which is idempotent, is asked again.
+func (ch *chain) lookAgain(ctx context.Context) (done bool, err error) {
+	if !ch.probeable() || !ch.mayBeRefused() {
+		return false, nil
+	}
+	v, err := ch.probe(ctx)
+	if err != nil || v.Outcome != Refused {
+		ch.lane.giveBack(&ch.held)
+		return false, err
+	}
+	return true, ch.prove(ctx)
+}
+
+// notKilled gives up on a revocation, and says what is known.
+func (ch *chain) notKilled(err error) error {
+	if ch.unsure && ch.livedAt.IsZero() {
+		return ch.settle(Change{Life: credential.Unverified, Err: err})
+	}
+	return ch.settle(Change{Life: credential.Failed, Err: err})
 }
 
 // revoke sends one revocation, alone or in a batch. Once its intent is on disk it is finished and
 // recorded, whatever happens to the sweep.
-func (ch *chain) revoke(ctx context.Context) (Receipt, error) {
+func (ch *chain) revoke(ctx context.Context) (r Receipt, sent bool, err error) {
 	if b, ok := ch.lane.provider.(Batcher); ok && b.Batchable(ch.c) {
-		item := &batchItem{c: ch.c, result: make(chan batchResult, 1)}
-		select {
-		case ch.lane.batched <- item:
-			r := <-item.result
-			return r.receipt, r.err
-		case <-ctx.Done():
-			return Receipt{}, context.Cause(ctx)
-		}
+		return ch.lane.join(ctx, ch.c, ch.priority(mutating))
 	}
-	if err := ch.lane.enter(ctx, ch.priority(true)); err != nil {
-		return Receipt{}, err
+	leave, err := ch.lane.enter(ctx, ch.priority(mutating))
+	if err != nil {
+		return r, false, err
 	}
-	defer ch.lane.leave()
-	if err := ch.sweep.Ledger.Intent(ctx, []credential.Credential{ch.c}); err != nil {
-		return Receipt{}, err
-	}
-	finish, cancel := withTimeout(context.WithoutCancel(ctx), ch.sweep.Clock, mutationTimeout)
-	defer cancel()
-	return ch.lane.provider.Revoke(finish, ch.c)
+	defer leave()
+	return ch.lane.mutate(ctx, []credential.Credential{ch.c}, func(ctx context.Context) (Receipt, error) {
+		return ch.lane.provider.Revoke(ctx, ch.c)
+	})
 }
 
 // prove probes until the refusals span the provider's propagation budget.
 func (ch *chain) prove(ctx context.Context) error {
+	ch.accepted, ch.livedAt = ch.now(), time.Time{}
 	if ch.kind.Unverifiable != "" {
 		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w: %s", ErrUnverifiable, ch.kind.Unverifiable)})
 	}
-	shown := false // that it lives on past its budget
-	p := ch.newProof()
+	defer ch.lane.giveBack(&ch.held)
+	every := ch.kind.Propagation.Every
+	if soon := every - ch.accepted.Sub(ch.proof.last); ch.proof.row > 0 && soon > 0 {
+		if err := ch.rest(ctx, soon); err != nil {
+			return err
+		}
+	}
+	overdue := false
 	for {
-		v, err := ch.probe(ctx, &p)
+		v, err := ch.probeIfAllowed(ctx)
 		if err != nil {
 			return err
 		}
-		since := ch.sweep.Clock.Now().Sub(ch.acceptedAt)
+		wait := max(every, v.RetryAfter)
+		since := ch.now().Sub(ch.accepted)
 		switch {
-		case p.done() && ch.kind.NeedsAlive && !ch.seenAlive:
-			return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, and it was never seen alive: %s", ErrUnverifiable, v.Answer)})
-		case p.done():
-			return ch.settle(Change{Life: credential.Dead, Proof: p.String(v), Weak: !ch.seenAlive})
-		case p.row == 0 && since > p.patience():
+		case ch.proof.done():
+			return ch.died(v)
+		case v.Outcome == Alive && since > ch.proof.patience(), v.Outcome == Inconclusive && ch.hopeless(v, wait):
 			return ch.unproved(v)
-		case v.Outcome == Alive && !shown && since > p.budget:
+		case v.Outcome == Alive && since > ch.proof.budget && !overdue:
 			ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Alive, Err: fmt.Errorf("%w: %s", ErrStillAlive, v.Answer)})
-			shown = true
+			overdue = true
 		}
-		if err := ch.rest(ctx, max(ch.kind.Propagation.Every, v.RetryAfter), nil); err != nil {
+		if err := ch.rest(ctx, wait); err != nil {
 			return err
 		}
 	}
 }
 
+// notAllowed is why a credential is not probed whose refusal would be one too many.
+const notAllowed = "not asked: the provider takes few refused probes in an hour, and others came first"
+
+func (ch *chain) probeIfAllowed(ctx context.Context) (Verdict, error) {
+	if !ch.mayBeRefused() {
+		return Verdict{Answer: notAllowed}, nil
+	}
+	return ch.probe(ctx)
+}
+
+// mayBeRefused reports whether the provider's allowance has room for the proof.
+func (ch *chain) mayBeRefused() bool {
+	return ch.lane.afford(&ch.held, ch.proof.missing(), ch.lane.info.RefusedAnHour)
+}
+
+// hopeless reports whether the next probe would come later than is worth waiting for.
+func (ch *chain) hopeless(v Verdict, wait time.Duration) bool {
+	patience := ch.proof.patience()
+	if v.Answer != notAllowed { // an outage may end
+		patience = max(patience, outagePatience)
+	}
+	return ch.proof.stalled(ch.accepted, ch.now())+wait > patience
+}
+
+// died settles a credential whose refusals are enough.
+func (ch *chain) died(last Verdict) error {
+	if ch.kind.NeedsAlive && !ch.seenAlive {
+		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, since it was never seen alive: %s", ErrUnverifiable, last.Answer)})
+	}
+	return ch.settle(Change{Life: credential.Dead, Proof: ch.proof.String(last), Weak: !ch.seenAlive})
+}
+
 // unproved gives up on a proof, and says which way the evidence points.
 func (ch *chain) unproved(last Verdict) error {
-	if ch.answered {
+	if ch.lives() {
 		return ch.settle(Change{Life: credential.Alive, Err: fmt.Errorf("%w: %s", ErrStillAlive, last.Answer)})
 	}
 	return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w: %s", ErrInconclusive, last.Answer)})
 }
 
-// rest waits before the next probe. A command ends it early, and so does quiet, where given.
-func (ch *chain) rest(ctx context.Context, d time.Duration, quiet <-chan struct{}) error {
-	sleeping, cancel := context.WithCancel(ctx)
-	slept := make(chan error, 1)
-	go func() { slept <- ch.sweep.Clock.Sleep(sleeping, max(d, time.Second)) }()
-	wake := func() { cancel(); <-slept }
-	defer cancel()
-	select {
-	case err := <-slept:
-		return err
-	case command := <-ch.told:
-		wake()
-		return ch.obey(ctx, command)
-	case <-quiet:
-		wake()
-		return errQuiet
-	}
+// lives reports whether the credential still answered after its revocation should have bitten.
+func (ch *chain) lives() bool {
+	return !ch.accepted.IsZero() && ch.livedAt.Sub(ch.accepted) > ch.proof.budget
+}
+
+// rest waits before the next request.
+func (ch *chain) rest(ctx context.Context, d time.Duration) error {
+	return ch.sweep.Clock.Sleep(ctx, max(d, time.Second))
 }
 
 // probe asks the provider once and counts the answer.
-func (ch *chain) probe(ctx context.Context, p *proof) (Verdict, error) {
-	if err := ch.lane.enter(ctx, ch.priority(false)); err != nil {
+func (ch *chain) probe(ctx context.Context) (Verdict, error) {
+	leave, err := ch.lane.enter(ctx, ch.priority(proving))
+	if err != nil {
 		return Verdict{}, err
 	}
 	asking, cancel := withTimeout(ctx, ch.sweep.Clock, probeTimeout)
-	v := ch.lane.provider.Verify(asking, ch.c)
+	v := ch.ask(asking)
 	cancel()
-	ch.lane.leave()
+	leave()
 	if ctx.Err() != nil && v.Outcome == Inconclusive {
-		return v, context.Cause(ctx) // it was cut short by us: no evidence of anything
+		return v, context.Cause(ctx) // cut short by us: no evidence of anything
 	}
 	if v.RetryAfter > 0 {
-		ch.lane.pause(v.RetryAfter)
+		ch.lane.pauseProbes(v.RetryAfter)
 	}
-	if v.Outcome != Inconclusive {
-		ch.answered = v.Outcome == Alive
+	switch v.Outcome {
+	case Alive:
+		ch.livedAt = ch.now()
+	case Refused:
+		ch.livedAt = time.Time{}
 	}
 	ch.tries++
-	p.count(v, ch.sweep.Clock.Now())
-	ch.sweep.Ledger.Probe(ch.c, Probe{Verdict: v, Try: ch.tries, Row: p.row, Span: p.span(), Budget: p.budget})
+	ch.proof.count(v, ch.now())
+	ch.sweep.Ledger.Probe(ch.c, Probe{Verdict: v, Try: ch.tries, Row: ch.proof.row, Span: ch.proof.span(), Budget: ch.proof.budget})
 	return v, nil
 }
 
@@ -237,32 +351,47 @@ func (ch *chain) probe(ctx context.Context, p *proof) (Verdict, error) {
 // because people are slowest, and probed meanwhile where that can be done: they may act without
 // saying so. Where nobody attends to it, it ends with the rest of the sweep.
 func (ch *chain) manual(ctx context.Context, why error) error {
-	s := ch.sweep
 	ch.byHand = true
-	s.Ledger.Life(ch.c, Change{Life: credential.Manual, Err: why})
-	if !s.Attended {
-		s.wait(ch)
-	}
+	ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Manual, Err: why})
 	if ch.probeable() {
 		if err := ch.baseline(ctx); err != nil {
 			return err
 		}
 	}
-	p := ch.newProof()
-	for {
-		if err := ch.rest(ctx, ch.kind.Propagation.Every, s.quiet); err != nil {
+	if !ch.sweep.Attended {
+		ch.sweep.wait(ch)
+	}
+	if !ch.probeable() || ch.kind.NeedsAlive && !ch.seenAlive {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return ch.watch(ctx)
+}
+
+// watch probes a credential that a person has to revoke, ever more seldom while it lives: nobody
+// knows how long it takes them, and probes can be noticed.
+func (ch *chain) watch(ctx context.Context) error {
+	defer ch.lane.giveBack(&ch.held)
+	every := ch.kind.Propagation.Every
+	for wait := every; ; {
+		if err := ch.rest(ctx, wait); err != nil {
 			return err
 		}
-		if !ch.probeable() {
+		if !ch.mayBeRefused() {
 			continue
 		}
-		v, err := ch.probe(ctx, &p)
-		if err != nil {
+		v, err := ch.probe(ctx)
+		switch {
+		case err != nil:
 			return err
-		}
-		if p.done() && ch.seenAlive {
+		case ch.proof.done():
 			ch.byHand = false
-			return ch.settle(Change{Life: credential.Dead, Proof: p.String(v)})
+			return ch.died(v)
+		case v.Outcome == Refused:
+			wait = every
+		default:
+			ch.lane.giveBack(&ch.held)
+			wait = max(min(2*wait, time.Minute), every, v.RetryAfter)
 		}
 	}
 }
@@ -277,83 +406,50 @@ func (ch *chain) obey(ctx context.Context, c Command) error {
 	case Skip:
 		return ch.settle(Change{Life: credential.Skipped, Err: ErrDecision})
 	case ByHand:
-		if !ch.probeable() {
-			return ch.settle(Change{Life: credential.Unverified, Err: ErrUnverifiable})
-		}
 		ch.byHand = false
 		ch.sweep.Ledger.Receipt(ch.c, Receipt{Answer: "revoked by hand"})
-		ch.acceptedAt = ch.sweep.Clock.Now()
+		if ch.lane == nil || !ch.known || ch.c.Secret.Empty() {
+			return ch.settle(Change{Life: credential.Unverified, Err: ErrUnverifiable})
+		}
 		return ch.prove(ctx)
 	}
+	ch.byHand = false
+	ch.proof = newProof(ch.kind.Propagation)
 	return ch.live(ctx)
 }
 
-// settle records the last change and ends the chain.
+// settle records the last change and ends the chain, unless a command comes.
 func (ch *chain) settle(l Change) error {
+	if l.Life == credential.Dead {
+		ch.sweep.count(func() { ch.dead = true })
+	}
 	ch.sweep.Ledger.Life(ch.c, l)
 	return errSettled
 }
 
 // unfinished records how a credential stands when the sweep was told to end.
 func (ch *chain) unfinished(why error) {
+	l := Change{Life: credential.Unverified}
 	switch {
 	case ch.byHand:
-		// It waits for a person, as it did before.
-	case ch.answered:
-		ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Alive, Err: fmt.Errorf("%w: %w", ErrStillAlive, why)})
+		return // it waits for a person, as it did before
+	case ch.lives():
+		l = Change{Life: credential.Alive, Err: fmt.Errorf("%w: %w", ErrStillAlive, why)}
+	case !ch.accepted.IsZero():
+		l.Err = fmt.Errorf("%w: %w", ErrUnproved, why)
+	case ch.unsure:
+		l.Err = fmt.Errorf("%w: %w", ErrUncertain, why)
 	default:
-		ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Unverified, Err: why})
+		l = Change{Life: credential.Failed, Err: fmt.Errorf("%w: %w", ErrUntouched, why)}
 	}
-}
-
-func (ch *chain) priority(mutation bool) priority {
-	return priority{mutation: mutation, tier: ch.c.Tier, payment: ch.lane.info.Payment}
-}
-
-func (ch *chain) newProof() proof {
-	need := ch.kind.Propagation.Refusals
-	if need == 0 {
-		need = 3
+	if ch.accepted.IsZero() && ch.trouble != nil {
+		l.Err = fmt.Errorf("%w; before: %w", l.Err, ch.trouble)
 	}
-	return proof{need: need, budget: ch.kind.Propagation.Budget}
+	ch.sweep.Ledger.Life(ch.c, l)
 }
 
-// proof counts refusals in a row. Anything that is not a refusal begins it anew: one node that
-// still lets the credential in is enough for whoever stole it.
-type proof struct {
-	need        int
-	budget      time.Duration
-	row         int
-	first, last time.Time
-}
+func (ch *chain) now() time.Time { return ch.sweep.Clock.Now() }
 
-func (p *proof) count(v Verdict, at time.Time) {
-	switch v.Outcome {
-	case Refused:
-		if p.row == 0 {
-			p.first = at
-		}
-		p.row++
-		p.last = at
-	case Alive:
-		p.row = 0
-	}
-	// An inconclusive answer says nothing: neither for the proof nor against it.
-}
-
-func (p *proof) span() time.Duration {
-	if p.row == 0 {
-		return 0
-	}
-	return p.last.Sub(p.first)
-}
-
-// patience is how long after its acceptance a revocation is given to bite.
-func (p *proof) patience() time.Duration { return max(2*p.budget, p.budget+time.Minute) }
-
-func (p *proof) done() bool { return p.row >= p.need && p.span() >= p.budget }
-
-// String is the proof as the report quotes it.
-func (p *proof) String(last Verdict) string {
-	return fmt.Sprintf("%s ×%d over %s", last.Answer, p.row, p.span().Round(time.Second))
+func (ch *chain) priority(s stage) priority {
+	return priority{stage: s, tier: ch.c.Tier, payment: ch.kind.Payment}
 }

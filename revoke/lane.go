@@ -3,141 +3,269 @@ package revoke
 import (
 	"container/heap"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"clawback/revoke/credential"
 )
 
-// lane is the traffic with one provider: how much of it goes at once, and what goes first.
+// lane is the traffic with one provider: how much of it goes at once, how fast, and what goes
+// first. Whoever wants to send something waits in it; keep lets them go.
 type lane struct {
 	provider Provider
 	info     Info
 	clock    Clock
+	ledger   Ledger
 
-	mu     sync.Mutex
-	free   int
-	queue  waiters
-	seq    int
-	next   time.Time // of the next mutation
-	paused time.Time // until when the provider asked to be left alone
+	mu       sync.Mutex
+	free     int // places
+	proofs   int // places that probes of proofs hold
+	waiting  [3]waiters
+	seq      int
+	batch    []*batchItem // what waits for the next batch
+	batchTop priority
+	next     time.Time // of the next mutation, by the provider's pace
+	paused   time.Time // until when the provider asked to be left alone
+	unasked  time.Time // until when it asked not to be probed
+	changed  context.CancelFunc
+	refusals allowance
 
-	batched chan *batchItem
+	work sync.WaitGroup // batches under way
 }
 
-func newLane(p Provider, clock Clock) *lane {
+func newLane(p Provider, clock Clock, ledger Ledger) *lane {
 	info := p.Info()
 	if info.Concurrency == 0 {
 		info.Concurrency = 4
 	}
-	return &lane{provider: p, info: info, clock: clock, free: info.Concurrency, batched: make(chan *batchItem)}
+	return &lane{
+		provider: p, info: info, clock: clock, ledger: ledger, free: info.Concurrency,
+		refusals: allowance{limit: info.RefusedAnHour},
+	}
 }
 
-// priority orders what waits: mutations before probes, then the higher tier, then payment, then
-// who came first.
+// stage is what a request is for.
+type stage int
+
+const (
+	mutating stage = iota
+	looking        // before the mutation, which waits for it
+	proving
+)
+
+// priority orders what waits. What has to be revoked comes before what has to be proved; then the
+// higher tier, then what moves money; then a mutation; then who came first.
 type priority struct {
-	mutation bool
-	tier     int
-	payment  bool
+	stage   stage
+	tier    int
+	payment bool
 }
 
 func (p priority) before(q priority) bool {
 	switch {
-	case p.mutation != q.mutation:
-		return p.mutation
+	case (p.stage == proving) != (q.stage == proving):
+		return q.stage == proving
 	case p.tier != q.tier:
 		return p.tier > q.tier
+	case p.payment != q.payment:
+		return p.payment
 	}
-	return p.payment && !q.payment
+	return p.stage < q.stage
 }
 
-// enter waits for a place in the lane. The caller must leave.
-func (l *lane) enter(ctx context.Context, p priority) error {
+// enter waits for a place in the lane. The caller leaves it again.
+func (l *lane) enter(ctx context.Context, p priority) (leave func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	w := &waiter{priority: p, ready: make(chan struct{})}
 	l.mu.Lock()
-	if l.free > 0 && l.queue.Len() == 0 {
-		l.free--
-		l.mu.Unlock()
-	} else {
-		w := &waiter{priority: p, seq: l.seq, ready: make(chan struct{})}
-		l.seq++
-		heap.Push(&l.queue, w)
-		l.mu.Unlock()
-		select {
-		case <-w.ready:
-		case <-ctx.Done():
-			l.abandon(w)
-			return context.Cause(ctx)
-		}
+	l.seq++
+	w.seq = l.seq
+	heap.Push(&l.waiting[p.stage], w)
+	l.wake()
+	l.mu.Unlock()
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
 	}
-	if err := l.pace(ctx, p.mutation); err != nil {
-		l.leave()
-		return err
-	}
-	return nil
-}
-
-// pace waits until the provider can be asked again.
-func (l *lane) pace(ctx context.Context, mutation bool) error {
-	for {
+	leave = func() {
 		l.mu.Lock()
-		now := l.clock.Now()
-		until := l.paused
-		if mutation && l.next.After(until) {
-			until = l.next
-		}
-		if !until.After(now) {
-			if mutation {
-				l.next = now.Add(l.info.Every)
-			}
-			l.mu.Unlock()
-			return nil
-		}
-		l.mu.Unlock()
-		if err := l.clock.Sleep(ctx, until.Sub(now)); err != nil {
-			return err
-		}
+		defer l.mu.Unlock()
+		l.vacate(p.stage)
 	}
-}
-
-func (l *lane) leave() {
+	if ctx.Err() == nil {
+		return leave, nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.queue.Len() > 0 {
-		close(heap.Pop(&l.queue).(*waiter).ready)
-		return
+	if w.index >= 0 {
+		heap.Remove(&l.waiting[p.stage], w.index)
+	} else {
+		l.vacate(p.stage) // given to us at the last moment
 	}
-	l.free++
+	return nil, context.Cause(ctx)
 }
 
-// abandon takes back a place that was waited for in vain.
-func (l *lane) abandon(w *waiter) {
-	l.mu.Lock()
-	for i, other := range l.queue {
-		if other == w {
-			heap.Remove(&l.queue, i)
-			l.mu.Unlock()
-			return
-		}
+func (l *lane) occupy(s stage) {
+	l.free--
+	switch s {
+	case mutating:
+		l.next = l.clock.Now().Add(l.info.Every)
+	case proving:
+		l.proofs++
 	}
-	l.mu.Unlock()
-	l.leave() // the place was given to us in the meantime
+}
+
+func (l *lane) vacate(s stage) {
+	l.free++
+	if s == proving {
+		l.proofs--
+	}
+	l.wake()
 }
 
 // pause leaves the provider alone for d.
 func (l *lane) pause(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if until := l.clock.Now().Add(d); until.After(l.paused) {
-		l.paused = until
+	l.paused = later(l.paused, l.clock.Now().Add(d))
+	l.wake()
+}
+
+// pauseProbes asks the provider nothing for d. Revocations go on: its limit may be another one
+// for them, and if not it says so.
+func (l *lane) pauseProbes(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unasked = later(l.unasked, l.clock.Now().Add(d))
+	l.wake()
+}
+
+// wake makes keep look again. The caller holds the lock.
+func (l *lane) wake() {
+	if l.changed != nil {
+		l.changed()
 	}
+}
+
+// keep lets go what may go until stop is done, and waits for the batches that it sent. A batch is
+// begun only while ctx lasts.
+func (l *lane) keep(ctx, stop context.Context) {
+	defer l.work.Wait()
+	for stop.Err() == nil {
+		l.mu.Lock()
+		idle := l.dispatch(ctx)
+		sleeping, changed := context.WithCancel(stop)
+		l.changed = changed
+		l.mu.Unlock()
+		if idle > 0 {
+			_ = l.clock.Sleep(sleeping, idle)
+		} else {
+			<-sleeping.Done()
+		}
+		changed()
+	}
+}
+
+// dispatch lets go what may go now, the most urgent first. It returns after how long more may go
+// by the clock alone, and 0 where nothing would.
+func (l *lane) dispatch(ctx context.Context) time.Duration {
+	now := l.clock.Now()
+	for l.free > 0 {
+		var first *waiter
+		for s := range l.waiting {
+			if w := l.ready(stage(s), now); w != nil && (first == nil || w.before(first.priority)) {
+				first = w
+			}
+		}
+		switch batch := ctx.Err() == nil && l.batchReady(now); {
+		case batch && (first == nil || l.batchTop.before(first.priority)):
+			l.occupy(mutating)
+			items := l.takeBatch()
+			l.work.Go(func() { l.send(ctx, items) })
+		case first != nil:
+			heap.Pop(&l.waiting[first.stage])
+			l.occupy(first.stage)
+			close(first.ready)
+		default:
+			return l.untilReady(now)
+		}
+	}
+	return 0 // until somebody leaves
+}
+
+// ready returns the most urgent waiter of a stage, where one may go now. Proofs leave one place
+// to revocations: a provider that answers no probe would hold up those that come later.
+func (l *lane) ready(s stage, now time.Time) *waiter {
+	if len(l.waiting[s]) == 0 || l.opens(s).After(now) {
+		return nil
+	}
+	if s == proving && l.proofs >= max(l.info.Concurrency-1, 1) {
+		return nil
+	}
+	return l.waiting[s][0]
+}
+
+// opens is from when on the provider can be asked again.
+func (l *lane) opens(s stage) time.Time {
+	if s == mutating {
+		return later(l.paused, l.next)
+	}
+	return later(l.paused, l.unasked)
+}
+
+func (l *lane) untilReady(now time.Time) time.Duration {
+	var until time.Duration
+	sooner := func(at time.Time) {
+		if d := at.Sub(now); d > 0 && (until == 0 || d < until) {
+			until = d
+		}
+	}
+	for s, w := range l.waiting {
+		if len(w) > 0 {
+			sooner(l.opens(stage(s)))
+		}
+	}
+	if len(l.batch) > 0 {
+		sooner(l.batchOpens())
+	}
+	return until
+}
+
+// mutate writes down the intent and then runs the mutation to its end, whatever becomes of the
+// sweep. sent is false where the provider was not called.
+func (l *lane) mutate(ctx context.Context, cs []credential.Credential, do func(context.Context) (Receipt, error)) (r Receipt, sent bool, err error) {
+	if err := l.ledger.Intent(ctx, cs); err != nil {
+		return r, false, fmt.Errorf("write down that it is about to be revoked: %w", err)
+	}
+	if ctx.Err() != nil {
+		return r, false, context.Cause(ctx)
+	}
+	finish, cancel := withTimeout(context.WithoutCancel(ctx), l.clock, mutationTimeout)
+	defer cancel()
+	defer func() {
+		if recover() != nil { // what is thrown may quote a secret
+			err = ErrFault
+		}
+	}()
+	sent = true
+	r, err = do(finish)
+	if late := context.Cause(finish); err != nil && late != nil {
+		err = fmt.Errorf("%w: %w", ErrUncertain, late)
+	}
+	return r, sent, err
 }
 
 type waiter struct {
 	priority
 	seq   int
-	ready chan struct{}
+	index int           // in its heap; negative once it has a place
+	ready chan struct{} // closed then
 }
 
+// waiters is a heap of those who wait in one stage.
 type waiters []*waiter
 
 func (w waiters) Len() int { return len(w) }
@@ -147,83 +275,21 @@ func (w waiters) Less(i, j int) bool {
 	}
 	return w[i].seq < w[j].seq
 }
-func (w waiters) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
-func (w *waiters) Push(x any)   { *w = append(*w, x.(*waiter)) }
+func (w waiters) Swap(i, j int) {
+	w[i], w[j] = w[j], w[i]
+	w[i].index, w[j].index = i, j
+}
+func (w *waiters) Push(x any) {
+	x.(*waiter).index = len(*w)
+	*w = append(*w, x.(*waiter))
+}
 func (w *waiters) Pop() any {
 	last := len(*w) - 1
 	x := (*w)[last]
+	x.index = -1
+	(*w)[last] = nil
 	*w = (*w)[:last]
 	return x
-}
-
-// batchItem is a credential that waits for the next batch.
-type batchItem struct {
-	c      credential.Credential
-	result chan batchResult // capacity 1
-}
-
-type batchResult struct {
-	receipt Receipt
-	err     error
-}
-
-// linger is how long the first credential of a batch waits for company. Where a provider's limit
-// counts requests, that is cheaper than a second request.
-const linger = 250 * time.Millisecond
-
-// batches sends batches until stop. What comes while one is under way goes into the next.
-func (l *lane) batches(ctx context.Context, p Batcher, ledger Ledger, stop <-chan struct{}) {
-	for {
-		var batch []*batchItem
-		select {
-		case first := <-l.batched:
-			batch = append(batch, first)
-		case <-stop:
-			return
-		}
-		batch = l.gather(ctx, batch)
-		l.send(ctx, p, ledger, batch)
-	}
-}
-
-func (l *lane) gather(ctx context.Context, batch []*batchItem) []*batchItem {
-	lingering, cancel := context.WithCancel(ctx)
-	full := make(chan struct{})
-	var wait sync.WaitGroup
-	defer wait.Wait()
-	defer cancel()
-	wait.Go(func() { _ = l.clock.Sleep(lingering, linger); close(full) })
-	for len(batch) < max(l.info.BatchMax, 1) {
-		select {
-		case item := <-l.batched:
-			batch = append(batch, item)
-		case <-full:
-			return batch
-		}
-	}
-	return batch
-}
-
-func (l *lane) send(ctx context.Context, p Batcher, ledger Ledger, batch []*batchItem) {
-	cs := make([]credential.Credential, len(batch))
-	top := priority{mutation: true, payment: l.info.Payment}
-	for i, item := range batch {
-		cs[i] = item.c
-		top.tier = max(top.tier, item.c.Tier)
-	}
-	var r batchResult
-	if r.err = l.enter(ctx, top); r.err == nil {
-		if r.err = ledger.Intent(ctx, cs); r.err == nil {
-			// From here on it is finished and recorded, whatever happens to the sweep.
-			finish, cancel := withTimeout(context.WithoutCancel(ctx), l.clock, mutationTimeout)
-			r.receipt, r.err = p.RevokeBatch(finish, cs)
-			cancel()
-		}
-		l.leave()
-	}
-	for _, item := range batch {
-		item.result <- r
-	}
 }
 
 // timeoutError is the cause of a context that withTimeout ended.
@@ -242,4 +308,11 @@ func withTimeout(ctx context.Context, clock Clock, d time.Duration) (context.Con
 		}
 	})
 	return ctx, func() { cancel(context.Canceled); watch.Wait() }
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

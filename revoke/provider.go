@@ -47,8 +47,10 @@ type Info struct {
 	Concurrency int           // requests under way at once; 0 means 4
 	Every       time.Duration // least time between two revocation requests; 0 means no limit of ours
 	BatchMax    int           // for a Batcher
-	Payment     bool          // its credentials move money: they go first among equals
 	Hosts       []string      // the compiled-in hosts that it calls when no endpoint is pinned
+	// RefusedAnHour is how many refused probes it takes from one address in an hour, where they
+	// count against the limit of revocations; 0 means no such limit.
+	RefusedAnHour int
 }
 
 // Kind returns what the provider says of one kind of credential.
@@ -72,6 +74,7 @@ type KindInfo struct {
 	SelfRevoking bool        // it needs no authority
 	Authority    string      // the permission that an authority needs, where one is needed
 	Reversible   bool        // the provider can undo the revocation
+	Payment      bool        // it moves money: it goes first among equals
 	Effect       string      // what else happens: "mails the owner"
 	Propagation  Propagation // how its death is proved
 	Mints        []string    // kinds that it can mint

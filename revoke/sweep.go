@@ -51,15 +51,18 @@ var (
 	ErrStillAlive   = errors.New("it still answers")
 	ErrInconclusive = errors.New("the provider gave no conclusive answer")
 	ErrUnresolved   = errors.New("its value could not be resolved on the host")
+	ErrUnproved     = errors.New("its revocation was accepted and its death not yet proved")
+	ErrUntouched    = errors.New("no revocation of it was accepted")
+	ErrFault        = errors.New("a fault of clawback itself")
 )
 
 // Sweep revokes credentials at all of their providers at once and proves each one dead. One
-// provider that hangs delays nobody.
+// provider that hangs delays nobody. It runs once.
 type Sweep struct {
 	Providers map[string]Provider
 	Clock     Clock
 	Ledger    Ledger
-	// Ours reports whether a credential is the responder's own.
+	// Ours reports whether a credential is the responder's own. It has ten seconds to say so.
 	Ours func(context.Context, credential.Credential) bool
 	// Attended says that somebody does the manual steps: the sweep waits for them. Otherwise
 	// they are probed for as long as there is other work.
@@ -69,46 +72,53 @@ type Sweep struct {
 
 	mu     sync.Mutex
 	chains map[credential.Fingerprint]*chain
-	busy   int           // chains that neither are settled nor wait for a person who may not come
-	all    bool          // no further credential comes
-	quiet  chan struct{} // closed when all came and none is busy
+	busy   int  // chains that neither are settled nor wait for a person who may not come
+	all    bool // no further credential comes
+	quiet  bool // all came and none is busy: the sweep is over
 }
 
-// How long one exchange with a provider may take. A mutation gets longer, since cutting it short
-// leaves its effect unknown.
+// How long one exchange may take. A mutation gets longest, since cutting it short leaves its
+// effect unknown.
 const (
+	oursTimeout     = 10 * time.Second
 	baselineTimeout = 2 * time.Second
 	probeTimeout    = 10 * time.Second
 	mutationTimeout = 30 * time.Second
-	killPatience    = 5 * time.Minute // with a provider that takes no revocation
+	outagePatience  = 5 * time.Minute // with a provider that takes no revocation, or answers no probe
 )
 
 // Run takes credentials as they are found, each fingerprint once, and returns when the last one is
-// settled, or soon after ctx is done. Mutations that are under way then are finished and recorded.
+// settled, or soon after ctx is done. Mutations that are under way then are finished and recorded,
+// and the last Change of every credential that was taken says how it stands.
 func (s *Sweep) Run(ctx context.Context, found <-chan credential.Credential) {
-	s.lanes = make(map[string]*lane)
+	s.mu.Lock()
 	s.chains = make(map[credential.Fingerprint]*chain)
-	s.quiet = make(chan struct{})
+	s.mu.Unlock()
+	s.lanes = make(map[string]*lane)
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var lanes sync.WaitGroup
 	for name, p := range s.Providers {
-		s.lanes[name] = newLane(p, s.Clock)
+		l := newLane(p, s.Clock, s.Ledger)
+		s.lanes[name] = l
+		lanes.Go(func() { l.keep(ctx, keeping) })
 	}
-	var work sync.WaitGroup
-	defer work.Wait()
-	for _, l := range s.lanes {
-		if batcher, ok := l.provider.(Batcher); ok {
-			stop := make(chan struct{})
-			defer close(stop)
-			work.Go(func() { l.batches(ctx, batcher, s.Ledger, stop) })
-		}
-	}
-
 	var chains sync.WaitGroup
-	defer chains.Wait()
+	s.take(ctx, found, &chains)
+	chains.Wait()
+	stop() // nothing waits in the lanes any more
+	lanes.Wait()
+}
+
+// take begins a chain for each credential, until no further one comes.
+func (s *Sweep) take(ctx context.Context, found <-chan credential.Credential, chains *sync.WaitGroup) {
 	for {
 		select {
 		case c, more := <-found:
-			if !more {
+			switch {
+			case !more:
 				s.count(func() { s.all = true })
+				return
+			case ctx.Err() != nil:
 				return
 			}
 			if ch := s.begin(c); ch != nil {
@@ -120,75 +130,112 @@ func (s *Sweep) Run(ctx context.Context, found <-chan credential.Credential) {
 	}
 }
 
-// Command tells the sweep what a person did or wants with one credential.
-type Command int
-
-const (
-	ByHand Command = iota // it was revoked by hand: prove it
-	Retry
-	Skip
-)
-
-// ErrNotUnderWay means that the sweep has no such credential under way.
-var ErrNotUnderWay = errors.New("the sweep is not working on that credential")
-
-// Tell hands a command to the credential's chain.
-func (s *Sweep) Tell(f credential.Fingerprint, c Command) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ch := s.chains[f]
-	if ch == nil || ch.over || s.isQuiet() || len(ch.told) == cap(ch.told) {
-		return ErrNotUnderWay
-	}
-	if ch.waiting {
-		ch.waiting = false
-		s.busy++
-	}
-	ch.told <- c // only we send, so there is room
-	return nil
-}
-
 func (s *Sweep) begin(c credential.Credential) *chain {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.chains[c.Fingerprint] != nil {
 		return nil
 	}
-	ch := &chain{sweep: s, c: c, told: make(chan Command, 1)}
+	ch := &chain{sweep: s, c: c}
 	if p := s.Providers[c.Provider]; p != nil {
 		ch.lane = s.lanes[c.Provider]
 		ch.kind, ch.known = p.Info().Kind(c.Kind)
 	}
+	ch.proof = newProof(ch.kind.Propagation)
 	s.chains[c.Fingerprint] = ch
 	s.busy++
 	return ch
 }
 
+// Command tells the sweep what a person did or wants with one credential.
+type Command int
+
+const (
+	ByHand Command = iota // it was revoked by hand: prove it
+	Retry                 // revoke it again, or ask for it again
+	Skip                  // leave it alone
+)
+
+// ErrNotUnderWay means that there is nothing to be done about such a credential: the sweep does
+// not know it, has proved it dead, or is over.
+var ErrNotUnderWay = errors.New("the sweep is not working on that credential")
+
+// What ends the context of a chain, beside the end of the sweep's own.
+var (
+	errTold  = errors.New("a command came")
+	errQuiet = errors.New("nothing else is left to do")
+)
+
+// Tell hands a command to the credential's chain, which lets go of everything but a revocation
+// that is under way. Of two commands that come together the later one counts.
+func (s *Sweep) Tell(f credential.Fingerprint, c Command) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := s.chains[f]
+	if ch == nil || ch.over || ch.dead || s.quiet {
+		return ErrNotUnderWay
+	}
+	if ch.waiting {
+		ch.waiting = false
+		s.busy++
+	}
+	ch.told = &c
+	if ch.stop != nil {
+		ch.stop(errTold)
+	}
+	return nil
+}
+
+// arm returns the context of what a chain does next. A command ends it, and so does quiet.
+func (s *Sweep) arm(ctx context.Context, ch *chain) (context.Context, context.CancelCauseFunc) {
+	ctx, stop := context.WithCancelCause(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch.stop = stop
+	switch {
+	case ch.told != nil:
+		stop(errTold)
+	case s.quiet:
+		stop(errQuiet)
+	}
+	return ctx, stop
+}
+
+// next returns the command that a chain was told. Without one, or at the end, the chain is over.
+func (s *Sweep) next(ctx context.Context, ch *chain) (Command, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	told := ch.told
+	ch.told = nil
+	if told == nil || ch.dead || ctx.Err() != nil {
+		ch.over = true
+		return 0, false
+	}
+	return *told, true
+}
+
 // wait says that a chain has nothing to do until it is told something.
 func (s *Sweep) wait(ch *chain) {
 	s.count(func() {
-		if !ch.waiting {
+		if !ch.waiting && ch.told == nil {
 			ch.waiting = true
 			s.busy--
 		}
 	})
 }
 
-// count changes the books and closes quiet when nothing is left to do.
+// count changes the books, and ends the sweep when nothing is left to do.
 func (s *Sweep) count(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
-	if s.all && s.busy == 0 && !s.isQuiet() {
-		close(s.quiet)
+	if !s.all || s.busy > 0 || s.quiet {
+		return
 	}
-}
-
-func (s *Sweep) isQuiet() bool {
-	select {
-	case <-s.quiet:
-		return true
-	default:
-		return false
+	s.quiet = true
+	for _, ch := range s.chains {
+		if ch.stop != nil {
+			ch.stop(errQuiet)
+		}
 	}
 }

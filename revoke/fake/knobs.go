@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -108,6 +110,30 @@ func (k *Knobs) Calls() []Call {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return append([]Call(nil), k.calls...)
+}
+
+// Span is the time from the first to the last of calls that are about one of the named credentials,
+// as Call.Credential names them; about any where none is named. The adversary's are left out. Over
+// the calls of all fakes it is how long a sweep took, and for one name how long that one's chain.
+func Span(calls []Call, names ...string) time.Duration {
+	var first, last time.Time
+	for _, c := range calls {
+		if c.Adversary || len(names) > 0 && !c.about(names) {
+			continue
+		}
+		if first.IsZero() || c.At.Before(first) {
+			first = c.At
+		}
+		if c.At.After(last) {
+			last = c.At
+		}
+	}
+	return last.Sub(first)
+}
+
+// about reports whether the request names one of the credentials; one for many names them all.
+func (c Call) about(names []string) bool {
+	return slices.ContainsFunc(strings.Fields(c.Credential), func(of string) bool { return slices.Contains(names, of) })
 }
 
 // Serve applies the fault that is set, if any, and otherwise lets next answer.

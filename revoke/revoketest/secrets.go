@@ -58,7 +58,7 @@ func echoRaw(w http.ResponseWriter, r *http.Request) {
 
 func leaks(said map[string]string, secrets []credential.Credential) error {
 	for _, s := range secrets {
-		if where, ok := leak(said, s); ok {
+		if where, ok := Leak(said, s); ok {
 			return fmt.Errorf("%s shows a piece of the secret", where)
 		}
 	}
@@ -143,9 +143,9 @@ func requestText(r *http.Request) string {
 	return strings.NewReplacer("<", "", ">", "", "&", " ", "\n", " ", "\r", " ").Replace(text)
 }
 
-// leak reports where a piece of eight bytes of a secret stands, beyond what its mask and its Ref
+// Leak reports where a piece of eight bytes of a secret stands, beyond what its mask and its Ref
 // show anyway.
-func leak(said map[string]string, c credential.Credential) (where string, found bool) {
+func Leak(said map[string]string, c credential.Credential) (where string, found bool) {
 	for _, part := range c.Secret.Parts() {
 		prefix, _, _ := strings.Cut(credential.Mask(c.Kind, c.Secret, c.Ref), "…")
 		hidden := strings.TrimPrefix(c.Secret.Reveal(part), prefix)

@@ -99,6 +99,8 @@ func info() revoke.Info {
 		Every:    2 * time.Second,
 		BatchMax: maxBatch,
 		Hosts:    []string{defaultHost},
+		// The rest of the 60 is for revocations: see propagation.
+		RefusedAnHour: 54,
 	}
 }
 

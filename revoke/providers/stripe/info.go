@@ -31,9 +31,10 @@ func (p *provider) Info() revoke.Info {
 }
 
 var keyInfo = revoke.KindInfo{
-	Kind:   kindKey,
-	Manual: true,
-	Link:   "https://dashboard.stripe.com/apikeys",
+	Kind:    kindKey,
+	Manual:  true,
+	Payment: true,
+	Link:    "https://dashboard.stripe.com/apikeys",
 	Steps: []string{
 		"Open the link in the account that the key belongs to. A key with _test_ in it is at https://dashboard.stripe.com/test/apikeys.",
 		"Find the key by its last four characters: sk_ under standard keys, rk_ under restricted keys. More than one account or sandbox: look in each.",
