@@ -26,7 +26,7 @@ func (s *State) foldCredential(e journal.Entry) error {
 			return err
 		}
 		return s.change(e, v.Fingerprint, func(c *Credential) {
-			c.Life = credential.Requested
+			c.become(Life{Life: credential.Requested}, e.Time)
 			if c.RevokedAt.IsZero() {
 				c.RevokedAt = e.Time
 			}
@@ -36,21 +36,30 @@ func (s *State) foldCredential(e journal.Entry) error {
 		if err := e.Decode(&v); err != nil {
 			return err
 		}
-		return s.change(e, v.Fingerprint, func(c *Credential) { c.Receipt, c.Life = v, credential.Accepted })
+		return s.change(e, v.Fingerprint, func(c *Credential) {
+			c.Receipt = v
+			c.become(Life{Life: credential.Accepted}, e.Time)
+		})
 	case TypeLife:
 		var v Life
 		if err := e.Decode(&v); err != nil {
 			return err
 		}
-		return s.change(e, v.Fingerprint, func(c *Credential) {
-			c.Life, c.Reason, c.Error, c.Hint, c.Weak = v.Life, v.Reason, v.Error, v.Hint, v.Weak
-			c.Evidence, c.DiedAt = v.Evidence, time.Time{}
-			if v.Life == credential.Dead {
-				c.DiedAt = e.Time
-			}
-		})
+		return s.change(e, v.Fingerprint, func(c *Credential) { c.become(v, e.Time) })
 	}
 	return nil // a type that a later version writes, or that changes nothing
+}
+
+// become takes the next step of a life. What was said of the one before holds no longer; that it
+// died holds for as long as it is seen dead.
+func (c *Credential) become(l Life, at time.Time) {
+	switch {
+	case l.Life != credential.Dead:
+		c.DiedAt = time.Time{}
+	case c.DiedAt.IsZero():
+		c.DiedAt = at
+	}
+	c.Life, c.Reason, c.Evidence, c.Error, c.Hint, c.Weak = l.Life, l.Reason, l.Evidence, l.Error, l.Hint, l.Weak
 }
 
 func (s *State) foldFound(e journal.Entry) error {

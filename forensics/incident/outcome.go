@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"time"
 
 	"clawback/revoke/credential"
@@ -37,12 +38,12 @@ var ExitCodes = []ExitCode{
 	{ExitUsage, "usage: the command line or the configuration is wrong", true},
 	{ExitPartial, "partial: a credential is alive or failed, or a step failed", false},
 	{ExitAuthority, "an authority is missing, was refused, or is not accepted on a suspect host", false},
-	{ExitUnproved, "the deadline passed with credentials unproved", false},
+	{ExitUnproved, "credentials are unproved: the deadline passed, or no answer was conclusive", false},
 	{ExitManual, "only manual steps remain", false},
 	{ExitNoInstallation, "no installation or incident found", true},
 	{ExitLocked, "locked by another responder", true},
 	{ExitApproval, "an approval is missing", true},
-	{ExitEvidence, "the evidence gate failed: what destroys evidence was not done", false},
+	{ExitEvidence, "the evidence gate failed: evidence is not sealed", false},
 	{ExitInterrupted, "interrupted", false},
 	{ExitTerminated, "terminated", false},
 }
@@ -55,7 +56,7 @@ var precedence = []int{
 
 // ExitCode is how the incident stands, as an exit code.
 func (s State) ExitCode() int {
-	if s.Declared.DryRun && s.Interrupted == "" && len(s.Plan.Phases) > 0 && len(s.failures()) == 0 {
+	if s.Declared.DryRun && s.Interrupted == "" && len(s.Plan.Phases) > 0 && len(s.failures()) == 0 && s.Unreadable == 0 {
 		return ExitContained // the plan was made; the summary never says contained
 	}
 	holds := s.conditions()
@@ -71,19 +72,35 @@ func (s State) conditions() map[int]bool {
 	holds := map[int]bool{
 		ExitInterrupted: s.Interrupted == "interrupt",
 		ExitTerminated:  s.Interrupted != "" && s.Interrupted != "interrupt",
-		ExitPartial:     s.Trouble != "" || !s.AgentDown() || len(s.Sealed) == 0 || len(s.failures()) > 0,
+		ExitPartial: !s.AgentDown() || len(s.Sealed) == 0 || !s.searched() ||
+			s.Trouble != "" || s.Unreadable > 0, // what the record lacks may be what failed
 	}
-	for _, step := range s.failures() {
-		if step.Outcome.Gate {
-			holds[ExitEvidence] = true
+	for _, step := range s.steps() {
+		holds[step.exitCode()] = true
+		if step.Status == Skipped && s.Decisions[step.ID].Choice == Later {
+			holds[ExitManual] = true
 		}
 	}
 	for _, c := range s.Credentials {
 		holds[c.exitCode()] = true
 	}
 	holds[ExitNothing] = s.nothingDone()
-	delete(holds, ExitContained)
 	return holds
+}
+
+// searched reports whether the whole host was searched: credentials that nobody looked for are not dead.
+func (s State) searched() bool { return s.Searched != nil && len(s.Searched.Problems) == 0 }
+
+func (step *Step) exitCode() int {
+	switch {
+	case step.Status == Done || step.Status == Skipped:
+		return ExitContained
+	case step.Status == Failed && step.Outcome.Gate:
+		return ExitEvidence
+	case step.Status == Running && step.Uses == "report.write": // which asks this while it runs
+		return ExitContained
+	}
+	return ExitPartial
 }
 
 func (c *Credential) exitCode() int {
@@ -102,22 +119,38 @@ func (c *Credential) exitCode() int {
 	return ExitPartial
 }
 
-// nothingDone reports that the response touched nothing: no process, no credential, no file.
+// nothingDone reports that the response touched nothing: no process, no network, no file, no credential.
 func (s State) nothingDone() bool {
-	return s.Frozen == nil && s.Stopped == nil && len(s.Sealed) == 0 &&
-		s.Count(credential.Found, credential.Failed, credential.Skipped) == len(s.Credentials)
+	return s.Frozen == nil && s.Stopped == nil && s.Isolated == nil && len(s.Sealed) == 0 &&
+		!slices.ContainsFunc(s.Credentials, (*Credential).touched)
 }
 
-func (s State) failures() []*Step {
-	var failed []*Step
+// touched reports whether anything came of the attempts to revoke it.
+func (c *Credential) touched() bool {
+	switch c.Life {
+	case credential.Dead:
+		return true
+	case credential.Failed, credential.Skipped:
+		return c.Receipt.Answer != ""
+	}
+	return c.Receipt.Answer != "" || !c.RevokedAt.IsZero()
+}
+
+// steps lists the steps of the plan in its order.
+func (s State) steps() []*Step {
+	var all []*Step
 	for _, phase := range s.Plan.Phases {
 		for _, p := range phase.Steps {
-			if step := s.Steps[p.ID]; step != nil && step.Status == Failed {
-				failed = append(failed, step)
+			if step := s.Steps[p.ID]; step != nil {
+				all = append(all, step)
 			}
 		}
 	}
-	return failed
+	return all
+}
+
+func (s State) failures() []*Step {
+	return slices.DeleteFunc(s.steps(), func(step *Step) bool { return step.Status != Failed })
 }
 
 // AgentDown reports whether the agent was killed and seen to stay down.

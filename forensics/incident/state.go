@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -26,6 +27,10 @@ type State struct {
 	Notes     []Note
 	Warnings  []Warning
 	Trouble   string // why the record was not on disk at some time
+
+	// Unreadable counts the entries that this state lacks, because their data did not decode or
+	// does not fit what stands before them. Each is a warning too.
+	Unreadable int
 
 	Host     *Described
 	Frozen   *Frozen
@@ -102,6 +107,7 @@ func Fold(s State, e journal.Entry) State {
 		s.byPrint = make(map[credential.Fingerprint]*Credential)
 	}
 	if err := s.fold(e); err != nil {
+		s.Unreadable++
 		s.Warnings = append(s.Warnings, Warning{Text: "unreadable entry in the record: " + err.Error()})
 	}
 	return s
@@ -123,7 +129,7 @@ func (s *State) fold(e journal.Entry) error {
 	switch e.Type {
 	case TypeDeclared:
 		s.DeclaredAt = e.Time
-		return e.Decode(&s.Declared)
+		return value(e, &s.Declared)
 	case TypePlan:
 		return s.foldPlan(e)
 	case TypeStepIntent, TypeStepOutcome:
@@ -137,7 +143,7 @@ func (s *State) fold(e journal.Entry) error {
 	case journal.TypeTrouble:
 		var t journal.Trouble
 		err := e.Decode(&t)
-		s.Trouble = t.Error
+		s.Trouble = cmp.Or(t.Error, "it does not say why")
 		return err
 	case TypeDescribed:
 		return set(e, &s.Host)
@@ -161,7 +167,7 @@ func (s *State) fold(e journal.Entry) error {
 	case TypeInterrupted:
 		var i Interrupted
 		err := e.Decode(&i)
-		s.Interrupted = i.Signal
+		s.Interrupted = cmp.Or(i.Signal, "interrupt")
 		return err
 	case TypeClosed:
 		var c Closed
@@ -173,6 +179,15 @@ func (s *State) fold(e journal.Entry) error {
 	default:
 		return s.foldCredential(e)
 	}
+}
+
+func value[T any](e journal.Entry, to *T) error {
+	var v T // not *to: data that decodes in part must leave nothing behind
+	if err := e.Decode(&v); err != nil {
+		return err
+	}
+	*to = v
+	return nil
 }
 
 func set[T any](e journal.Entry, to **T) error {
@@ -194,7 +209,7 @@ func grow[T any](e journal.Entry, to *[]T) error {
 }
 
 func (s *State) foldPlan(e journal.Entry) error {
-	if err := e.Decode(&s.Plan); err != nil {
+	if err := value(e, &s.Plan); err != nil {
 		return err
 	}
 	for _, phase := range s.Plan.Phases {
