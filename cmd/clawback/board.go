@@ -72,7 +72,7 @@ func (p *textPrinter) rows(list []*incident.Credential, widths [2]int) {
 			why += " (weak: not seen alive before)"
 		}
 		p.print("  %s %s %-*s  %-*s  %s\n", symbol(c.Life), p.paint(string(c.Life), 11),
-			widths[0], show(c.Provider), widths[1], show(c.Masked), show(why))
+			widths[0], show(c.Provider), widths[1], show(c.Masked), incident.Cut(show(why), maxReason))
 	}
 }
 
@@ -104,8 +104,8 @@ func (p *textPrinter) hints(report string) {
 	byHint := make(map[string]*group)
 	for _, m := range p.state.OpenMatters() {
 		key := m.Kind + "\x00" + m.Hint
-		if m.Hint == "" && m.Kind != incident.MatterCredential {
-			key = m.Kind + "\x00" + m.What + "\x00" + m.Why
+		if m.Hint == "" {
+			key = m.Kind + "\x00\x00" + m.Why
 		}
 		if g := byHint[key]; g != nil {
 			g.n++

@@ -55,6 +55,7 @@ const (
 	maxPrinted = 400 // bytes of one text
 	maxEach    = 40  // lines of one word that comes once per credential; then one in a hundred
 	maxBoard   = 60  // credentials of the board
+	maxReason  = 120 // bytes of the reason beside each
 	maxHints   = 12
 )
 

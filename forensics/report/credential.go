@@ -17,6 +17,9 @@ const (
 	ProofNone     = "none"
 )
 
+// agentProvider marks what the agent's own gateway issued.
+const agentProvider = "openclaw"
+
 // Bounds of what is listed of one credential. The record has the rest.
 const (
 	maxSources = 20
@@ -234,8 +237,10 @@ func deadVerdict(c *incident.Credential, proof string, answered bool) words {
 		return "Dead, on weak evidence: " + refusals + " It was not seen to work before its revocation was begun, only after."
 	case proof == ProofWeak:
 		return "Dead, on weak evidence: " + refusals + " It was never seen to work, so the refusals do not show that it once was valid, nor that this response ended it."
+	case c.Probes == 0 && c.Provider == agentProvider:
+		return "Counted as dead without a proof at a provider: the agent's own gateway issued it and is what accepted it. That the gateway is down is the host's claim."
 	case c.Probes == 0:
-		return "Counted as dead without a proof at a provider: no probe of it is on record. What the record says of it is the host's claim."
+		return "Counted as dead without a proof: no probe of it is on record."
 	}
 	return "Counted as dead, but the probes on record do not prove it: they are fewer, or span less time, than the provider needs."
 }

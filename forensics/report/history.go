@@ -193,9 +193,9 @@ func described(d incident.Described) words {
 		plural(d.Processes, "process", "processes"), plural(len(d.Revivers), "thing", "things")))
 	switch ahead := time.Duration(d.ClockAheadMS) * time.Millisecond; {
 	case ahead > 0:
-		says += words(fmt.Sprintf(" Its clock stood about %s ahead of the desk's.", ahead))
+		says += words(fmt.Sprintf(" Its clock stood about %s ahead of the desk's.", lasting(ahead)))
 	case ahead < 0:
-		says += words(fmt.Sprintf(" Its clock stood about %s behind the desk's.", -ahead))
+		says += words(fmt.Sprintf(" Its clock stood about %s behind the desk's.", lasting(-ahead)))
 	}
 	return says
 }

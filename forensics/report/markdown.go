@@ -423,7 +423,7 @@ func (p *page) troubles(d Document) {
 func (p *page) review(d Document) {
 	p.heading("Review (RS.AN-03, RS.AN-08, ID.IM-03)")
 	if a := d.Reviewed; a != nil {
-		p.say("On %s, %s wrote on all four questions:", a.Time, a.By)
+		p.say("On %s, %s wrote under the step that asks all four questions:", a.Time, a.By)
 		p.block(prose(a.Text))
 	}
 	for _, q := range d.Review {
@@ -434,7 +434,7 @@ func (p *page) review(d Document) {
 		switch {
 		case q.Answered:
 		case d.Reviewed != nil:
-			p.say("No separate answer is on record: see what was written on all four questions.")
+			p.say("No separate answer is on record: see what was written under the step that asks all four questions.")
 		default:
 			p.say("_To be answered by the responder._")
 		}

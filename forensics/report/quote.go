@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -143,10 +145,15 @@ func stamp(t time.Time) string {
 }
 
 func lasting(d time.Duration) string {
-	if d >= time.Minute {
-		return d.Round(time.Second).String()
+	switch seconds := d.Seconds(); {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 2*time.Minute:
+		return strconv.FormatFloat(math.Round(seconds*1000)/1000, 'f', -1, 64) + " s"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(seconds)%60)
 	}
-	return d.Round(time.Millisecond).String()
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
 // list quotes several texts in a row.

@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 )
 
@@ -88,6 +89,17 @@ func TestShellWord(t *testing.T) {
 	} {
 		if got := shellWord(in); got != want {
 			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestLasting(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", 431*time.Millisecond + 900*time.Microsecond: "431 ms", 12 * time.Second: "12 s",
+		time.Minute + 50*time.Second + 714*time.Millisecond: "110.714 s", 7*time.Minute + 5*time.Second: "7 min 5 s", 27*time.Hour + time.Minute: "27 h 1 min",
+	} {
+		if got := lasting(d); got != want {
+			t.Errorf("lasting(%d) = %q, want %q", d, got, want)
 		}
 	}
 }

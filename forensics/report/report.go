@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -56,7 +55,7 @@ type Document struct {
 	Warnings    []incident.Warning       `json:"warnings"`
 	Adversary   *incident.Adversary      `json:"adversary,omitempty"` // of a drill
 	Review      []Review                 `json:"review"`
-	Reviewed    *Answer                  `json:"review_record,omitempty"` // what the responder wrote on all four
+	Reviewed    *Answer                  `json:"review_record,omitempty"` // what the responder wrote under the step that asks all four
 	Timeline    []Event                  `json:"timeline"`
 }
 
@@ -225,8 +224,9 @@ func escapeUnprintable(in []byte) []byte {
 	out := make([]byte, 0, len(in)+len(in)/16)
 	for len(in) > 0 {
 		r, n := utf8.DecodeRune(in)
+		inText := "x" + string(r)
 		switch {
-		case r < utf8.RuneSelf && r != 0x7f, unicode.IsPrint(r) && incident.Safe("x"+string(r)) == "x"+string(r):
+		case r < utf8.RuneSelf && r != 0x7f, incident.Safe(inText) == inText:
 			out = append(out, in[:n]...)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)

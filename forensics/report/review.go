@@ -26,7 +26,7 @@ type Review struct {
 }
 
 // review answers the four questions as far as the responder's answers do. The second result is
-// what they wrote on all four, or nil.
+// what they wrote under the step that asks all four, or nil.
 func review(answers []Answer) ([]Review, *Answer) {
 	newest := make(map[string]Answer)
 	for _, a := range answers {
