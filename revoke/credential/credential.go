@@ -59,13 +59,13 @@ type Fingerprint string
 func (f Fingerprint) Short() string { return string(f[:min(len(f), 8)]) }
 
 // FingerprintKey is the incident's key for fingerprints. It never leaves the desk.
-type FingerprintKey struct{ key *[32]byte }
+type FingerprintKey struct{ key func() [32]byte } // a function for the reason of Secret
 
 // NewFingerprintKey makes a random key.
 func NewFingerprintKey() FingerprintKey {
 	var k [32]byte
 	_, _ = rand.Read(k[:]) // never fails: crypto/rand ends the process instead
-	return FingerprintKey{&k}
+	return FingerprintKey{func() [32]byte { return k }}
 }
 
 // LoadFingerprintKey takes a key that Bytes gave earlier.
@@ -74,11 +74,11 @@ func LoadFingerprintKey(b []byte) (FingerprintKey, error) {
 		return FingerprintKey{}, fmt.Errorf("fingerprint key has %d bytes instead of 32", len(b))
 	}
 	k := [32]byte(b)
-	return FingerprintKey{&k}, nil
+	return FingerprintKey{func() [32]byte { return k }}, nil
 }
 
 // Bytes returns the key, for the incident's keys folder.
-func (k FingerprintKey) Bytes() []byte { return k.key[:] }
+func (k FingerprintKey) Bytes() []byte { b := k.key(); return b[:] }
 
 func (k FingerprintKey) String() string             { return redacted }
 func (k FingerprintKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
@@ -90,7 +90,7 @@ func (k FingerprintKey) Of(kind string, s Secret, ref map[string]string) Fingerp
 	if known, ok := Lookup(kind); ok && known.FingerprintPart != "" {
 		part = known.FingerprintPart
 	}
-	m := hmac.New(sha256.New, k.key[:])
+	m := hmac.New(sha256.New, k.Bytes())
 	value := s.Reveal(part)
 	if value == "" {
 		value = "ref:" + ref["id"]

@@ -3,6 +3,7 @@ package credential
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Kind is one kind of credential, as far as it is known without its provider: how it looks, what
@@ -66,7 +67,8 @@ func Lookup(name string) (Kind, bool) {
 	return k, ok
 }
 
-var kindFormats = func() []*regexp.Regexp {
+// kindFormats are compiled when the first value is looked at: most commands never do.
+var kindFormats = sync.OnceValue(func() []*regexp.Regexp {
 	all := make([]*regexp.Regexp, len(Kinds))
 	for i, k := range Kinds {
 		if k.Format != "" {
@@ -74,11 +76,11 @@ var kindFormats = func() []*regexp.Regexp {
 		}
 	}
 	return all
-}()
+})
 
 // Recognize names the kind of a bare value by its format, and false where only the context can tell.
 func Recognize(value string) (Kind, bool) {
-	for i, re := range kindFormats {
+	for i, re := range kindFormats() {
 		if re != nil && re.MatchString(value) {
 			return Kinds[i], true
 		}

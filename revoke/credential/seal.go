@@ -17,7 +17,7 @@ const maxSealed = 1 << 20
 func Seal(s Secret, recipient age.Recipient) ([]byte, error) {
 	var parts map[string]string
 	if s.parts != nil {
-		parts = *s.parts
+		parts = s.parts()
 	}
 	plain, err := json.Marshal(parts)
 	if err != nil {

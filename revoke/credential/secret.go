@@ -20,9 +20,10 @@ const redacted = "[secret]"
 // secret. It prints as "[secret]" with every verb and refuses to be marshalled. The zero value
 // holds nothing.
 type Secret struct {
-	// A pointer, because fmt prints the fields of an unexported struct field raw and ignores
-	// Format there: it then prints an address.
-	parts *map[string]string
+	// A function, because fmt ignores Format in an unexported field of whatever holds the secret
+	// and prints what it finds: of a function that is an address. Even a pointer is followed, by a
+	// verb that does not suit it.
+	parts func() map[string]string
 }
 
 // NewSecret returns a Secret that holds the given parts. Empty parts are dropped.
@@ -36,7 +37,7 @@ func NewSecret(parts map[string]string) Secret {
 	if len(kept) == 0 {
 		return Secret{}
 	}
-	return Secret{parts: &kept}
+	return Secret{parts: func() map[string]string { return kept }}
 }
 
 // Value returns a Secret with the single part "value".
@@ -48,7 +49,7 @@ func (s Secret) Reveal(part string) string {
 	if s.parts == nil {
 		return ""
 	}
-	return (*s.parts)[part]
+	return s.parts()[part]
 }
 
 // Parts lists the names of the parts, sorted.
@@ -56,7 +57,7 @@ func (s Secret) Parts() []string {
 	if s.parts == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(*s.parts))
+	return slices.Sorted(maps.Keys(s.parts()))
 }
 
 // Empty reports whether the secret holds nothing: the credential is known by its Ref alone.
@@ -64,10 +65,10 @@ func (s Secret) Empty() bool { return s.parts == nil }
 
 // Equal reports whether both secrets hold the same parts.
 func (s Secret) Equal(o Secret) bool {
-	if s.parts == nil || o.parts == nil {
-		return s.parts == o.parts
+	if s.Empty() || o.Empty() {
+		return s.Empty() == o.Empty()
 	}
-	return maps.Equal(*s.parts, *o.parts)
+	return maps.Equal(s.parts(), o.parts())
 }
 
 func (s Secret) String() string               { return redacted }
