@@ -39,11 +39,13 @@ func (s State) OpenMatters() []OpenMatter {
 			open = append(open, c.open()...)
 		}
 	}
-	for _, phase := range s.Plan.Phases {
-		for _, p := range phase.Steps {
-			if m, ok := s.openStep(s.Steps[p.ID]); ok {
-				open = append(open, m)
-			}
+	if s.Unreadable > 0 {
+		open = append(open, OpenMatter{Kind: MatterRecord, What: "the record", Why: plural(s.Unreadable, "entry", "entries") + " could not be read",
+			Hint: "look at the entries that the warnings name"})
+	}
+	for _, step := range s.steps() {
+		if m, ok := s.openStep(step); ok {
+			open = append(open, m)
 		}
 	}
 	for _, q := range s.Open {
@@ -139,15 +141,11 @@ func (c *Credential) hintOpen() string {
 }
 
 func (s State) openStep(step *Step) (OpenMatter, bool) {
-	m := OpenMatter{Kind: MatterStep}
-	if step == nil {
-		return m, false
-	}
-	m.What = fmt.Sprintf("step %q", step.Title)
+	m := OpenMatter{Kind: MatterStep, What: fmt.Sprintf("step %q", step.Title)}
 	switch {
 	case step.Status == Failed:
 		m.Why, m.Hint = "failed: "+step.Outcome.Error, step.Outcome.Hint
-	case step.Uses == "report.write": // whoever reads this has it before them
+	case step.Status == Running && step.Uses == "report.write": // which asks this while it runs
 		return m, false
 	case step.Status == Running:
 		m.Why = "it began and no outcome is on record: whether it took effect is not known"

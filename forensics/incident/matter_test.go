@@ -53,6 +53,8 @@ func typeOf(t *testing.T, data any) string {
 		return incident.TypeLife
 	case journal.Trouble:
 		return journal.TypeTrouble
+	case json.RawMessage: // of an entry that does not decode
+		return incident.TypeNote
 	}
 	t.Fatalf("no type for %T", data)
 	return ""
@@ -94,6 +96,8 @@ func TestOpenMatters(t *testing.T) {
 			[]incident.OpenMatter{
 				{Kind: "record", What: "the record", Why: "it was not on disk for some time: no space", Hint: "make room at the desk, and compare the record with the providers' own logs"},
 				{Kind: "search", What: "the search for credentials", Why: "1 place was not searched as it should be: /root: no permission"}}},
+		{"an entry that cannot be read", []any{down, sealed, searched, json.RawMessage("[]")},
+			[]incident.OpenMatter{{Kind: "record", What: "the record", Why: "1 entry could not be read", Hint: "look at the entries that the warnings name"}}},
 		{"dead", []any{down, sealed, searched, key("f1"), incident.Life{Fingerprint: "f1", Life: credential.Dead}}, nil},
 		{"dead, and something lives on", []any{down, sealed, searched, key("f1"), incident.Receipt{Fingerprint: "f1", Left: []string{"sessions, up to 36 h"}}, incident.Life{Fingerprint: "f1", Life: credential.Dead}},
 			[]incident.OpenMatter{{Kind: "lives-on", What: "gitlab glpat-…c0", Why: "lives on in spite of the revocation: sessions, up to 36 h", Credential: "f1"}}},
@@ -105,7 +109,11 @@ func TestOpenMatters(t *testing.T) {
 			[]incident.OpenMatter{{Kind: "credential", What: "gitlab glpat-…c0", Why: "alive: it still answers: 403", Hint: "give the owner api scope", Credential: "f1"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := fold(t, tt.entries...).OpenMatters()
+			s := fold(t, tt.entries...)
+			got := s.OpenMatters()
+			if s.ExitCode() != incident.ExitContained && len(got) == 0 && !s.Declared.DryRun {
+				t.Errorf("exit code %d, and nothing is said to be open", s.ExitCode())
+			}
 			if len(got) != len(tt.want) {
 				t.Fatalf("got %d matters, want %d: %+v", len(got), len(tt.want), got)
 			}
