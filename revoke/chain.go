@@ -26,6 +26,7 @@ type chain struct {
 
 	looked    bool // the baseline is on record
 	seenAlive bool
+	existed   bool // when its revocation was accepted
 	byHand    bool // a person has to revoke it, and nobody said that they did
 	unsure    bool // a revocation may have reached the provider
 	trouble   error
@@ -165,6 +166,7 @@ func (ch *chain) kill(ctx context.Context) error {
 		uncertain := errors.Is(err, ErrUncertain)
 		switch {
 		case err == nil:
+			ch.existed = !receipt.Already
 			ch.sweep.Ledger.Receipt(ch.c, receipt)
 			return ch.prove(ctx)
 		case !sent && ctx.Err() != nil:
@@ -201,7 +203,7 @@ func (ch *chain) lookAgain(ctx context.Context) (done bool, err error) {
 	if !ch.probeable() || !ch.mayBeRefused() {
 		return false, nil
 	}
-	v, err := ch.probe(ctx)
+	v, err := ch.probe(ctx, baselineTimeout)
 	if err != nil || v.Outcome != Refused {
 		ch.lane.giveBack(&ch.held)
 		return false, err
@@ -269,14 +271,17 @@ func (ch *chain) prove(ctx context.Context) error {
 	}
 }
 
-// notAllowed is why a credential is not probed whose refusal would be one too many.
-const notAllowed = "not asked: the provider takes few refused probes in an hour, and others came first"
+// Why a credential was not probed.
+const (
+	notAllowed = "not asked: the provider takes few refused probes in an hour, and others came first"
+	notOpen    = "not asked: the provider wants to be left alone"
+)
 
 func (ch *chain) probeIfAllowed(ctx context.Context) (Verdict, error) {
 	if !ch.mayBeRefused() {
 		return Verdict{Answer: notAllowed}, nil
 	}
-	return ch.probe(ctx)
+	return ch.probe(ctx, ch.patience()-ch.proof.stalled(ch.accepted, ch.now()))
 }
 
 // mayBeRefused reports whether the provider's allowance has room for the proof.
@@ -286,16 +291,19 @@ func (ch *chain) mayBeRefused() bool {
 
 // hopeless reports whether the next probe would come later than is worth waiting for.
 func (ch *chain) hopeless(v Verdict, wait time.Duration) bool {
-	patience := ch.proof.patience()
-	if v.Answer != notAllowed { // an outage may end
-		patience = max(patience, outagePatience)
+	patience := ch.patience()
+	if v.Answer == notAllowed { // that ends in an hour
+		patience = ch.proof.patience()
 	}
 	return ch.proof.stalled(ch.accepted, ch.now())+wait > patience
 }
 
+// patience is how long a proof may make no progress: an outage may end.
+func (ch *chain) patience() time.Duration { return max(ch.proof.patience(), outagePatience) }
+
 // died settles a credential whose refusals are enough.
 func (ch *chain) died(last Verdict) error {
-	if ch.kind.NeedsAlive && !ch.seenAlive {
+	if ch.kind.NeedsAlive && !ch.seenAlive && !ch.existed {
 		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, since it was never seen alive: %s", ErrUnverifiable, last.Answer)})
 	}
 	return ch.settle(Change{Life: credential.Dead, Proof: ch.proof.String(last), Weak: !ch.seenAlive})
@@ -319,11 +327,14 @@ func (ch *chain) rest(ctx context.Context, d time.Duration) error {
 	return ch.sweep.Clock.Sleep(ctx, max(d, time.Second))
 }
 
-// probe asks the provider once and counts the answer.
-func (ch *chain) probe(ctx context.Context) (Verdict, error) {
-	leave, err := ch.lane.enter(ctx, ch.priority(proving))
+// probe asks the provider once and counts the answer. For a place in the lane it waits for
+// patience at most.
+func (ch *chain) probe(ctx context.Context, patience time.Duration) (Verdict, error) {
+	waiting, cancel := withTimeout(ctx, ch.sweep.Clock, patience)
+	leave, err := ch.lane.enter(waiting, ch.priority(proving))
+	cancel()
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{Answer: notOpen}, context.Cause(ctx)
 	}
 	asking, cancel := withTimeout(ctx, ch.sweep.Clock, probeTimeout)
 	v := ch.ask(asking)
@@ -380,7 +391,7 @@ func (ch *chain) watch(ctx context.Context) error {
 		if !ch.mayBeRefused() {
 			continue
 		}
-		v, err := ch.probe(ctx)
+		v, err := ch.probe(ctx, outagePatience)
 		switch {
 		case err != nil:
 			return err

@@ -70,7 +70,7 @@ type KindInfo struct {
 	Steps        []string
 	Link         string      // where the person does it; no secret in it
 	Unverifiable string      // why no probe can prove its death; empty where one can
-	NeedsAlive   bool        // a refusal proves its death only if it was seen alive before: what names it may be a lie of the host
+	NeedsAlive   bool        // a refusal proves its death only if it was seen alive before, or not Already dead when it was revoked: what names it may be a lie of the host
 	SelfRevoking bool        // it needs no authority
 	Authority    string      // the permission that an authority needs, where one is needed
 	Reversible   bool        // the provider can undo the revocation

@@ -193,6 +193,7 @@ type entry struct {
 // ledger keeps what the sweep writes down.
 type ledger struct {
 	intent  func(context.Context, []credential.Credential) error
+	receipt func()
 	changed func(credential.Credential, revoke.Change)
 
 	mu      sync.Mutex
@@ -224,6 +225,9 @@ func (l *ledger) Intent(ctx context.Context, cs []credential.Credential) error {
 
 func (l *ledger) Receipt(c credential.Credential, r revoke.Receipt) {
 	l.add(c, entry{what: "receipt", receipt: r})
+	if l.receipt != nil {
+		l.receipt()
+	}
 }
 
 func (l *ledger) Probe(c credential.Credential, p revoke.Probe) {
