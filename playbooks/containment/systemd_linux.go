@@ -24,9 +24,12 @@ import (
 )
 
 const (
-	systemBus = "/run/dbus/system_bus_socket" // never $DBUS_SYSTEM_BUS_ADDRESS: who can set it is not us
-	// dialWait bounds the connection to a bus, callWait one call: a user's bus is in the hands of
-	// the agent, and may be built to hang.
+	// The managers' own sockets, as systemctl uses them: they work without a message bus, and a user's
+	// bus refuses root. No environment variable leads elsewhere.
+	systemSocket = "/run/systemd/private"
+	userSockets  = "/run/user/*/systemd/private"
+	// dialWait bounds a connection, callWait one call: a user's manager is in the hands of the agent,
+	// and may be built to hang.
 	dialWait   = 500 * time.Millisecond
 	callWait   = 5 * time.Second
 	reloadWait = 60 * time.Second // a manager with thousands of units takes its time
@@ -59,19 +62,20 @@ func systemdManagers(ctx context.Context) (managers []Manager, problems []opencl
 			problems = append(problems, openclaw.Problem{Path: socket, Reason: "the " + m.name + " manager cannot be asked: " + err.Error()})
 		}
 	}
-	connect(systemBus, &systemdManager{name: "system", dropIns: "/run/systemd/system", notify: "/run/systemd/notify", within: "/"})
-	sockets, _ := filepath.Glob("/run/user/*/bus")
+	connect(systemSocket, &systemdManager{name: "system", dropIns: "/run/systemd/system", notify: "/run/systemd/notify", within: "/"})
+	sockets, _ := filepath.Glob(userSockets)
 	for _, socket := range sockets {
-		uid, err := strconv.ParseUint(filepath.Base(filepath.Dir(socket)), 10, 32)
+		runtime := filepath.Dir(filepath.Dir(socket))
+		uid, err := strconv.ParseUint(filepath.Base(runtime), 10, 32)
 		if info, statErr := os.Lstat(socket); err != nil || statErr != nil || info.Mode().Type() != fs.ModeSocket {
 			continue
 		}
-		connect(socket, &systemdManager{name: fmt.Sprint("user ", uid), dropIns: "/run/systemd/user", notify: filepath.Join(filepath.Dir(socket), "systemd/notify"), within: fmt.Sprintf("/user@%d.service/", uid)})
+		connect(socket, &systemdManager{name: fmt.Sprint("user ", uid), dropIns: "/run/systemd/user", notify: filepath.Join(runtime, "systemd/notify"), within: fmt.Sprintf("/user@%d.service/", uid)})
 	}
 	return managers, problems
 }
 
-// dial connects to the bus at socket. The connection lives until Close.
+// dial connects to the manager at socket. The connection lives until Close.
 func (m *systemdManager) dial(ctx context.Context, socket string) error {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	limit := time.AfterFunc(dialWait, cancel)
@@ -81,10 +85,7 @@ func (m *systemdManager) dial(ctx context.Context, socket string) error {
 		if err != nil {
 			return nil, err
 		}
-		if err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err == nil {
-			err = conn.Hello()
-		}
-		if err != nil {
+		if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err != nil {
 			conn.Close()
 			return nil, err
 		}
@@ -184,7 +185,7 @@ func (m *systemdManager) unit(ctx context.Context, name string) (Unit, error) {
 
 func badUnitName(name string) bool { return !unitNames.MatchString(name) }
 
-// properties of a unit, as D-Bus brought them: every accessor gives the zero value for what is missing.
+// properties of a unit, as the manager told them: every accessor gives the zero value for what is missing.
 type properties map[string]any
 
 func (m *systemdManager) all(ctx context.Context, name string) (properties, error) {

@@ -24,6 +24,9 @@ func startSystemd(t *testing.T, units map[string]string) *realSystemd {
 	t.Helper()
 	needRoot(t, "unshare", "nsenter", "dbus-daemon", "systemctl")
 	s := &realSystemd{t: t, dir: t.TempDir()}
+	if err := os.Chmod(filepath.Dir(s.dir), 0o755); err != nil { // for units of other users
+		t.Fatal(err)
+	}
 	s.program = testBinary(t, s.dir, "containment.test")
 	for name, text := range units {
 		path := filepath.Join(s.dir, "units", name)
@@ -289,4 +292,81 @@ func TestSystemdThaw(t *testing.T) {
 			t.Errorf("after thaw: %s, was %s", want[1], want[0])
 		}
 	}
+}
+
+// The agent's usual place: a unit of its account's own manager, with files in its home. Its account is
+// "nobody" here.
+func TestSystemdUserUnit(t *testing.T) {
+	needRoot(t)
+	if _, err := os.Stat("/usr/lib/systemd/user/dbus.socket"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs the package dbus-user-session, which CI must have")
+		}
+		t.Skip("needs the package dbus-user-session")
+	}
+	s := startSystemd(t, map[string]string{
+		"metronome.service": hostileUnits["metronome.service"],
+		"etc/user@65534.service": `[Service]
+User=65534
+Environment=XDG_RUNTIME_DIR=/run/user/65534 HOME=$SD/home
+ExecStartPre=+/bin/mkdir -p /run/user/65534
+ExecStartPre=+/bin/chown 65534 /run/user/65534
+Type=notify
+ExecStart=/lib/systemd/systemd --user
+KillMode=mixed
+Delegate=yes
+`})
+	units := filepath.Join(s.dir, "home/.config/systemd/user")
+	unit := strings.NewReplacer("$SD", s.dir, "$PROGRAM", s.program).Replace(
+		strings.ReplaceAll(hostileUnits["openclaw-gateway.service"], "WantedBy=test.target", "WantedBy=default.target"))
+	for _, err := range []error{
+		os.MkdirAll(units, 0o755),
+		os.WriteFile(filepath.Join(units, "openclaw-gateway.service"), []byte(unit), 0o644),
+		os.WriteFile(s.acts(), nil, 0o666), os.Chmod(s.acts(), 0o666),
+		exec.Command("chown", "-R", "65534", filepath.Join(s.dir, "home")).Run(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.run("systemctl", "start", "metronome.service", "user@65534.service")
+	user := func(args ...string) string {
+		t.Helper()
+		return s.run(append([]string{"env", "XDG_RUNTIME_DIR=/run/user/65534", "HOME=" + s.dir + "/home",
+			"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "systemctl", "--user"}, args...)...)
+	}
+	user("start", "dbus.socket")
+	user("enable", "openclaw-gateway.service")
+	user("start", "openclaw-gateway.service")
+	eventually(t, "the agent acts", func() bool { return lines(s.acts()) > 20 && lines(s.beats()) > 0 })
+
+	var f Frozen
+	s.verb("freeze", &f)
+	if !f.Complete() || len(f.Processes) < 2 || !strings.Contains(strings.Join(f.How, " "), "cgroup freezer of openclaw-gateway.service") {
+		t.Fatalf("freeze = %+v", f)
+	}
+	user("daemon-reload")
+	s.quietFor(3 * watchdog)
+	var st Stopped
+	s.verb("stop", &st)
+	if len(st.Problems) > 0 || len(st.Killed) < 2 {
+		t.Fatalf("stop = %+v", st)
+	}
+	s.mustBeDown()
+	s.quietFor(st.Wait)
+	s.mustBeDown()
+	data, _ := os.ReadFile(s.acts())
+	if bytes.Contains(data, []byte("signal")) || bytes.Contains(data, []byte("Exec")) {
+		t.Errorf("the agent had a last word: %s", data)
+	}
+	if links, _ := filepath.Glob(units + "/*.wants/*"); len(links) > 0 {
+		t.Errorf("it comes back with the next boot: %s", links)
+	}
+	s.verb("restore", nil)
+	if got := user("is-enabled", "openclaw-gateway.service"); got != "enabled" {
+		t.Errorf("after restore it is %s", got)
+	}
+	before := lines(s.acts())
+	user("start", "openclaw-gateway.service")
+	eventually(t, "the agent acts again", func() bool { return lines(s.acts()) > before+5 })
 }
