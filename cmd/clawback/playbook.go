@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"clawback/playbooks"
+	"clawback/playbooks/actions"
+)
+
+func (a *app) playbookCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "playbook", Short: "Look at playbooks", Args: upTo(0),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(
+		&cobra.Command{Use: "list", Short: "List the playbooks that come with clawback", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
+			for _, name := range playbooks.Builtins() {
+				book, err := playbooks.Builtin(name, actions.Names())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "%s\t%d steps\t%s\n", book.Name, len(book.Steps()), book.Title)
+			}
+			return w.Flush()
+		}},
+		&cobra.Command{Use: "show NAME", Short: "Print a playbook", Args: exactly(1, "NAME"), RunE: func(c *cobra.Command, args []string) error {
+			src, err := playbooks.Source(args[0])
+			if err != nil {
+				return usage("clawback playbook list", "%w", err)
+			}
+			_, err = c.OutOrStdout().Write(src)
+			return err
+		}},
+		&cobra.Command{Use: "validate FILE", Short: "Check a playbook of your own", Args: exactly(1, "FILE"), RunE: func(c *cobra.Command, args []string) error {
+			src, err := os.ReadFile(args[0])
+			if err != nil {
+				return usage("name a file that can be read", "%w", err)
+			}
+			book, err := actions.Validate(args[0], src)
+			if err != nil {
+				return usage("clawback playbook show kill-switch is one that is right", "%w", err)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %d phases, %d steps\n", book.Name, len(book.Phases), len(book.Steps()))
+			return nil
+		}},
+	)
+	return c
+}
+
+// exactly refuses any other number of arguments with an error of ours.
+func exactly(n int, names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage(c.CommandPath()+" "+names, "%s takes %s", c.CommandPath(), names)
+		}
+		return nil
+	}
+}
