@@ -74,6 +74,7 @@ type visit struct {
 	start     time.Time
 	managers  []Manager
 	units     []unit
+	strays    []string // cgroups of the agent's units whose manager cannot be asked
 	installed []openclaw.Installation
 	unread    []openclaw.Problem
 	traits    Traits

@@ -3,6 +3,7 @@ package containment
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -55,12 +56,53 @@ func (v *visit) freeze(ctx context.Context) (Frozen, error) {
 	}
 	v.findUnits(ctx, found)
 	v.freezeUnits(ctx, &f)
+	v.freezeStrays(ctx, found, &f)
 	if f.Processes, err = v.stopAll(ctx); err != nil {
 		return f, err
 	}
 	f.Took = time.Since(v.start)
 	v.proveFrozen(&f)
 	return f, nil
+}
+
+func (v *visit) freezeGroup(ctx context.Context, path, unit string, f *Frozen) {
+	group := v.cgroup(path)
+	if group == nil || slices.Contains(v.Cgroups, path) && isFrozen(group) {
+		return
+	}
+	if !slices.Contains(v.Cgroups, path) {
+		v.Cgroups = append(v.Cgroups, path)
+		v.problem(v.save())
+	}
+	if err := group.Freeze(ctx, true); err != nil {
+		v.problem(fmt.Errorf("freeze %s: %w", unit, err))
+		return
+	}
+	f.How = append(f.How, "cgroup freezer of "+unit)
+}
+
+// freezeStrays freezes the cgroups of units that no manager told of, such as those of a user's manager
+// that does not answer. It may replace them all the same, which is a problem.
+func (v *visit) freezeStrays(ctx context.Context, found []Process, f *Frozen) {
+	for _, p := range found {
+		group, name := unitGroup(p.Cgroup)
+		if group == "" || slices.Contains(v.traits.Cgroups, group) || slices.Contains(v.strays, group) {
+			continue
+		}
+		v.strays = append(v.strays, group)
+		v.problem(fmt.Errorf("%s: the manager of %s cannot be asked, and may start it again", name, group))
+		v.freezeGroup(ctx, group, name, f)
+	}
+}
+
+// unitGroup is the part of a cgroup's path that is a unit of the agent, and the unit's name.
+func unitGroup(path string) (group, name string) {
+	for rest := path; len(rest) > 1; rest = filepath.Dir(rest) {
+		if name := filepath.Base(rest); agentUnit.MatchString(name) {
+			return rest, name
+		}
+	}
+	return "", ""
 }
 
 // freezeUnits turns off the watchdogs that guard the agent's units and freezes the units' cgroups.
@@ -71,19 +113,7 @@ func (v *visit) freezeUnits(ctx context.Context, f *Frozen) {
 		}
 	}
 	for _, u := range v.units {
-		group := v.cgroup(u.Cgroup)
-		if group == nil || slices.Contains(v.Cgroups, u.Cgroup) && isFrozen(group) {
-			continue
-		}
-		if !slices.Contains(v.Cgroups, u.Cgroup) {
-			v.Cgroups = append(v.Cgroups, u.Cgroup)
-			v.problem(v.save())
-		}
-		if err := group.Freeze(ctx, true); err != nil {
-			v.problem(fmt.Errorf("freeze %s: %w", u.Name, err))
-			continue
-		}
-		f.How = append(f.How, "cgroup freezer of "+u.Name)
+		v.freezeGroup(ctx, u.Cgroup, u.Name, f)
 	}
 	for _, u := range v.units {
 		if u.Watchdog > 0 && u.Cgroup != "" {

@@ -47,6 +47,10 @@ func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 
 // killUnits sends SIGKILL to every unit that cannot come back, and returns the cgroups of the others.
 func (v *visit) killUnits(ctx context.Context, s *Stopped) (spared []string) {
+	for _, group := range v.strays {
+		v.problems = append(v.problems, group+" is left frozen: killed, it might start anew")
+		spared = append(spared, group)
+	}
 	for _, u := range v.units {
 		s.Wait = max(s.Wait, 2*u.RestartSec)
 		if err := u.manager.Blocked(ctx, u.Name); err != nil {

@@ -294,9 +294,10 @@ func TestSystemdThaw(t *testing.T) {
 	}
 }
 
-// The agent's usual place: a unit of its account's own manager, with files in its home. Its account is
-// "nobody" here.
-func TestSystemdUserUnit(t *testing.T) {
+// startUserUnit starts an agent where it usually is: in a unit of its account's own manager, with files
+// in its home. Its account is "nobody" here.
+func startUserUnit(t *testing.T) (s *realSystemd, user func(args ...string) string, units string) {
+	t.Helper()
 	needRoot(t)
 	if _, err := os.Stat("/usr/lib/systemd/user/dbus.socket"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -304,7 +305,7 @@ func TestSystemdUserUnit(t *testing.T) {
 		}
 		t.Skip("needs the package dbus-user-session")
 	}
-	s := startSystemd(t, map[string]string{
+	s = startSystemd(t, map[string]string{
 		"metronome.service": hostileUnits["metronome.service"],
 		"etc/user@65534.service": `[Service]
 User=65534
@@ -316,7 +317,7 @@ ExecStart=/lib/systemd/systemd --user
 KillMode=mixed
 Delegate=yes
 `})
-	units := filepath.Join(s.dir, "home/.config/systemd/user")
+	units = filepath.Join(s.dir, "home/.config/systemd/user")
 	unit := strings.NewReplacer("$SD", s.dir, "$PROGRAM", s.program).Replace(
 		strings.ReplaceAll(hostileUnits["openclaw-gateway.service"], "WantedBy=test.target", "WantedBy=default.target"))
 	for _, err := range []error{
@@ -330,7 +331,7 @@ Delegate=yes
 		}
 	}
 	s.run("systemctl", "start", "metronome.service", "user@65534.service")
-	user := func(args ...string) string {
+	user = func(args ...string) string {
 		t.Helper()
 		return s.run(append([]string{"env", "XDG_RUNTIME_DIR=/run/user/65534", "HOME=" + s.dir + "/home",
 			"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "systemctl", "--user"}, args...)...)
@@ -339,7 +340,11 @@ Delegate=yes
 	user("enable", "openclaw-gateway.service")
 	user("start", "openclaw-gateway.service")
 	eventually(t, "the agent acts", func() bool { return lines(s.acts()) > 20 && lines(s.beats()) > 0 })
+	return s, user, units
+}
 
+func TestSystemdUserUnit(t *testing.T) {
+	s, user, units := startUserUnit(t)
 	var f Frozen
 	s.verb("freeze", &f)
 	if !f.Complete() || len(f.Processes) < 2 || !strings.Contains(strings.Join(f.How, " "), "cgroup freezer of openclaw-gateway.service") {
@@ -369,4 +374,22 @@ Delegate=yes
 	before := lines(s.acts())
 	user("start", "openclaw-gateway.service")
 	eventually(t, "the agent acts again", func() bool { return lines(s.acts()) > before+5 })
+}
+
+// A user's manager that cannot be asked starts anew what is killed: its unit is frozen, and stays so.
+func TestSystemdUserManagerOutOfReach(t *testing.T) {
+	s, user, _ := startUserUnit(t)
+	s.run("rm", "/run/user/65534/systemd/private")
+	pid := user("show", "-P", "MainPID", "openclaw-gateway.service")
+	var st Stopped
+	s.verb("stop", &st)
+	if len(st.Killed) > 0 || !strings.Contains(strings.Join(st.Problems, "\n"), "left frozen") {
+		t.Errorf("stop = %+v", st)
+	}
+	s.quietFor(2 * restartSec)
+	var c Checked
+	s.verb("check", &c)
+	if c.Down || len(c.Processes) == 0 || !c.Processes[0].Still() || strconv.Itoa(c.Processes[len(c.Processes)-1].PID) != pid {
+		t.Errorf("check = %+v, main process was %s", c, pid)
+	}
 }
