@@ -28,6 +28,7 @@ type config struct {
 	Responder   string                     `yaml:"responder"`
 	Authorities map[string]authorityConfig `yaml:"authorities"`
 	Endpoints   map[string]string          `yaml:"endpoints"`
+	SSHConfig   string                     `yaml:"ssh_config"`
 
 	file string
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -127,7 +128,7 @@ func docProviders(b *strings.Builder) error {
 			if k.Reversible {
 				final = "can be undone"
 			}
-			row(b, info.Title, kind.Title, howRevoked(k), cmpOr(k.Authority, "none"), howProved(k), final)
+			row(b, info.Title, kind.Title, howRevoked(k), cmp.Or(k.Authority, "none"), howProved(k), final)
 		}
 	}
 	return nil

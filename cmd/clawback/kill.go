@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -222,7 +223,7 @@ func (a *app) reach(ctx context.Context, t target) (host.Host, error) {
 	var h host.Host
 	var err error
 	if t.host != "" {
-		h, err = host.DialSSH(ctx, t.host)
+		h, err = host.DialSSH(ctx, t.host, a.sshOptions()...)
 	} else {
 		root := t.root
 		if root == "" {
@@ -231,19 +232,22 @@ func (a *app) reach(ctx context.Context, t target) (host.Host, error) {
 		h, err = host.NewLocal(root)
 	}
 	if err != nil {
-		return nil, &failure{incident.ExitNothing, fmt.Errorf("reach %s: %w", cmpOr(t.host, t.root, "this machine"), err),
+		return nil, &failure{incident.ExitNothing, fmt.Errorf("reach %s: %w", cmp.Or(t.host, t.root, "this machine"), err),
 			"nothing was done; check the name and that you can log in, or run clawback on the machine itself"}
 	}
 	return h, nil
 }
 
-func cmpOr(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
+// sshOptions let ssh ask for a PIN or a password where somebody can answer.
+func (a *app) sshOptions() []host.SSHOption {
+	var opts []host.SSHOption
+	if a.config.SSHConfig != "" {
+		opts = append(opts, host.WithConfig(a.config.SSHConfig))
 	}
-	return ""
+	if term.IsTerminal(int(a.in.Fd())) {
+		opts = append(opts, host.WithPrompts())
+	}
+	return opts
 }
 
 func (s *situation) describe(ctx context.Context) (containment.Description, error) {

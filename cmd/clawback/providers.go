@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
@@ -49,7 +50,7 @@ func printProviders(c *cobra.Command, infos []revoke.Info) error {
 	for _, info := range infos {
 		for _, k := range info.Kinds {
 			kind, _ := credential.Lookup(k.Kind)
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.Kind, kind.Title, howRevoked(k), cmpOr(k.Authority, "–"), howProved(k))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.Kind, kind.Title, howRevoked(k), cmp.Or(k.Authority, "–"), howProved(k))
 		}
 	}
 	return w.Flush()

@@ -115,6 +115,7 @@ authorities:                # your own credentials, for what cannot revoke itsel
     parts: {value: {env: RESPONDER_STRIPE_KEY}}
 endpoints:                  # only what stands here, or is compiled in, is ever called
   github: https://github.example.com/api/v3
+ssh_config: /etc/clawback/ssh_config   # instead of your own, for --host
 `
 
 // errNotTerminal is returned where a person is needed and there is no terminal.
