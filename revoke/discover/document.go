@@ -120,6 +120,7 @@ func fromLine(data []byte, line int) []byte {
 type object struct {
 	leaves []int          // in the order of the file
 	byKey  map[string]int // the last of two holds, as in every parser
+	stripe string         // the id of a Stripe endpoint that stands here
 }
 
 func (d *document) objects() map[string]*object {
@@ -133,6 +134,9 @@ func (d *document) objects() map[string]*object {
 		}
 		o.leaves = append(o.leaves, i)
 		o.byKey[l.key()] = i
+		if strings.HasPrefix(l.text, "we_") && stripeEndpoint.MatchString(l.text) {
+			o.stripe = l.text
+		}
 	}
 	return out
 }

@@ -136,23 +136,28 @@ func expand(rows []place) []place {
 	return out
 }
 
-// match reports whether path is at the place, and which key or index its first "*" stands for.
-func (p place) match(path []json5.Step) (wild string, ok bool) {
-	rest, more := p.path, true
-	for _, step := range path {
-		if !more {
-			return "", false
-		}
-		var want string
-		want, rest, more = strings.Cut(rest, ".")
+// pattern is a place whose path is taken apart.
+type pattern struct {
+	place
+	steps []string
+}
+
+func newPattern(p place) pattern { return pattern{p, strings.Split(p.path, ".")} }
+
+// match reports whether path is at the place, and which key its first "*" stands for.
+func (p pattern) match(path []json5.Step) (wild string, ok bool) {
+	if len(path) != len(p.steps) {
+		return "", false
+	}
+	for i, want := range p.steps {
 		switch {
 		case want == "*":
 			if wild == "" {
-				wild = step.Key
+				wild = path[i].Key
 			}
-		case step.Index >= 0 || step.Key != want:
+		case path[i].Key != want || path[i].Index >= 0:
 			return "", false
 		}
 	}
-	return wild, !more
+	return wild, true
 }

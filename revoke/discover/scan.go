@@ -19,6 +19,7 @@ import (
 // What one search may take in. What lies beyond is a Problem, never silence.
 const (
 	maxFile      = 16 << 20  // bytes of one file
+	maxTotal     = 512 << 20 // bytes of all files
 	maxSecret    = 256 << 10 // bytes of one secret
 	maxPerFile   = 10_000    // finds in one file
 	maxHeuristic = 200       // finds that nothing but their format speaks for
@@ -130,6 +131,10 @@ func (s *scan) open(name string) (at string, data []byte, ok bool) {
 	s.done[at] = true
 	if !s.agent.given[at] && !s.mayRead(at) {
 		s.note(openclaw.Problem{Path: name, Reason: "belongs to another account, and the agent's may not read it: left alone"})
+		return "", nil, false
+	}
+	if s.summary.Bytes > maxTotal {
+		s.note(openclaw.Problem{Path: name, Reason: fmt.Sprintf("not searched: more than %d bytes were searched before it", maxTotal)})
 		return "", nil, false
 	}
 	f, err := openclaw.Open(s.root, at)

@@ -16,7 +16,7 @@ import (
 type reader struct {
 	*scan
 	doc      *document
-	rows     []place
+	rows     []pattern
 	provider string // of the whole document, where its name tells
 	lastUsed map[string]time.Time
 	objects  map[string]*object
@@ -30,7 +30,7 @@ func (s *scan) document(d *document, file, provider string, lastUsed map[string]
 	r := reader{scan: s, doc: d, provider: provider, lastUsed: lastUsed, objects: d.objects(), joined: map[string]bool{}, aws: map[string]bool{}}
 	for _, row := range s.places {
 		if row.file == file {
-			r.rows = append(r.rows, row)
+			r.rows = append(r.rows, newPattern(row))
 		}
 	}
 	for _, l := range d.leaves {
@@ -89,7 +89,7 @@ func (r *reader) sibling(object, key string) (leaf, bool) {
 func (r *reader) row(p []json5.Step) (row place, wild string, ok bool) {
 	for _, row := range r.rows {
 		if wild, ok := row.match(p); ok {
-			return row, wild, true
+			return row.place, wild, true
 		}
 	}
 	return place{}, "", false
@@ -227,14 +227,8 @@ var stripeEndpoint = regexp.MustCompile(`\Awe_[0-9A-Za-z]{8,100}\z`)
 
 // withEndpointID adds the id of the Stripe endpoint that a signing secret belongs to.
 func (r *reader) withEndpointID(l leaf, c *candidate) {
-	if !strings.HasPrefix(c.parts["value"], "whsec_") {
-		return
-	}
-	for _, i := range r.objects[l.parent()].leaves {
-		if other := r.doc.leaves[i]; strings.HasPrefix(other.text, "we_") && stripeEndpoint.MatchString(other.text) {
-			c.ref = map[string]string{"endpoint": other.text}
-			return
-		}
+	if id := r.objects[l.parent()].stripe; id != "" && strings.HasPrefix(c.parts["value"], "whsec_") {
+		c.ref = map[string]string{"endpoint": id}
 	}
 }
 

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -53,7 +54,11 @@ type settingsFile struct {
 func (s *scan) environment() []settingsFile {
 	var files []settingsFile
 	names := s.envFiles()
-	for i := 0; i < len(names) && i < maxEnvFiles; i++ {
+	if len(names) > maxEnvFiles {
+		s.note(openclaw.Problem{Path: names[maxEnvFiles], Reason: fmt.Sprintf("more than %d files of variables: the rest was not searched", maxEnvFiles)})
+		names = names[:maxEnvFiles]
+	}
+	for i := 0; i < len(names); i++ {
 		name := names[i]
 		if strings.HasPrefix(name, systemUnits) {
 			s.agent.given[name] = true
@@ -66,12 +71,14 @@ func (s *scan) environment() []settingsFile {
 		if strings.Contains(at, ".service") {
 			var more []string
 			f.vars, more = parseUnit(string(data))
-			for _, name := range more {
+			for _, name := range more[:min(len(more), maxEnvFiles)] {
 				name = s.agent.hostPath(strings.ReplaceAll(name, "%h", path.Join("/", s.agent.Home)), "/")
 				if strings.HasPrefix(at, systemUnits) {
 					s.agent.given[name] = true
 				}
-				names = slices.Insert(names, i+1, name)
+				if len(names) < maxEnvFiles {
+					names = slices.Insert(names, i+1, name)
+				}
 			}
 		} else {
 			f.vars = parseDotenv(string(data))
@@ -111,13 +118,13 @@ func (s *scan) loadConfig(name string, prefix []json5.Step, depth int) []*docume
 	if !ok {
 		return nil
 	}
-	docs := []*document{d}
+	docs, includes := []*document{d}, 0
 	for _, l := range d.leaves {
 		at := slices.IndexFunc(l.path, func(st json5.Step) bool { return st.Key == "$include" })
 		if at < 0 || !l.str {
 			continue
 		}
-		if depth >= maxIncludeDepth || len(docs) >= maxIncludes {
+		if includes++; depth >= maxIncludeDepth || includes > maxIncludes || len(docs) > maxIncludes {
 			s.note(openclaw.Problem{Path: d.at, Reason: "its includes are nested too deeply or are too many: the rest was not searched"})
 			break
 		}
