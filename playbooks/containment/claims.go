@@ -42,17 +42,17 @@ func (p Process) Still() bool {
 
 // Unit is a service manager's unit that runs the agent.
 type Unit struct {
-	Name       string        `json:"name"`
-	Manager    string        `json:"manager"` // "system", or "user 1000"
-	Active     string        `json:"active"`  // as systemd calls it: active, inactive, failed
-	Fragment   string        `json:"fragment,omitempty"`
-	Cgroup     string        `json:"cgroup,omitempty"`
-	Restart    string        `json:"restart,omitempty"`
-	RestartSec time.Duration `json:"restart_sec,omitempty"`
-	Watchdog   time.Duration `json:"watchdog,omitempty"`
-	Triggers   []string      `json:"triggers,omitempty"`  // sockets, timers, paths that start it
-	Followers  []string      `json:"followers,omitempty"` // units that start when it fails or ends
-	Why        string        `json:"why"`
+	Name         string        `json:"name"`
+	Manager      string        `json:"manager"` // "system", or "user 1000"
+	Active       string        `json:"active"`  // as systemd calls it: active, inactive, failed
+	Fragment     string        `json:"fragment,omitempty"`
+	Cgroup       string        `json:"cgroup,omitempty"`
+	Restart      string        `json:"restart,omitempty"`
+	RestartDelay time.Duration `json:"restart_sec,omitempty"`
+	Watchdog     time.Duration `json:"watchdog,omitempty"`
+	Triggers     []string      `json:"triggers,omitempty"`  // sockets, timers, paths that start it
+	Followers    []string      `json:"followers,omitempty"` // units that start when it fails or ends
+	Why          string        `json:"why"`
 }
 
 // Reviver is something that may bring the agent back.

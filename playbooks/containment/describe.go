@@ -76,7 +76,7 @@ func (v *visit) machine(d *Description) {
 
 func revivers(u Unit) (out []Reviver) {
 	if u.Restart != "" && u.Restart != "no" {
-		out = append(out, Reviver{Kind: "restart", Name: u.Name, Detail: fmt.Sprintf("Restart=%s after %s", u.Restart, u.RestartSec)})
+		out = append(out, Reviver{Kind: "restart", Name: u.Name, Detail: fmt.Sprintf("Restart=%s after %s", u.Restart, u.RestartDelay)})
 	}
 	if u.Watchdog > 0 {
 		out = append(out, Reviver{Kind: "watchdog", Name: u.Name, Detail: "WatchdogSec=" + u.Watchdog.String()})

@@ -52,7 +52,7 @@ func (v *visit) killUnits(ctx context.Context, s *Stopped) (spared []string) {
 		spared = append(spared, group)
 	}
 	for _, u := range v.units {
-		s.Wait = max(s.Wait, 2*u.RestartSec)
+		s.Wait = max(s.Wait, 2*u.RestartDelay)
 		if err := u.manager.Blocked(ctx, u.Name); err != nil {
 			v.problemOnce(fmt.Errorf("%s could still start: %w", u.Name, err))
 			v.problems = append(v.problems, u.Name+" is left frozen: killed, it would start anew")

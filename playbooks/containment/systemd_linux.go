@@ -173,7 +173,7 @@ func (m *systemdManager) unit(ctx context.Context, name string) (Unit, error) {
 	u := Unit{
 		Name: name, Manager: m.name,
 		Active: p.text("ActiveState"), Fragment: p.text("FragmentPath"), Cgroup: p.text("ControlGroup"),
-		Restart: p.text("Restart"), RestartSec: p.micros("RestartUSec"), Watchdog: p.micros("WatchdogUSec"),
+		Restart: p.text("Restart"), RestartDelay: p.micros("RestartUSec"), Watchdog: p.micros("WatchdogUSec"),
 		Triggers:  slices.DeleteFunc(p.texts("TriggeredBy"), badUnitName),
 		Followers: slices.DeleteFunc(append(p.texts("OnFailure"), p.texts("OnSuccess")...), badUnitName),
 	}

@@ -108,8 +108,8 @@ func (s *realSystemd) quietFor(d time.Duration) {
 }
 
 const (
-	watchdog   = time.Second
-	restartSec = time.Second
+	watchdog     = time.Second
+	restartDelay = time.Second
 )
 
 var hostileUnits = map[string]string{
@@ -162,7 +162,7 @@ func TestSystemd(t *testing.T) {
 
 	var d Description
 	s.verb("describe", &d)
-	if len(d.Units) != 1 || len(d.Units[0].Triggers) != 2 || d.Units[0].Watchdog != watchdog || d.Units[0].RestartSec != restartSec {
+	if len(d.Units) != 1 || len(d.Units[0].Triggers) != 2 || d.Units[0].Watchdog != watchdog || d.Units[0].RestartDelay != restartDelay {
 		t.Errorf("units = %+v", d.Units)
 	}
 	if kinds := reviverKinds(d.Revivers); kinds != "follower restart socket timer watchdog" {
@@ -189,7 +189,7 @@ func TestSystemd(t *testing.T) {
 
 	var st Stopped
 	s.verb("stop", &st)
-	if len(st.Problems) > 0 || len(st.Killed) < 2 || st.Wait != 2*restartSec {
+	if len(st.Problems) > 0 || len(st.Killed) < 2 || st.Wait != 2*restartDelay {
 		t.Fatalf("stop = %+v", st)
 	}
 	s.mustBeDown()
@@ -386,7 +386,7 @@ func TestSystemdUserManagerOutOfReach(t *testing.T) {
 	if len(st.Killed) > 0 || !strings.Contains(strings.Join(st.Problems, "\n"), "left frozen") {
 		t.Errorf("stop = %+v", st)
 	}
-	s.quietFor(2 * restartSec)
+	s.quietFor(2 * restartDelay)
 	var c Checked
 	s.verb("check", &c)
 	if c.Down || len(c.Processes) == 0 || !c.Processes[0].Still() || strconv.Itoa(c.Processes[len(c.Processes)-1].PID) != pid {
