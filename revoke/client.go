@@ -18,7 +18,11 @@ func NewTransport() *http.Transport {
 		ResponseHeaderTimeout:  25 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        90 * time.Second,
 		ForceAttemptHTTP2:      true,
+		// All requests to a provider share one connection: where that dies in silence, the next
+		// attempts must not die with it.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
 	}
 }
 

@@ -150,11 +150,10 @@ func (w *world) calls() (out []fake.Call) {
 }
 
 // slowest is the longest chain, from the first request about a credential to the last one.
-func (w *world) slowest(cs []credential.Credential) time.Duration {
-	calls := w.calls()
-	var longest time.Duration
+func (w *world) slowest(cs []credential.Credential) (longest time.Duration) {
+	chains := fake.Spans(w.calls())
 	for _, c := range cs {
-		longest = max(longest, fake.Span(calls, nameOf(c)))
+		longest = max(longest, chains[nameOf(c)])
 	}
 	return longest
 }
@@ -198,6 +197,7 @@ type ledger struct {
 
 	mu      sync.Mutex
 	entries []entry
+	newest  map[credential.Fingerprint]revoke.Change
 }
 
 func (l *ledger) add(c credential.Credential, e entry) {
@@ -239,6 +239,12 @@ func (l *ledger) Life(c credential.Credential, ch revoke.Change) {
 		l.changed(c, ch)
 	}
 	l.add(c, entry{what: "life", change: ch})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.newest == nil {
+		l.newest = make(map[credential.Fingerprint]revoke.Change)
+	}
+	l.newest[c.Fingerprint] = ch
 }
 
 // of returns the entries about a credential, of some sorts or of all.
@@ -256,11 +262,9 @@ func (l *ledger) of(c credential.Credential, what ...string) []entry {
 
 // last is how a credential stands.
 func (l *ledger) last(c credential.Credential) revoke.Change {
-	changes := l.of(c, "life")
-	if len(changes) == 0 {
-		return revoke.Change{}
-	}
-	return changes[len(changes)-1].change
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.newest[c.Fingerprint]
 }
 
 func (l *ledger) count(life credential.Life, cs []credential.Credential) int {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,28 +111,47 @@ func (k *Knobs) Calls() []Call {
 	return append([]Call(nil), k.calls...)
 }
 
-// Span is the time from the first to the last of calls that are about one of the named credentials,
-// as Call.Credential names them; about any where none is named. The adversary's are left out. Over
-// the calls of all fakes it is how long a sweep took, and for one name how long that one's chain.
-func Span(calls []Call, names ...string) time.Duration {
-	var first, last time.Time
+// Span is the time from the first of the calls to the last one, the adversary's left out: over the
+// calls of all fakes, how long a sweep took.
+func Span(calls []Call) time.Duration {
+	var s span
 	for _, c := range calls {
-		if c.Adversary || len(names) > 0 && !c.about(names) {
-			continue
-		}
-		if first.IsZero() || c.At.Before(first) {
-			first = c.At
-		}
-		if c.At.After(last) {
-			last = c.At
-		}
+		s.add(c)
 	}
-	return last.Sub(first)
+	return s.last.Sub(s.first)
 }
 
-// about reports whether the request names one of the credentials; one for many names them all.
-func (c Call) about(names []string) bool {
-	return slices.ContainsFunc(strings.Fields(c.Credential), func(of string) bool { return slices.Contains(names, of) })
+// Spans is Span for each credential that the calls are about, by the name that Call.Credential has
+// for it. A call for many of them is one of each.
+func Spans(calls []Call) map[string]time.Duration {
+	chains := make(map[string]*span)
+	for _, c := range calls {
+		for _, name := range strings.Fields(c.Credential) {
+			if chains[name] == nil {
+				chains[name] = new(span)
+			}
+			chains[name].add(c)
+		}
+	}
+	spans := make(map[string]time.Duration, len(chains))
+	for name, s := range chains {
+		spans[name] = s.last.Sub(s.first)
+	}
+	return spans
+}
+
+type span struct{ first, last time.Time }
+
+func (s *span) add(c Call) {
+	if c.Adversary {
+		return
+	}
+	if s.first.IsZero() || c.At.Before(s.first) {
+		s.first = c.At
+	}
+	if c.At.After(s.last) {
+		s.last = c.At
+	}
 }
 
 // Serve applies the fault that is set, if any, and otherwise lets next answer.
