@@ -276,9 +276,10 @@ func TestCloseOnAFullDiskLeavesWholeLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := int64(len(d.content(t)))
-	d.set(func(d *disk) { d.room = 5*line/2 + 64 }) // a whole second line, and a part of the third
+	// A whole second line that is not durable, and a part of the third.
+	d.set(func(d *disk) { d.room, d.syncErr = 5*line/2+64, errNoSpace })
 	for _, s := range []string{"written", "torn off", "missing"} {
-		if err := j.Append(t.Context(), "note", step{s}); err != nil && !errors.Is(err, ErrNotDurable) {
+		if err := j.Append(t.Context(), "note", step{s}); !errors.Is(err, ErrNotDurable) {
 			t.Fatal(err)
 		}
 	}
@@ -298,9 +299,38 @@ func TestCloseOnAFullDiskLeavesWholeLines(t *testing.T) {
 	if got, err := steps(t, d.dir); err != nil || !slices.Equal(got, []string{"note durable", "note written"}) {
 		t.Errorf("the disk has %q, %v", got, err)
 	}
-	want := []string{"note durable", "note written", "note torn off", TypeTrouble + " ", "note missing"}
+	want := []string{"note durable", "note written", TypeTrouble + " ", "note torn off", "note missing"}
 	if got := shown(t, j, len(want)); !slices.Equal(got, want) {
 		t.Errorf("readers saw %q after Close", got)
+	}
+}
+
+func TestCloseWritesWhatCameLast(t *testing.T) {
+	d := newDisk(t)
+	d.syncing, d.goOn = make(chan struct{}), make(chan struct{})
+	j := start(d, nil, ticking())
+	for _, s := range []string{"first", "last"} {
+		if err := j.Note("note", step{s}); err != nil {
+			t.Fatal(err)
+		}
+		if s == "first" {
+			<-d.syncing
+		}
+	}
+	closed := make(chan error)
+	go func() { closed <- j.Close() }()
+	for taken := true; taken; taken = j.Note("note", step{"more"}) == nil { // until it is being closed
+		runtime.Gosched()
+	}
+	n := int(j.Length())
+	d.goOn <- struct{}{}
+	<-d.syncing
+	d.goOn <- struct{}{}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if got, err := steps(t, d.dir); err != nil || len(got) != n || got[1] != "note last" {
+		t.Errorf("the disk has %d of %d entries, %v", len(got), n, err)
 	}
 }
 
