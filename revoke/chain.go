@@ -306,6 +306,9 @@ func (ch *chain) died(last Verdict) error {
 	if ch.kind.NeedsAlive && !ch.seenAlive && !ch.existed {
 		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, since it was never seen alive: %s", ErrUnverifiable, last.Answer)})
 	}
+	if ch.c.Ref[credential.ClaimedEndpoint] != "" && !ch.seenAlive {
+		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w: %s", ErrElsewhere, last.Answer)})
+	}
 	return ch.settle(Change{Life: credential.Dead, Proof: ch.proof.String(last), Weak: !ch.seenAlive})
 }
 

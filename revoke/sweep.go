@@ -47,6 +47,7 @@ type Change struct {
 var (
 	ErrNoProvider   = errors.New("no provider of clawback knows this kind: a person has to revoke it")
 	ErrUnverifiable = errors.New("no probe can prove its death")
+	ErrElsewhere    = errors.New("it was never seen alive here, and the host says that it belongs elsewhere")
 	ErrDecision     = errors.New("left alone by a decision")
 	ErrStillAlive   = errors.New("it still answers")
 	ErrInconclusive = errors.New("the provider gave no conclusive answer")

@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"clawback/forensics/incident"
 	"clawback/playbooks"
@@ -29,14 +30,25 @@ func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Re
 		return hinted{err: fmt.Errorf("search %s for credentials: %w", r.Host.Name(), err),
 			hint: "what was found is being revoked; the rest is not known: search the sealed evidence with clawback discover --root"}
 	}
+	if n := len(out.Problems); n > 0 {
+		// A place that nobody could read may hold a credential that nobody will revoke.
+		return hinted{err: fmt.Errorf("%s could not be searched, the first is %s", plural(n, "place", "places"), out.Problems[0]),
+			hint: "look into each by hand for credentials: what is in them is neither known nor revoked"}
+	}
 	return nil
 }
 
 // Credential makes a credential of the first place at which it was found.
 func Credential(key credential.FingerprintKey, f discover.Found) credential.Credential {
-	ref := f.Ref
+	ref := maps.Clone(f.Ref)
+	if ref == nil {
+		ref = make(map[string]string)
+	}
 	if f.Secret.Empty() && ref["id"] == "" {
-		ref = map[string]string{"id": f.Source.String()} // an unresolved reference is named by its place
+		ref["id"] = f.Source.String() // an unresolved reference is named by its place
+	}
+	if f.Endpoint != "" {
+		ref[credential.ClaimedEndpoint] = f.Endpoint
 	}
 	return key.Identify(credential.Credential{
 		Provider: f.Provider, Kind: f.Kind, Secret: f.Secret, Ref: ref, Sources: []credential.Source{f.Source},

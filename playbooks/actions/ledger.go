@@ -97,6 +97,8 @@ func (r *Response) explain(c credential.Credential, ch revoke.Change) (reason, h
 		return incident.ReasonProvider, "find out what it refers to and revoke it at its provider: clawback runs no command that it finds on a host"
 	case errors.Is(err, revoke.ErrStillAlive):
 		return incident.ReasonProvider, "revoke it in the provider's own console, then run it again for the proof"
+	case errors.Is(err, revoke.ErrElsewhere):
+		return incident.ReasonProvider, "where the host says that it belongs: " + c.Ref[credential.ClaimedEndpoint] + "; if that is yours, run it again with --endpoint " + c.Provider + "=URL"
 	case errors.Is(err, revoke.ErrUnverifiable):
 		return incident.ReasonProvider, "look at the provider's own console whether it is gone"
 	}

@@ -25,6 +25,10 @@ type Credential struct {
 	LastUsed    time.Time         `json:"last_used,omitzero"`
 }
 
+// ClaimedEndpoint is the key of a Ref under which stands where, as the host claims, the credential
+// is valid. Nobody calls it; a refusal from elsewhere proves less.
+const ClaimedEndpoint = "claimed_endpoint"
+
 // String names the credential as people see it: provider and mask.
 func (c Credential) String() string { return c.Provider + " " + c.Masked }
 
