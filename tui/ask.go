@@ -76,6 +76,9 @@ func (o *askOverlay) keys(c *console) []binding {
 	case incident.Choice:
 		return append(o.choiceKeys(c), esc)
 	}
+	if o.q.Kind != incident.Confirm { // of a version to come: not to be answered by guessing
+		return append([]binding{esc}, scroll...)
+	}
 	yes := say("y", "y", "yes, go on", incident.Yes)
 	yes.danger = o.irreversible(c) != ""
 	return append([]binding{yes, say("n", "n", "no, leave it out", incident.No), esc}, scroll...)
@@ -141,8 +144,10 @@ func (o *askOverlay) next(*console) string {
 		return "enter"
 	case incident.Guide:
 		return "enter"
+	case incident.Confirm:
+		return "y"
 	}
-	return "y"
+	return "esc"
 }
 
 // nextTyped is the next character of what has to be typed.
@@ -166,14 +171,14 @@ func (o *askOverlay) view(c *console, w, h int) []line {
 	text, at := o.body(c, w)
 	foot := o.foot(w)
 	room := max(1, h-2-len(foot))
+	visible := room
+	if len(text) > room { // the last row says that there is more
+		visible = max(1, room-1)
+	}
 	if o.q.Kind == incident.Choice {
-		o.scroll = window(o.scroll, at, len(text), room)
+		o.scroll = window(o.scroll, at, len(text), visible)
 	}
-	whole := len(text) <= room
-	shown := slices.Clone(scrolled(text, &o.scroll, room))
-	if !whole && o.scroll+room < len(text) {
-		shown[len(shown)-1] = row(span{dim, fmt.Sprintf("… %d more rows below (↓)", len(text)-o.scroll-room+1)})
-	}
+	shown := scrolledIn(text, &o.scroll, room)
 	for len(shown) < room {
 		shown = append(shown, nil)
 	}
@@ -183,12 +188,13 @@ func (o *askOverlay) view(c *console, w, h int) []line {
 // body is the question's text, and the row in it that has to be in sight.
 func (o *askOverlay) body(c *console, w int) (text []line, at int) {
 	irreversible := o.irreversible(c)
+	if irreversible != "" { // first, so that no small terminal hides it
+		text = append(text, paragraph(danger, "! Cannot be undone: "+irreversible, w)...)
+	}
 	for _, t := range o.q.Text {
-		if t == irreversible && t != "" {
-			text = append(text, paragraph(danger, "! Cannot be undone: "+t, w)...)
-			continue
+		if t != irreversible {
+			text = append(text, paragraph(plain, t, w)...)
 		}
-		text = append(text, paragraph(plain, t, w)...)
 	}
 	if o.q.Kind != incident.Choice {
 		return text, 0

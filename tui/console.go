@@ -2,13 +2,10 @@ package tui
 
 import (
 	"errors"
-	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/x/ansi"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -40,8 +37,8 @@ type console struct {
 	report   reportScreen
 	screen   layer
 	overlays []overlay
-	armed    bool // the topmost overlay takes keys
-	opened   int  // counts what keeps an overlay from being armed
+	armed    bool // keys count; not so for a moment after an overlay opened, or closed by itself
+	opened   int  // counts what starts that moment anew
 
 	notice   string
 	bad      bool // the notice is about a failure
@@ -72,7 +69,7 @@ func newConsole(o Options, w *work) *console {
 	c := &console{
 		o: o, work: w, later: later, theme: newTheme(r, ascii), rec: newRecord(), now: o.Now(),
 		answered: make(map[string]bool), drafts: make(map[string]field),
-		copied: make(map[credential.Fingerprint]bool),
+		copied: make(map[credential.Fingerprint]bool), armed: true,
 	}
 	c.screen = &c.plan
 	return c
@@ -111,7 +108,7 @@ func (c *console) update(msg tea.Msg) tea.Cmd {
 		return c.take(msg)
 	case endMsg:
 		c.rec.over, c.rec.broken = true, msg.err
-		c.closeStale()
+		return c.closeStale()
 	case armMsg:
 		if int(msg) == c.opened {
 			c.armed = true
@@ -147,24 +144,20 @@ func (c *console) take(entries []journal.Entry) tea.Cmd {
 		}
 	}
 	c.now = c.o.Now()
-	c.closeStale()
-	return nil
+	return c.closeStale()
 }
 
-// closeStale closes the overlay of a question that somebody else answered, or that ended unanswered.
-func (c *console) closeStale() {
+// closeStale closes the overlay of a question that somebody else answered, or that ended
+// unanswered. What is still being typed into it must not press the keys of the screen below.
+func (c *console) closeStale() tea.Cmd {
 	for i, o := range c.overlays {
-		ask, ok := o.(*askOverlay)
-		if ok && !c.open(ask.q.ID) {
+		if ask, ok := o.(*askOverlay); ok && !c.open(ask.q.ID) {
 			c.overlays = c.overlays[:i]
-			c.armed = false
-			if len(c.overlays) > 0 {
-				c.armed = true
-			}
 			c.say("“" + ask.q.Title + "” is not open any more")
-			return
+			return c.guard()
 		}
 	}
+	return nil
 }
 
 func (c *console) open(question string) bool {
@@ -187,10 +180,10 @@ func (c *console) key(msg tea.KeyMsg) tea.Cmd {
 		c.paste(msg)
 		return nil
 	}
-	c.notice = ""
-	if o := c.top(); o != nil && o.guarded() && !c.armed && msg.Type != tea.KeyEsc {
+	if !c.armed && msg.Type != tea.KeyEsc {
 		return c.guard()
 	}
+	c.notice = ""
 	if msg.Type == tea.KeyRunes && len(msg.Runes) > 1 && c.input() == nil {
 		// Fast typing over a slow line arrives in one piece.
 		var cmds []tea.Cmd
@@ -355,7 +348,7 @@ func (c *console) push(o overlay) tea.Cmd {
 	return c.guard()
 }
 
-// guard starts the pause anew that an overlay waits for.
+// guard starts the pause anew in which no key counts.
 func (c *console) guard() tea.Cmd {
 	c.armed = false
 	c.opened++
@@ -376,123 +369,3 @@ func (c *console) show(l layer) tea.Cmd {
 }
 
 func (c *console) small() bool { return c.w < minWidth || c.h < minHeight }
-
-// View draws the screen: never more rows or cells than the terminal has.
-func (c *console) View() (view string) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.failed = fault(debug.Stack())
-			view = ""
-		}
-	}()
-	if c.w <= 0 || c.h <= 0 {
-		return ""
-	}
-	rows := c.draw()
-	return strings.Join(rows[:min(len(rows), c.h)], "\n")
-}
-
-func (c *console) draw() []string {
-	if c.small() {
-		return c.drawNotice()
-	}
-	f := layoutFrame(c.w, c.h)
-	rows := make([]string, 0, c.h)
-	rows = append(rows, c.theme.draw(c.banner(), c.w), c.theme.draw(c.status(), c.w))
-	body := c.drawBody(f.Body)
-	if o := c.top(); o != nil {
-		c.drawOverlay(body, f.Body, o)
-	}
-	rows = append(rows, body...)
-	rows = append(rows, c.theme.draw(c.noticeRule(), c.w))
-	var foot line
-	if c.top() == nil {
-		foot = footer(append(c.screen.keys(c), c.globalKeys()...), c.screen.next(c), c.w)
-	} else {
-		foot = row(span{dim, " ctrl+c stops the response after the steps under way"})
-	}
-	return append(rows, c.theme.draw(foot, c.w))
-}
-
-func (c *console) drawBody(r rect) []string {
-	lines := c.screen.view(c, r.W, r.H)
-	rows := make([]string, r.H)
-	for i := range rows {
-		var l line
-		if i < len(lines) {
-			l = lines[i]
-		}
-		rows[i] = c.theme.draw(l, r.W)
-	}
-	return rows
-}
-
-// drawOverlay draws a box over the rows of a body.
-func (c *console) drawOverlay(rows []string, body rect, o overlay) {
-	box := layoutOverlay(body, o.height(c, layoutOverlay(body, 0).W-4))
-	look := accent
-	if ask, ok := o.(*askOverlay); ok && ask.irreversible(c) != "" {
-		look = danger
-	}
-	for i, l := range boxed(o.title(), look, o.view(c, box.W-4, box.H-2), box.W, box.H) {
-		y := box.Y - body.Y + i
-		left := ansi.Truncate(rows[y], box.X, "")
-		right := ansi.TruncateLeft(rows[y], box.X+box.W, "")
-		// A wide character that the box cuts in two leaves a blank.
-		rows[y] = fit(fit(left, box.X)+c.theme.draw(l, box.W)+right, body.W)
-	}
-}
-
-// boxed puts a frame around text.
-func boxed(title string, look token, text []line, w, h int) []line {
-	title = ansi.Truncate(opening(title, w), w-6, "…")
-	top := row(span{look, "┌ "}, span{strong, title}, span{look, " " + strings.Repeat("─", max(0, w-4-ansi.StringWidth(title))) + "┐"})
-	out := []line{top}
-	for i := range h - 2 {
-		var l line
-		if i < len(text) {
-			l = text[i]
-		}
-		inner := cutLine(l, w-4)
-		out = append(out, append(append(row(span{look, "│ "}), inner...), span{look, " │"}))
-	}
-	return append(out, row(span{look, "└" + strings.Repeat("─", max(0, w-2)) + "┘"}))
-}
-
-// cutLine gives a line exactly w cells and leaves its looks.
-func cutLine(l line, w int) line {
-	var out line
-	for _, s := range l {
-		if w <= 0 {
-			break
-		}
-		text := ansi.Truncate(opening(s.text, w), w, "…")
-		out = append(out, span{s.look, text})
-		w -= ansi.StringWidth(text)
-	}
-	return append(out, span{plain, strings.Repeat(" ", max(0, w))})
-}
-
-func (c *console) drawNotice() []string {
-	text := fmt.Sprintf("The console needs %dx%d; this is %dx%d. Enlarge it, or press ctrl+c and use:\n%s",
-		minWidth, minHeight, c.w, c.h, c.o.Instead)
-	var rows []string
-	for _, l := range append([]line{c.banner()}, paragraph(plain, text, c.w)...) {
-		rows = append(rows, c.theme.draw(l, c.w))
-	}
-	return rows
-}
-
-// fault is the error for a panic, by its place alone: its value may quote anything.
-func fault(stack []byte) error {
-	seen := false
-	lines := strings.Split(string(stack), "\n")
-	for i, l := range lines {
-		seen = seen || strings.HasPrefix(l, "panic(")
-		if seen && strings.HasPrefix(l, "clawback/") && i+1 < len(lines) {
-			at, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +")
-			return fmt.Errorf("the console: a fault of clawback itself, at %s", at)
-		}
-	}
-	return errors.New("the console: a fault of clawback itself")
-}

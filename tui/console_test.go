@@ -100,10 +100,14 @@ var named = map[string]tea.KeyMsg{
 	" ": {Type: tea.KeySpace, Runes: []rune{' '}},
 }
 
-// press presses keys by name, and types what has no name.
+// press presses keys by name, and types what has no name. At "rest" the hands rest.
 func (k *keyboard) press(keys ...string) {
 	k.t.Helper()
 	for _, key := range keys {
+		if key == "rest" {
+			k.rest()
+			continue
+		}
 		msg, ok := named[key]
 		if !ok {
 			msg = tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
@@ -207,13 +211,7 @@ func TestGolden(t *testing.T) {
 				for _, size := range sizes {
 					k := newKeyboard(t, sc.story(t), size.w, size.h, env)
 					writeReport(t, k)
-					for _, key := range sc.keys {
-						if key == "rest" {
-							k.rest()
-							continue
-						}
-						k.press(key)
-					}
+					k.press(sc.keys...)
 					fmt.Fprintf(&got, "== %dx%d\n%s\n", size.w, size.h, strings.ReplaceAll(k.view(), "\x1b", "␛"))
 				}
 				if !colour && strings.Contains(got.String(), "␛") {

@@ -80,12 +80,7 @@ func (s *detailScreen) view(c *console, w, h int) []line {
 	s.page = h - 2
 	head := s.head(c, cred, w)
 	body := indented(s.lines(c, cred, w-2))
-	room := h - len(head)
-	shown := scrolled(body, &s.scroll, room)
-	if more := len(body) - s.scroll - room; more > 0 && room > 1 {
-		shown = append(slices.Clone(shown[:room-1]), row(span{dim, fmt.Sprintf(" … %d more rows below (j)", more+1)}))
-	}
-	return append(head, shown...)
+	return append(head, scrolledIn(body, &s.scroll, h-len(head))...)
 }
 
 func (s *detailScreen) head(c *console, cred *incident.Credential, w int) []line {

@@ -191,17 +191,15 @@ func (b *safeBuffer) String() string {
 
 // Whatever ends Run, the screen is restored and Run says why.
 func TestRunRestoresTheScreen(t *testing.T) {
-	broken := errors.New("the hash does not fit")
-	stopped := errors.New("terminated")
 	for name, tc := range map[string]struct {
 		journal Reader
-		keys    string
+		shows   string // what is on the screen before q is pressed
 		cancel  bool
 		now     func() time.Time
 		want    string // in the error; empty for none
 	}{
-		"left at the end":       {journal: &list{end: io.EOF}, keys: "q"},
-		"a record that breaks":  {journal: &list{end: broken}, keys: "q", want: broken.Error()},
+		"left at the end":       {journal: &list{begun(t).entries, io.EOF}, shows: "the record ends here"},
+		"a record that breaks":  {journal: &list{end: errors.New("the hash does not fit")}, shows: "cannot be read further", want: "the hash does not fit"},
 		"told to end":           {journal: &list{}, cancel: true, want: "terminated"},
 		"a panic in the reader": {journal: faulty{}, want: "a fault of clawback itself, at "},
 		"a panic in the model":  {journal: &list{entries: begun(t).entries}, now: panicAfter(1), want: "a fault of clawback itself, at "},
@@ -209,31 +207,20 @@ func TestRunRestoresTheScreen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			in, keys := io.Pipe()
-			out := &safeBuffer{}
+			terminal, out := newTerminal(t)
 			ran := make(chan error, 1)
 			go func() {
-				ran <- Run(ctx, Options{Journal: tc.journal, Input: in, Output: out, Now: tc.now, Getenv: func(string) string { return "" }})
+				ran <- Run(ctx, Options{Journal: tc.journal, Input: terminal, Output: terminal, Now: tc.now, Getenv: func(string) string { return "" }})
 			}()
 			if tc.cancel {
-				cancel(stopped)
+				out.waitFor(t, "reading the record")
+				cancel(errors.New("terminated"))
 			}
-			go func() {
-				// Without a terminal there is no size: ctrl+c is the one key that counts. Before
-				// the record has ended it asks for that; after, it leaves.
-				for tc.keys != "" {
-					if _, err := keys.Write([]byte{3}); err != nil {
-						return
-					}
-				}
-			}()
-			var err error
-			select {
-			case err = <-ran:
-			case <-time.After(20 * time.Second):
-				t.Fatal("it does not end")
+			if tc.shows != "" {
+				out.waitFor(t, tc.shows)
+				out.press(t, "q")
 			}
-			_ = in.Close()
+			err := <-ran
 			switch {
 			case tc.want == "" && err != nil:
 				t.Errorf("it returned %v", err)
@@ -242,10 +229,65 @@ func TestRunRestoresTheScreen(t *testing.T) {
 			case err != nil && strings.Contains(err.Error(), "quotes"):
 				t.Errorf("the error quotes the panic: %v", err)
 			}
-			if got := out.String(); strings.Contains(got, "\x1b[?1049h") && !strings.Contains(got, "\x1b[?1049l") {
-				t.Errorf("the screen was not restored: %q", got)
-			}
+			out.waitFor(t, "\x1b[?1049l")
 		})
+	}
+}
+
+// screenOf is the other end of a terminal.
+type screenOf struct {
+	pty  *os.File
+	more chan struct{} // there is more; closed with the terminal
+	safeBuffer
+}
+
+func newTerminal(t *testing.T) (*os.File, *screenOf) {
+	t.Helper()
+	ours, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pty.Setsize(ours, &pty.Winsize{Cols: 80, Rows: 24}); err != nil {
+		t.Fatal(err)
+	}
+	s := &screenOf{pty: ours, more: make(chan struct{}, 1)}
+	go func() {
+		defer close(s.more)
+		b := make([]byte, 4096)
+		for {
+			n, err := ours.Read(b)
+			_, _ = s.Write(b[:n])
+			if err != nil {
+				return
+			}
+			select {
+			case s.more <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = terminal.Close()
+		_ = ours.Close()
+		for range s.more { // until the reader has ended
+		}
+	})
+	return terminal, s
+}
+
+func (s *screenOf) waitFor(t *testing.T, text string) {
+	t.Helper()
+	for !strings.Contains(s.String(), text) {
+		if _, open := <-s.more; !open {
+			t.Fatalf("the terminal never showed %q: %q", text, s.String())
+		}
+	}
+}
+
+func (s *screenOf) press(t *testing.T, keys string) {
+	t.Helper()
+	if _, err := io.WriteString(s.pty, keys); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -259,7 +301,32 @@ func panicAfter(n int) func() time.Time {
 }
 
 // A terminal that answers nothing is not asked for its background, and sees the console at once.
+// Where it is asked, every start takes seconds: so one start in time is enough, on a busy machine.
 func TestSilentTerminal(t *testing.T) {
+	limit := 300 * time.Millisecond
+	if raceEnabled {
+		limit *= 5
+	}
+	var took []time.Duration
+	for range 3 {
+		first, out := silentTerminal(t)
+		for _, question := range []string{"\x1b]11", "\x1b]10", "\x1b[6n", "\x1b[c"} {
+			if strings.Contains(out, question) {
+				t.Fatalf("the terminal was asked %q", question)
+			}
+		}
+		if strings.Count(out, "\x1b[?1049h") != 1 || strings.Count(out, "\x1b[?1049l") != 1 {
+			t.Fatalf("the screen was not taken and given back: %q", out)
+		}
+		if took = append(took, first); first <= limit {
+			return
+		}
+	}
+	t.Errorf("the first output came after %v, not within %v", took, limit)
+}
+
+// silentTerminal starts the console on a terminal that says nothing but three times ctrl+c.
+func silentTerminal(t *testing.T) (first time.Duration, output string) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -275,42 +342,50 @@ func TestSilentTerminal(t *testing.T) {
 	}
 	defer func() { _ = tty.Close() }()
 	out := &safeBuffer{}
-	first := make(chan time.Duration, 1)
+	seen := make(chan time.Duration, 1)
+	drawn := make(chan struct{})
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
 		b := make([]byte, 4096)
-		for n := 0; ; {
-			got, err := tty.Read(b)
-			if n += got; n > 0 {
+		var once sync.Once
+		for {
+			n, err := tty.Read(b)
+			_, _ = out.Write(b[:n])
+			if n > 0 {
 				select {
-				case first <- time.Since(began):
+				case seen <- time.Since(began):
 				default:
 				}
 			}
-			_, _ = out.Write(b[:got])
+			if err != nil || strings.Contains(out.String(), "Freeze the agent") {
+				once.Do(func() { close(drawn) })
+			}
 			if err != nil {
 				return
 			}
 		}
 	}()
-	limit := 300 * time.Millisecond
-	if raceEnabled {
-		limit *= 5
-	}
-	if d := <-first; d > limit {
-		t.Errorf("the first output came after %v, not within %v", d, limit)
-	}
-	for _, key := range []string{"\x03", "\x03", "\x03"} { // stop; then leave, wherever it stands
-		_, _ = tty.Write([]byte(key))
+	first = <-seen
+	<-drawn
+	for range 3 { // stop; then leave, wherever it stands
+		_, _ = tty.Write([]byte{3})
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
 	<-closed
-	for _, question := range []string{"\x1b]11", "\x1b]10", "\x1b[6n", "\x1b[c"} {
-		if strings.Contains(out.String(), question) {
-			t.Errorf("the terminal was asked %q", question)
-		}
+	return first, out.String()
+}
+
+func TestPanicInACommand(t *testing.T) {
+	w := &work{ctx: t.Context()}
+	msg, ok := w.cmd(func() tea.Msg { panic("the value quotes what it likes") })().(failedMsg)
+	if !ok || !strings.Contains(msg.err.Error(), "driver_test.go") || strings.Contains(msg.err.Error(), "quotes") {
+		t.Errorf("it became %v", msg)
+	}
+	w.wait()
+	if got := w.cmd(func() tea.Msg { t.Error("it ran after the end"); return nil })(); got != nil {
+		t.Errorf("it gave %v", got)
 	}
 }

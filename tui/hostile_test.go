@@ -157,7 +157,7 @@ func TestRandomKeys(t *testing.T) {
 				typed.WriteString(key)
 				k.press(key)
 			}
-			if rnd.IntN(4) == 0 {
+			if rnd.IntN(12) == 0 {
 				k.view()
 			}
 			if k.quit {
@@ -186,19 +186,17 @@ func (k *keyboard) kind(id string) string {
 }
 
 func TestResize(t *testing.T) {
+	stepW, stepH := 40, 15
+	if raceEnabled {
+		stepW, stepH = 140, 25
+	}
 	for _, sc := range screens {
 		for _, world := range []func(testing.TB) *story{sc.story, hostile} {
 			k := newKeyboard(t, world(t), 80, 24, nil)
 			writeReport(t, k)
-			for _, key := range sc.keys {
-				if key == "rest" {
-					k.rest()
-					continue
-				}
-				k.press(key)
-			}
-			for w := 20; w <= 300; w += 40 {
-				for h := 5; h <= 80; h += 10 {
+			k.press(sc.keys...)
+			for w := 20; w <= 300; w += stepW {
+				for h := 5; h <= 80; h += stepH {
 					k.send(tea.WindowSizeMsg{Width: w, Height: h})
 					if v := k.view(); w >= minWidth && h >= minHeight && strings.Count(v, "\n") != h-1 {
 						t.Fatalf("%s: %d rows at %dx%d", sc.name, strings.Count(v, "\n")+1, w, h)

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -50,14 +51,18 @@ func find(all []binding, key string) (binding, bool) {
 
 // footer is the row of keys: the next one first, then what else can be done now.
 func footer(all []binding, nextKey string, w int) line {
-	out := row(span{plain, " "})
-	used := 1
+	var out line
+	used := 0
 	add := func(b binding, look token) bool {
-		item := row(span{look, b.label}, span{plain, " " + b.text}, span{plain, "   "})
-		if look == next {
-			item = append(row(span{accent, "▸"}, span{next, " " + b.label + " "}), span{accent, " " + b.text}, span{plain, "   "})
+		gap := "   "
+		if len(out) == 0 {
+			gap = " "
 		}
-		if used+item.width() > w+3 { // the blanks at the end may hang over
+		item := row(span{plain, gap}, span{look, b.label}, span{plain, " " + b.text})
+		if look == next {
+			item = row(span{plain, gap}, span{accent, "▸"}, span{next, " " + b.label + " "}, span{accent, " " + b.text})
+		}
+		if used+item.width() > w {
 			return false
 		}
 		used += item.width()
@@ -102,7 +107,7 @@ func (o *helpOverlay) input() *field                { return nil }
 func (o *helpOverlay) next(*console) string         { return "esc" }
 func (o *helpOverlay) height(c *console, w int) int { return len(o.lines(c, w)) + 2 }
 func (o *helpOverlay) view(c *console, w, h int) []line {
-	return withKeys(c, o, scrolled(o.lines(c, w), &o.scroll, h-2), w, h)
+	return withKeys(c, o, scrolledIn(o.lines(c, w), &o.scroll, h-2), w, h)
 }
 
 func (o *helpOverlay) keys(c *console) []binding {
@@ -124,12 +129,12 @@ func (o *helpOverlay) lines(c *console, w int) []line {
 			text += ": not now, " + b.off
 			key, look = dim, dim
 		}
-		for i, l := range wrap(text, w-14) {
+		for i, l := range wrap(text, w-11) {
 			label := ""
 			if i == 0 {
 				label = b.label
 			}
-			out = append(out, row(span{key, column(label, 14)}, span{look, l}))
+			out = append(out, row(span{key, column(label, 11)}, span{look, l}))
 		}
 	}
 	return out
@@ -158,6 +163,19 @@ func scrolled(all []line, at *int, h int) []line {
 	h = max(h, 0)
 	*at = max(0, min(*at, len(all)-h))
 	return all[*at:min(len(all), *at+h)]
+}
+
+// scrolledIn is scrolled, with a last row that says what is below.
+func scrolledIn(all []line, at *int, h int) []line {
+	if len(all) <= h {
+		*at = 0
+		return slices.Clone(all)
+	}
+	shown := slices.Clone(scrolled(all, at, max(1, h-1)))
+	if below := len(all) - *at - len(shown); below > 0 {
+		shown = append(shown, row(span{dim, fmt.Sprintf("… %s below (↓)", plural(below, "row more", "rows more"))}))
+	}
+	return shown
 }
 
 // withKeys puts the keys of an overlay below its text.

@@ -178,6 +178,25 @@ func TestAnsweredElsewhere(t *testing.T) {
 		t.Error("the overlay of an answered question stays")
 	}
 	k.wants("is not open any more")
+	k.press("q", "n", "p")
+	if k.c.top() != nil || k.c.screen != &k.c.run {
+		t.Error("what was typed into the closed overlay pressed keys of the screen")
+	}
+	k.rest()
+	k.press("p")
+	if k.c.screen != &k.c.plan {
+		t.Error("keys do not count again after a pause")
+	}
+}
+
+func TestQuestionOfAVersionToCome(t *testing.T) {
+	s := begun(t)
+	s.add(incident.TypeAsked, incident.Question{ID: "q9", Kind: "quorum", Title: "Two of three?"})
+	k := newKeyboard(t, s, 80, 24, nil)
+	k.press("enter", "enter", "rest", "y", "n", "enter")
+	if len(k.sent) != 0 {
+		t.Errorf("it was answered by guessing: %s", commands(k.sent))
+	}
 }
 
 func TestLeaving(t *testing.T) {
@@ -262,13 +281,7 @@ func TestKeyTable(t *testing.T) {
 		t.Run(sc.name, func(t *testing.T) {
 			k := newKeyboard(t, sc.story(t), 80, 24, nil)
 			writeReport(t, k)
-			for _, key := range sc.keys {
-				if key == "rest" {
-					k.rest()
-					continue
-				}
-				k.press(key)
-			}
+			k.press(sc.keys...)
 			var l layer = k.c.screen
 			if o := k.c.top(); o != nil {
 				l = o
@@ -377,5 +390,25 @@ func TestNoColorAndDumb(t *testing.T) {
 				t.Errorf("more than ASCII:\n%s", v)
 			}
 		})
+	}
+}
+
+func TestKeysForTheDocumentation(t *testing.T) {
+	titles := make(map[string]bool)
+	for _, s := range Keys() {
+		if titles[s.Title] || len(s.Keys) < 2 {
+			t.Errorf("section %q stands twice or has only %d keys", s.Title, len(s.Keys))
+		}
+		titles[s.Title] = true
+		for _, k := range s.Keys {
+			if k.Key == "" || k.Does == "" {
+				t.Errorf("%s: %+v", s.Title, k)
+			}
+		}
+	}
+	for _, want := range []string{"Plan", "Response", "Credential", "Report", "Everywhere"} {
+		if !titles[want] {
+			t.Errorf("no section %q", want)
+		}
 	}
 }

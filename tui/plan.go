@@ -7,7 +7,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"clawback/forensics/incident"
-	"clawback/playbooks"
 )
 
 // planScreen is the first screen: what will happen, step by step, and what of it cannot be undone.
@@ -108,9 +107,9 @@ func (s *planScreen) step(c *console, p incident.PlanStep, selected bool, w int)
 	}
 	asks := ""
 	switch p.Gate {
-	case playbooks.Confirm:
+	case incident.Confirm:
 		asks = "asks you"
-	case playbooks.Typed:
+	case incident.Typed:
 		asks = "you type"
 	}
 	left := row(span{accent, cursor}, span{m.look, m.symbol + " " + column(m.word, 9)}, span{look, p.Title})

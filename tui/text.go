@@ -15,10 +15,10 @@ const maxText = 16 << 10
 
 // clean makes any text fit to be shown on one line: what could steer the terminal, hide or
 // reorder text, or take no cell of its own becomes a visible replacement character. Nothing of
-// an attacker's text vanishes, and nothing of it acts. clean(clean(s)) is clean(s).
+// an attacker's text vanishes, and nothing of it acts. To clean it again changes nothing.
 func clean(s string) string {
 	if len(s) > maxText {
-		s = s[:maxText] + "…"
+		s = s[:boundary(s, maxText)] + "…"
 	}
 	if printableASCII(s) {
 		return s
@@ -100,7 +100,7 @@ const maxCells = 400
 // costs no more than what can be seen of it.
 func opening(s string, w int) string {
 	if most := 16*max(w, 0) + 64; len(s) > most { // a character with two marks takes 12 bytes
-		s = s[:most] + "…"
+		s = s[:boundary(s, most)] + "…"
 	}
 	return clean(s)
 }
@@ -193,15 +193,65 @@ func shorten(masked string, w int) string {
 
 // wrap breaks text into lines of at most w cells, keeping its own line ends.
 func wrap(s string, w int) []string {
-	w = max(w, 1)
+	w = max(w, 2) // room for a wide character
 	if len(s) > maxText {
-		s = s[:maxText] + "…"
+		s = s[:boundary(s, maxText)] + "…"
 	}
 	var out []string
 	for paragraph := range strings.SplitSeq(strings.TrimRight(s, "\n"), "\n") {
-		out = append(out, strings.Split(ansi.Wrap(clean(paragraph), w, ""), "\n")...)
+		out = append(out, wrapWords(clean(paragraph), w)...)
 	}
 	return out
+}
+
+// wrapWords breaks at blanks, and within words that no line holds. (ansi.Wrap now and then gives
+// a line one cell too wide, and its last character would then be lost.)
+func wrapWords(s string, w int) []string {
+	var out []string
+	now := ""
+	for s != "" {
+		end := strings.IndexByte(s, ' ')
+		if end == 0 {
+			end = len(s) - len(strings.TrimLeft(s, " "))
+		} else if end < 0 {
+			end = len(s)
+		}
+		word := s[:end]
+		s = s[end:]
+		if ansi.StringWidth(now+word) <= w {
+			now += word
+			continue
+		}
+		if now = strings.TrimRight(now, " "); now != "" {
+			out = append(out, now)
+		}
+		now = ""
+		if word[0] == ' ' { // a line never begins with the blanks that it was broken at
+			continue
+		}
+		for {
+			piece := word[:boundary(word, 16*w+64)] // more than a line holds: a long word stays cheap
+			if len(piece) == len(word) && ansi.StringWidth(piece) <= w {
+				break
+			}
+			head := ansi.Truncate(piece, w, "")
+			if head == "" { // one character that is wider than a line
+				break
+			}
+			out = append(out, head)
+			word = word[len(head):]
+		}
+		now = word
+	}
+	return append(out, now)
+}
+
+// boundary is the end of the character that stands at n, or of the text.
+func boundary(s string, n int) int {
+	for n < len(s) && !utf8.RuneStart(s[n]) {
+		n++
+	}
+	return min(n, len(s))
 }
 
 // paragraph is wrapped text with one look.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -166,16 +165,6 @@ func feed(ctx context.Context, r Reader, send func(tea.Msg)) error {
 		send(endMsg{end})
 	}
 	return fault
-}
-
-// guarded turns a panic into an error that says where it was.
-func guarded(do func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault(debug.Stack())
-		}
-	}()
-	return do()
 }
 
 // work runs what waits or touches a file, so that Run can wait for it: Bubble Tea does not.
