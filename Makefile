@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 
+GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 BIN := bin
@@ -15,8 +16,8 @@ build: ## the desk and the host's program, static
 setup: ## with CI=true: what the tests use besides Go, from Debian
 	@.ci/setup
 
-test: setup ## everything but fuzzing and benchmarks
-	go test ./...
+test: setup ## everything but fuzzing and benchmarks; its last lines name what was skipped, and why
+	go run $(GOTESTSUM) --format pkgname --hide-summary=output -- ./...
 
 race: setup
 	go test -race ./...
