@@ -2,6 +2,7 @@ package playbooks
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,37 +16,57 @@ const decides = "person.decide"
 
 var identifier = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,63}\z`)
 
+// asks is the family of actions that a person does or answers.
+const asks = "person."
+
 // check looks at what the steps say of each other.
 func (p *parser) check(b Playbook) {
-	steps := make(map[string]Step)
-	var ids []string
 	if !identifier.MatchString(b.Name) {
 		p.fail(1, "the name %q is no word of a-z, 0-9 and -", b.Name)
 	}
-	for _, s := range b.Steps() {
-		if other, twice := steps[s.ID]; twice {
-			p.fail(s.Line, "step %q stands at line %d already", s.ID, other.Line)
-		}
-		if !identifier.MatchString(s.ID) {
-			p.fail(s.Line, "the id %q is no word of a-z, 0-9 and -", s.ID)
-		}
-		steps[s.ID] = s
-		ids = append(ids, s.ID)
+	if n := len(b.Steps()); n > maxSteps {
+		p.fail(1, "it has %d steps, more than %d", n, maxSteps)
+		return
 	}
+	phases := make(map[string]int)
+	for _, phase := range b.Phases {
+		p.checkID("phase", phase.ID, phase.Line, phases)
+	}
+	lines := make(map[string]int)
+	steps := make(map[string]Step)
+	for _, s := range b.Steps() {
+		p.checkID("step", s.ID, s.Line, lines)
+		steps[s.ID] = s
+	}
+	ids := slices.Sorted(maps.Keys(steps))
 	for _, s := range b.Steps() {
 		for _, need := range s.Needs {
 			if _, ok := steps[need]; !ok {
-				p.fail(s.Line, "step %q needs %q, which is no step%s", s.ID, need, meant(need, ids))
+				p.fail(s.Line, "step %q needs %q, which is no step%s", s.ID, need, p.meant(need, ids))
 			}
 		}
 		p.checkCondition(s, steps, ids)
 		if s.Uses == decides {
 			p.checkOptions(s)
 		}
+		if !b.Attended && (s.Gate != Auto || strings.HasPrefix(s.Uses, asks)) {
+			p.fail(s.Line, "step %q asks a person, and nobody attends to this playbook: say attended: true", s.ID)
+		}
 	}
 	if circle := findCircle(b.Steps(), steps); circle != nil {
 		p.fail(steps[circle[0]].Line, "these steps wait for each other for ever: %s", strings.Join(circle, " needs "))
 	}
+}
+
+func (p *parser) checkID(what, id string, line int, seen map[string]int) {
+	if !identifier.MatchString(id) {
+		p.fail(line, "the id %q is no word of a-z, 0-9 and -", id)
+	}
+	if other, twice := seen[id]; twice {
+		p.fail(line, "%s %q stands at line %d already", what, id, other)
+		return
+	}
+	seen[id] = line
 }
 
 func (p *parser) checkCondition(s Step, steps map[string]Step, ids []string) {
@@ -54,15 +75,17 @@ func (p *parser) checkCondition(s Step, steps map[string]Step, ids []string) {
 	case c.Zero():
 	case c.Choice == "":
 		if !slices.Contains(Facts, c.Fact) {
-			p.fail(s.Line, "step %q: there is no condition %q%s", s.ID, c.Fact, meant(c.Fact, Facts))
+			p.fail(s.Line, "step %q: there is no condition %q%s", s.ID, c.Fact, p.meant(c.Fact, Facts))
 		}
 	default:
 		decider, ok := steps[c.Fact]
 		switch {
 		case !ok:
-			p.fail(s.Line, "step %q waits for the decision of %q, which is no step%s", s.ID, c.Fact, meant(c.Fact, ids))
+			p.fail(s.Line, "step %q waits for the decision of %q, which is no step%s", s.ID, c.Fact, p.meant(c.Fact, ids))
+		case decider.Uses != decides:
+			p.fail(s.Line, "step %q waits for the decision of %q, which decides nothing: it does not use %s", s.ID, c.Fact, decides)
 		case !slices.Contains(choices(decider), c.Choice):
-			p.fail(s.Line, "step %q: %q is no choice of %q%s", s.ID, c.Choice, c.Fact, meant(c.Choice, choices(decider)))
+			p.fail(s.Line, "step %q: %q is no choice of %q%s", s.ID, c.Choice, c.Fact, p.meant(c.Choice, choices(decider)))
 		case !reaches(s.ID, c.Fact, steps):
 			p.fail(s.Line, "step %q asks what %q decided but does not need it: it may run before", s.ID, c.Fact)
 		}
@@ -70,8 +93,14 @@ func (p *parser) checkCondition(s Step, steps map[string]Step, ids []string) {
 }
 
 func (p *parser) checkOptions(s Step) {
-	if len(choices(s)) < 2 {
+	options, _ := s.With["options"].([]any)
+	ids := choices(s)
+	if len(options) < 2 || len(ids) != len(options) {
 		p.fail(s.Line, "step %q decides nothing: with.options needs at least two, each with id and title", s.ID)
+	}
+	seen := make(map[string]int)
+	for _, id := range ids {
+		p.checkID("option", id, s.Line, seen)
 	}
 }
 

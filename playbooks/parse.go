@@ -5,17 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// maxPlaybook bounds a playbook's size, and maxSteps its steps.
+// What a playbook may take. Its plan is one entry of the journal, of 1 MiB at most, in which a
+// byte can become six.
 const (
-	maxPlaybook = 1 << 20
+	maxPlaybook = 128 << 10
 	maxSteps    = 500
+	maxDepth    = 32
+	maxErrors   = 20
 )
 
 // Error is what is wrong with a playbook, and where.
@@ -30,71 +36,137 @@ func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line,
 // Parse reads a playbook and checks it: an unknown key, action or step, or a circle, is an Error.
 // All that is wrong is reported at once, joined. actions are the names that a step can use.
 func Parse(file string, src []byte, actions []string) (Playbook, error) {
-	p := parser{file: file, actions: actions}
+	p := parser{file: file, actions: slices.Sorted(slices.Values(actions))}
 	if len(src) > maxPlaybook {
 		p.fail(1, "it has %d bytes, more than %d", len(src), maxPlaybook)
 		return Playbook{}, p.err()
 	}
-	var doc yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(src))
-	if err := decoder.Decode(&doc); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty")
-		}
-		p.fail(1, "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+	root := p.document(src)
+	if root != nil {
+		p.plain(root, 0)
+	}
+	if len(p.errs) > 0 {
 		return Playbook{}, p.err()
 	}
-	if decoder.Decode(new(yaml.Node)) != io.EOF {
-		p.fail(doc.Line, "a playbook is one YAML document, and here is another after it")
-	}
-	book := p.playbook(doc.Content[0])
+	book := p.playbook(root)
 	if len(p.errs) == 0 {
 		p.check(book)
 	}
-	return book, p.err()
+	if len(p.errs) > 0 {
+		return Playbook{}, p.err()
+	}
+	return book, nil
 }
 
 type parser struct {
 	file    string
 	actions []string
 	errs    []error
+	more    int // errors beyond maxErrors
 }
 
-func (p *parser) err() error { return errors.Join(p.errs...) }
+func (p *parser) err() error {
+	if p.more > 0 {
+		p.errs = append(p.errs, fmt.Errorf("%s: and %d more", p.file, p.more))
+		p.more = 0
+	}
+	return errors.Join(p.errs...)
+}
 
 func (p *parser) fail(line int, format string, args ...any) {
-	if len(p.errs) < 20 {
-		p.errs = append(p.errs, &Error{p.file, line, fmt.Sprintf(format, args...)})
+	if len(p.errs) >= maxErrors {
+		p.more++
+		return
 	}
+	p.errs = append(p.errs, &Error{p.file, line, fmt.Sprintf(format, args...)})
 }
 
-// fields calls the reader of each key of a mapping; an unknown or repeated key is an error.
-func (p *parser) fields(n *yaml.Node, what string, readers map[string]func(*yaml.Node)) {
-	if n.Kind != yaml.MappingNode {
-		p.fail(n.Line, "%s is a mapping of keys to values", what)
+// meant is what an unknown word may stand for. It takes time, so errors that nobody sees get none.
+func (p *parser) meant(word string, known []string) string {
+	if len(p.errs) >= maxErrors {
+		return ""
+	}
+	return meant(word, known)
+}
+
+var yamlFault = regexp.MustCompile(`\A(?:yaml: )?(?:line ([0-9]+): )?`)
+
+// document reads the one YAML document of a playbook. Aliases stay unresolved in it, so that
+// reading takes no longer than its size allows.
+func (p *parser) document(src []byte) *yaml.Node {
+	var doc yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(src))
+	err := decoder.Decode(&doc)
+	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
+		p.fail(1, "it is empty")
+		return nil
+	}
+	if err == nil {
+		err = decoder.Decode(new(yaml.Node))
+		if err == nil {
+			err = errors.New("a playbook is one YAML document, and here is another after it")
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		at := yamlFault.FindStringSubmatch(err.Error())
+		line, _ := strconv.Atoi(at[1])
+		p.fail(max(line, 1), "%s", err.Error()[len(at[0]):])
+		return nil
+	}
+	return doc.Content[0]
+}
+
+// plain refuses what makes YAML say something other than it seems to: aliases, merged keys, tags,
+// a key that stands twice.
+func (p *parser) plain(n *yaml.Node, depth int) {
+	switch {
+	case depth > maxDepth:
+		p.fail(n.Line, "nested more than %d deep", maxDepth)
+		return
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		p.fail(n.Line, "anchors and aliases are not allowed: write the value out")
+		return
+	case n.Tag == "!!merge":
+		p.fail(n.Line, "merged keys are not allowed: write them out")
+		return
+	case n.Style&yaml.TaggedStyle != 0:
+		p.fail(n.Line, "tags such as %.40s are not allowed", n.Tag)
 		return
 	}
 	seen := make(map[string]bool)
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			if seen[child.Value] && child.Kind == yaml.ScalarNode {
+				p.fail(child.Line, "the key %q stands twice", child.Value)
+			}
+			seen[child.Value] = true
+		}
+		p.plain(child, depth+1)
+	}
+}
+
+// fields calls the reader of each key of a mapping; an unknown key is an error. It reports whether
+// there was none, in the values either.
+func (p *parser) fields(n *yaml.Node, what string, readers map[string]func(*yaml.Node)) (sound bool) {
+	before := len(p.errs) + p.more
+	if n.Kind != yaml.MappingNode {
+		p.fail(n.Line, "%s is a mapping of keys to values", what)
+		return false
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		read := readers[key.Value]
-		switch {
-		case read == nil:
-			p.fail(key.Line, "%s has no key %q%s", what, key.Value, meant(key.Value, keys(readers)))
-		case seen[key.Value]:
-			p.fail(key.Line, "%s has the key %q twice", what, key.Value)
-		case value.Kind == yaml.AliasNode:
-			p.fail(value.Line, "aliases are not allowed: write the value out")
-		default:
-			seen[key.Value] = true
+		if read := readers[key.Value]; read != nil {
 			read(value)
+		} else {
+			p.fail(key.Line, "%s has no key %q%s", what, key.Value, p.meant(key.Value, slices.Sorted(maps.Keys(readers))))
 		}
 	}
+	return len(p.errs)+p.more == before
 }
 
 func (p *parser) playbook(n *yaml.Node) Playbook {
 	var b Playbook
-	p.fields(n, "a playbook", map[string]func(*yaml.Node){
+	sound := p.fields(n, "a playbook", map[string]func(*yaml.Node){
 		"name":        p.text(&b.Name),
 		"title":       p.text(&b.Title),
 		"description": p.text(&b.Description),
@@ -103,22 +175,22 @@ func (p *parser) playbook(n *yaml.Node) Playbook {
 			p.list(n, "phases", func(n *yaml.Node) { b.Phases = append(b.Phases, p.phase(n)) })
 		},
 	})
-	if b.Name == "" || b.Title == "" || len(b.Phases) == 0 {
+	if sound && (b.Name == "" || b.Title == "" || len(b.Phases) == 0) {
 		p.fail(n.Line, "a playbook needs name, title and phases")
 	}
 	return b
 }
 
 func (p *parser) phase(n *yaml.Node) Phase {
-	var ph Phase
-	p.fields(n, "a phase", map[string]func(*yaml.Node){
+	ph := Phase{Line: n.Line}
+	sound := p.fields(n, "a phase", map[string]func(*yaml.Node){
 		"id":    p.text(&ph.ID),
 		"title": p.text(&ph.Title),
 		"steps": func(n *yaml.Node) {
 			p.list(n, "steps", func(n *yaml.Node) { ph.Steps = append(ph.Steps, p.step(n)) })
 		},
 	})
-	if ph.ID == "" || ph.Title == "" || len(ph.Steps) == 0 {
+	if sound && (ph.ID == "" || ph.Title == "" || len(ph.Steps) == 0) {
 		p.fail(n.Line, "a phase needs id, title and steps")
 	}
 	return ph
@@ -126,20 +198,20 @@ func (p *parser) phase(n *yaml.Node) Phase {
 
 func (p *parser) step(n *yaml.Node) Step {
 	s := Step{Gate: Auto, OnFailure: GoOn, Line: n.Line}
-	p.fields(n, "a step", map[string]func(*yaml.Node){
+	sound := p.fields(n, "a step", map[string]func(*yaml.Node){
 		"id":           p.text(&s.ID),
 		"title":        p.text(&s.Title),
 		"why":          p.text(&s.Why),
 		"irreversible": p.text(&s.Irreversible),
 		"uses":         p.oneOf(&s.Uses, "action", p.actions),
 		"with":         p.with(&s.With),
-		"needs":        p.texts(&s.Needs),
+		"needs":        p.texts(&s.Needs, "needs"),
 		"gate":         p.oneOf(&s.Gate, "gate", []string{Auto, Confirm, Typed}),
 		"when":         p.condition(&s.When),
 		"deadline":     p.duration(&s.Deadline),
 		"on_failure":   p.oneOf(&s.OnFailure, "on_failure", []string{GoOn, Stop}),
 	})
-	if s.ID == "" || s.Title == "" || s.Uses == "" {
+	if sound && (s.ID == "" || s.Title == "" || s.Uses == "") {
 		p.fail(n.Line, "a step needs id, title and uses")
 	}
 	return s
@@ -171,15 +243,15 @@ func (p *parser) text(to *string) func(*yaml.Node) {
 
 func (p *parser) boolean(to *bool) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if n.Decode(to) != nil {
+		if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(to) != nil {
 			p.fail(n.Line, "true or false belongs here")
 		}
 	}
 }
 
-func (p *parser) texts(to *[]string) func(*yaml.Node) {
+func (p *parser) texts(to *[]string, what string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		p.list(n, "this", func(n *yaml.Node) {
+		p.list(n, what, func(n *yaml.Node) {
 			var s string
 			p.text(&s)(n)
 			*to = append(*to, s)
@@ -189,10 +261,11 @@ func (p *parser) texts(to *[]string) func(*yaml.Node) {
 
 func (p *parser) oneOf(to *string, what string, known []string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		p.text(to)(n)
-		if !slices.Contains(known, *to) {
-			p.fail(n.Line, "there is no %s %q%s", what, *to, meant(*to, known))
+		if n.Kind != yaml.ScalarNode || !slices.Contains(known, n.Value) {
+			p.fail(n.Line, "there is no %s %q%s", what, n.Value, p.meant(n.Value, known))
+			return
 		}
+		*to = n.Value
 	}
 }
 
@@ -209,7 +282,7 @@ func (p *parser) duration(to *time.Duration) func(*yaml.Node) {
 
 func (p *parser) with(to *map[string]any) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if err := n.Decode(to); err != nil {
+		if n.Kind != yaml.MappingNode || n.Decode(to) != nil {
 			p.fail(n.Line, "with is a mapping of keys to values")
 		}
 	}
@@ -232,13 +305,4 @@ func (p *parser) condition(to *Condition) func(*yaml.Node) {
 			p.fail(n.Line, "%q is no condition: write remote, not remote, STEP is CHOICE or STEP is not CHOICE", n.Value)
 		}
 	}
-}
-
-func keys[V any](m map[string]V) []string {
-	var all []string
-	for k := range m {
-		all = append(all, k)
-	}
-	slices.Sort(all)
-	return all
 }

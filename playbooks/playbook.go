@@ -18,6 +18,7 @@ type Phase struct {
 	ID    string
 	Title string
 	Steps []Step
+	Line  int // in the file
 }
 
 // Gates of a step.

@@ -1,0 +1,7 @@
+package playbooks
+
+// Bounds, for tests.
+const (
+	MaxPlaybook = maxPlaybook
+	MaxSteps    = maxSteps
+)
