@@ -72,6 +72,9 @@ func (a *app) drill(ctx context.Context, o drillOptions) error {
 	case !o.auto && (!term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(os.Stdout.Fd()))):
 		return usage("without a terminal, use clawback drill --auto", "%w", errNotTerminal)
 	}
+	if !o.auto {
+		scenario.Deadline = 0 // a person takes the time that they take
+	}
 	book, err := a.playbook(playbooks.SuspectedCompromise, scenario.Deadline)
 	if err != nil {
 		return err
@@ -130,8 +133,11 @@ func (a *app) practise(ctx context.Context, o drillOptions, world *drill.World, 
 	}
 	r.declared = incident.Declared{
 		Incident: rec.id, Mode: incident.Drill, Playbook: book.Name, Target: machine.Name(), Attended: true,
-		Responder: a.responder(), Desk: hostname(), Version: version, Deadline: world.Scenario.Deadline.String(),
+		Responder: a.responder(), Desk: hostname(), Version: version,
 		Scenario: world.Scenario.Name, Seed: o.seed, Speed: o.speed,
+	}
+	if d := world.Scenario.Deadline; d > 0 {
+		r.declared.Deadline = d.String()
 	}
 	return r.run(ctx)
 }
