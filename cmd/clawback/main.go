@@ -30,6 +30,7 @@ func main() {
 		}
 		return
 	}
+	harden()
 	env := scrubEnvironment()
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away must not end a response
 	code := run(context.Background(), os.Args[1:], env, streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})

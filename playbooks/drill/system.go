@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"clawback/forensics/agents/openclaw"
 	"clawback/playbooks/containment"
 )
@@ -71,15 +69,15 @@ func children(pid int) []int {
 }
 
 func (s system) Signal(_ context.Context, p containment.Process, sig syscall.Signal) error {
-	fd, err := unix.PidfdOpen(p.PID, 0)
+	handle, err := os.FindProcess(p.PID) // by a pidfd, where the kernel has them
 	if err != nil {
 		return containment.ErrGone
 	}
-	defer func() { _ = unix.Close(fd) }()
+	defer func() { _ = handle.Release() }()
 	if now, err := readProcess(p.PID); err != nil || now.Start != p.Start {
 		return containment.ErrGone
 	}
-	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+	if err := handle.Signal(sig); err != nil {
 		return containment.ErrGone
 	}
 	return nil
