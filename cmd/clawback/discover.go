@@ -28,7 +28,7 @@ func (a *app) discoverCommand() *cobra.Command {
 }
 
 func (a *app) discover(ctx context.Context, t target, asJSON bool) error {
-	h, err := a.reach(ctx, t)
+	h, err := a.reach(ctx, &t)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -167,7 +168,7 @@ func (a *app) prepare(ctx context.Context, t target, dry bool) (*situation, erro
 	if err != nil {
 		return nil, err
 	}
-	if s.host, err = a.reach(ctx, t); err != nil {
+	if s.host, err = a.reach(ctx, &t); err != nil {
 		return nil, err
 	}
 	if s.description, err = s.describe(ctx); err != nil {
@@ -176,7 +177,7 @@ func (a *app) prepare(ctx context.Context, t target, dry bool) (*situation, erro
 	s.authorities = &actions.Authorities{
 		Load: make(map[string]func(context.Context) (revoke.Authority, error)),
 		// A machine on which the agent runs is suspect, whatever folder was named.
-		Suspect:  !s.host.Remote() && (t.root == "" || t.root == "/" || len(s.description.Processes) > 0),
+		Suspect:  !s.host.Remote() && (t.root == "/" || len(s.description.Processes) > 0),
 		Accepted: s.accepted[actions.RiskAuthorityOnSuspect],
 	}
 	for name, authority := range a.config.Authorities {
@@ -215,8 +216,8 @@ func (a *app) endpoints(flags []string) (map[string]string, error) {
 	return all, nil
 }
 
-// reach connects to the machine under response.
-func (a *app) reach(ctx context.Context, t target) (host.Host, error) {
+// reach connects to the machine under response. A root gets its real path.
+func (a *app) reach(ctx context.Context, t *target) (host.Host, error) {
 	if t.host != "" && t.root != "" {
 		return nil, usage("name one of them", "--host and --root name two different targets")
 	}
@@ -225,17 +226,28 @@ func (a *app) reach(ctx context.Context, t target) (host.Host, error) {
 	if t.host != "" {
 		h, err = host.DialSSH(ctx, t.host, a.sshOptions()...)
 	} else {
-		root := t.root
-		if root == "" {
-			root = "/"
+		if t.root, err = realPath(cmp.Or(t.root, "/")); err == nil {
+			h, err = host.NewLocal(t.root)
 		}
-		h, err = host.NewLocal(root)
 	}
 	if err != nil {
 		return nil, &failure{incident.ExitNothing, fmt.Errorf("reach %s: %w", cmp.Or(t.host, t.root, "this machine"), err),
 			"nothing was done; check the name and that you can log in, or run clawback on the machine itself"}
 	}
 	return h, nil
+}
+
+// realPath gives a folder the one name that the record, and the lock of whoever responds to it, go by.
+func realPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path, err
+	}
+	resolved, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return path, err
+	}
+	return resolved, nil
 }
 
 // sshOptions let ssh ask for a PIN or a password where somebody can answer.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,6 +22,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(drill.AgentEnv) != "" {
 		main() // this program, started as the agent of a drill
 		return
+	}
+	if os.Getenv(treeEnv) != "" {
+		runTree() // this program, as the agent of a test
+		return
+	}
+	flag.Parse()
+	if !slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.parallel") }) {
+		_ = flag.Set("test.parallel", "16") // nearly all of them wait for a proof, by the wall clock
 	}
 	testscript.Main(m, map[string]func(){"clawback": main})
 }

@@ -36,7 +36,7 @@ func (a *app) snapshot(ctx context.Context, t target, into string) error {
 	}
 	s := &situation{app: a}
 	var err error
-	if s.host, err = a.reach(ctx, t); err != nil {
+	if s.host, err = a.reach(ctx, &t); err != nil {
 		return err
 	}
 	defer func() { _ = s.host.Close() }()

@@ -15,7 +15,12 @@ import (
 // Interruption is the cause of a context that a signal ended.
 type Interruption struct{ Signal string }
 
-func (i Interruption) Error() string { return "interrupted by " + i.Signal }
+func (i Interruption) Error() string {
+	if i.Signal == "interrupt" {
+		return "interrupted"
+	}
+	return i.Signal
+}
 
 // Carry declares the incident, carries out the playbook, writes the report whatever happened, and
 // closes the record. It returns the final state. The journal stays open for readers.
@@ -32,6 +37,7 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	} else if runErr != nil {
 		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{Text: runErr.Error()})
 	}
+	r.leave(e.Journal)
 	r.rotateUsed(e.Journal)
 	if r.Score != nil {
 		_ = record(always, e.Journal, incident.TypeAdversary, r.Score())
