@@ -123,7 +123,7 @@ func newWorld(ctx context.Context, dir string) (*world, error) {
 	w := &world{dir: dir, done: make(chan struct{})}
 	w.engine = &engine.Engine{
 		Journal: j, Clock: wallClock{},
-		Playbook: playbooks.Playbook{Name: "suspected-compromise", Title: "suspected compromise", Phases: []playbooks.Phase{
+		Playbook: playbooks.Playbook{Name: "suspected-compromise", Title: "suspected compromise", Attended: true, Phases: []playbooks.Phase{
 			{ID: "freeze", Title: "Freeze", Steps: []playbooks.Step{step("freeze", "Freeze the agent", "agent.freeze", playbooks.Confirm)}},
 			{ID: "revoke", Title: "Revoke", Steps: []playbooks.Step{revoke}},
 			{ID: "analyse", Title: "Analyse", Steps: []playbooks.Step{

@@ -6,7 +6,8 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,13 +42,15 @@ type Recorder interface {
 	Intent(ctx context.Context, typ string, data any) error
 	// Note writes an entry in order, on disk with the next commit.
 	Note(typ string, data any)
-	// Ask puts a question to the responder and waits for the answer.
+	// Ask puts a question to the responder and waits for an answer that fits it. With ErrUnanswered
+	// there will be none.
 	Ask(ctx context.Context, q incident.Question) (incident.Answer, error)
 }
 
 // Decider answers questions. A nil Decider leaves them to Submit.
 type Decider interface {
-	// Decide answers q. With ErrNobody the question stays open for Submit.
+	// Decide answers q, and gives up when ctx is done. With ErrNobody the question stays open for
+	// Submit; with any other error it is over, and so is what asked it.
 	Decide(ctx context.Context, q incident.Question) (incident.Answer, error)
 }
 
@@ -74,6 +77,12 @@ var (
 	ErrNoTaker    = errors.New("nothing in this response takes that command now")
 )
 
+// Errors of a question.
+var (
+	ErrNobody     = errors.New("left to somebody else") // returned by a Decider
+	ErrUnanswered = errors.New("the question was not answered")
+)
+
 // Engine carries out one playbook once.
 type Engine struct {
 	Journal  *journal.Journal
@@ -84,7 +93,7 @@ type Engine struct {
 	Facts    map[string]bool // "remote", "local": what conditions can ask for
 
 	mu        sync.Mutex
-	questions map[string]chan incident.Answer
+	questions map[string]*question
 	choices   map[string]string // by deciding step
 	asked     int
 }
@@ -101,77 +110,30 @@ type Command struct {
 func (e *Engine) Submit(ctx context.Context, c Command) error {
 	switch {
 	case c.Answer != nil:
-		return e.answer(ctx, *c.Answer)
+		return e.answer(*c.Answer)
 	case c.Note != nil:
 		return durable(e.Journal.Append(ctx, incident.TypeNote, c.Note))
 	case c.Credential != nil:
 		return e.command(ctx, *c.Credential)
 	}
-	return nil
+	return errors.New("a command of nothing")
 }
 
 func (e *Engine) command(ctx context.Context, c incident.Command) error {
 	if err := durable(e.Journal.Append(ctx, incident.TypeCommand, c)); err != nil {
 		return err
 	}
-	for _, a := range e.Actions {
-		if taker, ok := a.(Commander); ok {
-			return taker.Command(ctx, c)
+	for _, name := range slices.Sorted(maps.Keys(e.Actions)) {
+		taker, ok := e.Actions[name].(Commander)
+		if !ok {
+			continue
+		}
+		err := guarded(func() error { return taker.Command(ctx, c) })
+		if !errors.Is(err, ErrNoTaker) {
+			return err
 		}
 	}
 	return ErrNoTaker
-}
-
-func (e *Engine) answer(ctx context.Context, a incident.Answer) error {
-	e.mu.Lock()
-	waiting := e.questions[a.Question]
-	delete(e.questions, a.Question)
-	e.mu.Unlock()
-	if waiting == nil {
-		return ErrNoQuestion
-	}
-	err := durable(e.Journal.Append(ctx, incident.TypeAnswered, a))
-	waiting <- a // capacity 1, and the question was taken out of the map by us alone
-	return err
-}
-
-// ask records a question, hands it to the Decider, and waits for whoever answers first.
-func (e *Engine) ask(ctx context.Context, q incident.Question) (incident.Answer, error) {
-	waiting := make(chan incident.Answer, 1)
-	e.mu.Lock()
-	e.asked++
-	q.ID = fmt.Sprintf("q%d", e.asked)
-	if e.questions == nil {
-		e.questions = make(map[string]chan incident.Answer)
-	}
-	e.questions[q.ID] = waiting
-	e.mu.Unlock()
-	if err := durable(e.Journal.Append(ctx, incident.TypeAsked, q)); err != nil {
-		return incident.Answer{}, err
-	}
-
-	var decider sync.WaitGroup
-	defer decider.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if e.Decider != nil {
-		decider.Go(func() {
-			a, err := e.Decider.Decide(ctx, q)
-			if err == nil {
-				a.Question = q.ID
-				_ = e.answer(ctx, a) // ErrNoQuestion: somebody was faster
-			}
-		})
-	}
-	select {
-	case a := <-waiting:
-		return a, nil
-	case <-ctx.Done():
-		e.mu.Lock()
-		delete(e.questions, q.ID)
-		e.mu.Unlock()
-		return incident.Answer{}, context.Cause(ctx)
-	}
 }
 
 // durable takes the loss of the record out of an error: containment goes on without it, and the
@@ -194,8 +156,4 @@ func (r recorder) Note(typ string, data any) {
 		// An entry that the journal refuses (too large) must not vanish without a trace.
 		_ = r.e.Journal.Note(incident.TypeWarning, incident.Warning{Text: err.Error()})
 	}
-}
-
-func (r recorder) Ask(ctx context.Context, q incident.Question) (incident.Answer, error) {
-	return r.e.ask(ctx, q)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +38,6 @@ type settled struct {
 // does not depend on each other runs at once. When ctx is done no further step begins, those under
 // way are told, and Run returns once they have ended. A failed step is no error of Run.
 func (e *Engine) Run(ctx context.Context) error {
-	e.choices = make(map[string]string)
 	for _, s := range e.Playbook.Steps() {
 		if e.Actions[s.Uses] == nil {
 			return fmt.Errorf("step %s uses %s, which this program does not know", s.ID, s.Uses)
@@ -106,64 +104,95 @@ func readiness(s playbooks.Step, done map[string]settled) (ready bool, blocked s
 }
 
 func (e *Engine) skip(s playbooks.Step, because string, done map[string]settled) {
-	reason := fmt.Sprintf("it needs %s, which failed", because)
+	reason := fmt.Sprintf("it needs %s, which did not succeed", because)
 	e.outcome(s, incident.StepOutcome{Status: incident.Skipped, Note: reason})
 	done[s.ID] = settled{id: s.ID, status: incident.Skipped, stop: s.OnFailure == playbooks.Stop}
 }
 
-// step runs one step from its condition over its gate to its outcome.
+// step runs one step from its condition over its gate to its outcome. A step that was told to end
+// before it began has none.
 func (e *Engine) step(ctx context.Context, s playbooks.Step) settled {
-	out := e.attempt(ctx, s)
+	out, began := e.attempt(ctx, s)
+	if !began && ctx.Err() != nil {
+		return settled{id: s.ID, status: incident.Waiting}
+	}
 	e.outcome(s, out)
 	return settled{id: s.ID, status: out.Status, stop: out.Status == incident.Failed && s.OnFailure == playbooks.Stop}
 }
 
-func (e *Engine) attempt(ctx context.Context, s playbooks.Step) incident.StepOutcome {
+// attempt returns the outcome of a step, and whether its intent is on record.
+func (e *Engine) attempt(ctx context.Context, s playbooks.Step) (out incident.StepOutcome, began bool) {
 	if !e.holds(s.When) {
-		return incident.StepOutcome{Status: incident.Skipped, Note: "only when " + s.When.String()}
+		return incident.StepOutcome{Status: incident.Skipped, Note: "only when " + s.When.String()}, false
 	}
 	action := e.Actions[s.Uses]
-	allowed, err := e.gate(ctx, s, action)
+	allowed := false
+	err := guarded(func() error {
+		var err error
+		allowed, err = e.gate(ctx, s, action)
+		return err
+	})
 	if err == nil && !allowed {
-		return incident.StepOutcome{Status: incident.Skipped, Note: "left out by the responder"}
+		return incident.StepOutcome{Status: incident.Skipped, Note: "left out by the responder"}, false
+	}
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
 	if err == nil {
+		began = true
 		err = durable(e.Journal.Append(ctx, incident.TypeStepIntent, incident.StepIntent{Step: s.ID}))
 	}
 	if err == nil {
 		err = e.run(ctx, s, action)
 	}
+	return outcome(err), began
+}
+
+// maxText bounds what an error says, so that every outcome fits into the record.
+const maxText = 8 << 10
+
+// outcome says what an action's error means.
+func outcome(err error) incident.StepOutcome {
 	var skipped Skipped
 	switch {
 	case err == nil:
 		return incident.StepOutcome{Status: incident.Done}
 	case errors.As(err, &skipped):
-		return incident.StepOutcome{Status: incident.Skipped, Note: skipped.Reason}
+		return incident.StepOutcome{Status: incident.Skipped, Note: incident.Cut(skipped.Reason, maxText)}
 	}
-	out := incident.StepOutcome{Status: incident.Failed, Error: err.Error()}
+	out := incident.StepOutcome{Status: incident.Failed, Error: incident.Cut(err.Error(), maxText)}
 	var hinter Hinter
 	if errors.As(err, &hinter) {
-		out.Hint = hinter.Hint()
+		out.Hint = incident.Cut(hinter.Hint(), maxText)
 	}
 	var gater Gater
 	out.Gate = errors.As(err, &gater) && gater.EvidenceGate()
 	return out
 }
 
-// run calls the action under the step's deadline. A panic is a failure of the step alone.
-func (e *Engine) run(ctx context.Context, s playbooks.Step, action Action) (err error) {
+// run calls the action under the step's deadline.
+func (e *Engine) run(ctx context.Context, s playbooks.Step, action Action) error {
 	if s.Deadline > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = WithDeadline(ctx, e.Clock, s.Deadline)
 		defer cancel()
 	}
+	err := guarded(func() error { return action.Run(ctx, s, stepRecorder{recorder{e}, s}) })
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err) // "canceled" alone does not say by what
+	}
+	return err
+}
+
+// guarded makes a panic in f an error, so that it fails what f belongs to and nothing else.
+func guarded(f func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		if recover() != nil {
 			// The value may quote what an attacker or a secret put there; the place does not.
-			err = fmt.Errorf("step %s: a fault of clawback itself, at %s", s.ID, place(debug.Stack()))
+			err = fmt.Errorf("a fault of clawback itself, at %s", place(debug.Stack()))
 		}
 	}()
-	return action.Run(ctx, s, stepRecorder{recorder{e}, e, s})
+	return f()
 }
 
 // gate asks where the step's gate wants it.
@@ -188,16 +217,8 @@ func (e *Engine) gate(ctx context.Context, s playbooks.Step, action Action) (boo
 			q.Type = s.ID
 		}
 	}
-	for {
-		a, err := e.ask(ctx, q)
-		if err != nil {
-			return false, err
-		}
-		if q.Kind == incident.Typed && a.Choice == incident.Yes && a.Text != q.Type {
-			continue // not what was asked for: nothing happens, and the question comes again
-		}
-		return a.Choice == incident.Yes, nil
-	}
+	a, err := e.ask(ctx, q)
+	return a.Choice == incident.Yes, err
 }
 
 func (e *Engine) holds(c playbooks.Condition) bool {
@@ -220,21 +241,19 @@ func (e *Engine) outcome(s playbooks.Step, out incident.StepOutcome) {
 // stepRecorder remembers what was chosen in a step, for the conditions of others.
 type stepRecorder struct {
 	recorder
-	e *Engine
 	s playbooks.Step
 }
 
 func (r stepRecorder) Ask(ctx context.Context, q incident.Question) (incident.Answer, error) {
 	q.Step = r.s.ID
-	a, err := r.recorder.Ask(ctx, q)
+	a, err := r.e.ask(ctx, q)
 	if err == nil && q.Kind == incident.Choice {
-		known := slices.ContainsFunc(q.Options, func(o incident.Option) bool { return o.ID == a.Choice })
-		if !known {
-			return a, fmt.Errorf("%q is none of the answers to %q", a.Choice, q.Title)
-		}
 		r.e.mu.Lock()
+		defer r.e.mu.Unlock()
+		if r.e.choices == nil {
+			r.e.choices = make(map[string]string)
+		}
 		r.e.choices[r.s.ID] = a.Choice
-		r.e.mu.Unlock()
 	}
 	return a, err
 }
