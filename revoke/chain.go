@@ -65,11 +65,12 @@ func (ch *chain) run(ctx context.Context) {
 
 // live takes the credential from its discovery on. It returns errSettled, or why ctx is done.
 func (ch *chain) live(ctx context.Context) error {
+	ours := ctx.Err() == nil && ch.ours(ctx)
 	switch {
-	case ch.ours(ctx):
-		return ch.settle(Change{Life: credential.Skipped, Err: ErrOurs})
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case ours:
+		return ch.settle(Change{Life: credential.Skipped, Err: ErrOurs})
 	case ch.c.Secret.Empty():
 		return ch.manual(ctx, ErrUnresolved)
 	case ch.lane == nil || !ch.known:

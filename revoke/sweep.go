@@ -115,11 +115,8 @@ func (s *Sweep) take(ctx context.Context, found <-chan credential.Credential, ch
 	for {
 		select {
 		case c, more := <-found:
-			switch {
-			case !more:
+			if !more {
 				s.count(func() { s.all = true })
-				return
-			case ctx.Err() != nil:
 				return
 			}
 			if ch := s.begin(c); ch != nil {

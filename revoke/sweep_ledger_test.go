@@ -128,6 +128,9 @@ func cuts() []cut {
 			}
 		}
 	}
+	immortal := func(s *stub, _ *revoke.Sweep, _ *ledger) {
+		s.revoke = func(context.Context, credential.Credential) (revoke.Receipt, error) { return revoke.Receipt{}, nil }
+	}
 	errNo := errors.New("422 no")
 	both := []string{"verify a", "revoke a"}
 	return []cut{
@@ -158,6 +161,10 @@ func cuts() []cut {
 			want: credential.Failed, why: revoke.ErrUntouched, log: both},
 		{name: "while it proves", at: 7 * time.Second, want: credential.Unverified, why: revoke.ErrUnproved,
 			log: []string{"verify a", "revoke a", "verify a", "verify a"}, accept: true},
+		{name: "while it lives, and may", at: 7 * time.Second, change: immortal, want: credential.Unverified, why: revoke.ErrUnproved,
+			log: []string{"verify a", "revoke a", "verify a", "verify a"}, accept: true},
+		{name: "while it lives, and should not", at: 16 * time.Second, change: immortal, want: credential.Alive, why: revoke.ErrStillAlive,
+			log: []string{"verify a", "revoke a", "verify a", "verify a", "verify a", "verify a"}, accept: true},
 		{name: "in a probe", at: 500*time.Millisecond + 2*time.Second, change: slow, want: credential.Unverified, why: revoke.ErrUnproved,
 			log: []string{"verify a", "revoke a", "verify a"}, accept: true},
 	}
@@ -189,6 +196,11 @@ func TestSweepCut(t *testing.T) {
 			s.ledger.want(t, c, k.want, k.why)
 			if l := s.ledger.last(c); k.want != "" && k.soon == 0 && !errors.Is(l.Err, errDeadline) {
 				t.Errorf("%v does not say what ended the sweep", l.Err)
+			}
+			for _, e := range s.ledger.of(c, "baseline", "probe") {
+				if e.verdict.Outcome+e.probe.Outcome == revoke.Inconclusive {
+					t.Errorf("what was cut short is on record as a %s: %+v", e.what, e)
+				}
 			}
 			if accepted := len(s.ledger.of(c, "receipt")) > 0; accepted != k.accept {
 				t.Errorf("receipt on record: %v, want %v", accepted, k.accept)
