@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Version is the version of the entry format.
@@ -89,4 +92,26 @@ func Check(prev, e Entry) error {
 		return fmt.Errorf("entry %d is older than entry %d", e.Seq, prev.Seq)
 	}
 	return nil
+}
+
+// visible escapes every character of a JSON text that shows nothing or steers what shows it, such
+// as those that turn the direction of writing: a record is read on terminals.
+func visible(raw []byte) []byte {
+	hidden := func(r rune) bool { return r > '~' && !unicode.IsPrint(r) }
+	if bytes.IndexFunc(raw, hidden) < 0 {
+		return raw
+	}
+	var out []byte
+	for _, r := range string(raw) {
+		switch {
+		case !hidden(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 )
 
 // steps reads what the record in dir says, in order.
@@ -496,4 +497,31 @@ func benchmarked(b *testing.B) *Journal {
 	}
 	b.Cleanup(func() { _ = j.Close() })
 	return j
+}
+
+// A record is read on terminals: what steers one stands in it as an escape, and means the same.
+func TestNothingInALineSteersATerminal(t *testing.T) {
+	for _, text := range []string{
+		"\x1b]0;owned\a", "\u202egnp.exe", "\u2066\u2069", "\x7f\u0085\u009b2J", "\u2028", "\U000e0041", "\u200b\ufeff", "plain, größer, 日本, 👍",
+	} {
+		raw, err := json.Marshal(map[string]string{text: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := visible(raw)
+		if i := bytes.IndexFunc(shown, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("%q: %q stands in the line as it is", text, shown[i:])
+		}
+		var got map[string]string
+		if err := json.Unmarshal(shown, &got); err != nil || got[text] != text {
+			t.Errorf("%q became %q (%v)", text, got, err)
+		}
+		j := InMemory(time.Now)
+		if err := j.Append(t.Context(), "test", map[string]string{text: text}); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

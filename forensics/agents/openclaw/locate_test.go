@@ -126,7 +126,7 @@ func TestLocateHostileTree(t *testing.T) {
 		"home/a/.openclaw": "where a state directory is expected",
 		"home/b/.openclaw": "circle",
 		"home/c/.openclaw": "a FIFO where a state directory is expected",
-		"home/d/.openclaw": "no such file",
+		"home/d/.openclaw": "not on this disk",
 	} {
 		if !strings.Contains(got[name], reason) {
 			t.Errorf("%s: problem %q, want %q", name, got[name], reason)
@@ -164,7 +164,8 @@ func TestReadFile(t *testing.T) {
 		{"a/adir/real", 9, "x", nil},
 		{"../../etc/real", 9, "x", nil}, // the root's parent is the root
 		{"a/self", 9, "", syscall.ELOOP},
-		{"a/out", 9, "", fs.ErrNotExist},
+		{"a/out", 9, "", ErrDangling},
+		{"a/adir/missing", 9, "", fs.ErrNotExist},
 		{"a/file/x", 9, "", syscall.ENOTDIR},
 	} {
 		done := make(chan struct{})

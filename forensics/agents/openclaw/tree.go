@@ -21,15 +21,22 @@ var ErrNotRegular = errors.New("not a regular file")
 // ErrTooLarge is returned for a file that is longer than the caller wants to read.
 var ErrTooLarge = errors.New("too large")
 
+// ErrDangling is returned for a link whose target is not below the root, where that is not a whole
+// machine: what it leads to may lie on another disk.
+var ErrDangling = errors.New("a link to what is not on this disk: mount that too, or read it where it is")
+
 // Resolve returns the path below root that name leads to, with no symbolic link left in it. A
 // link's absolute target counts from root, so that a mounted disk is read as the machine saw it,
 // and ".." at the root stays there. os.Root alone refuses such links.
 func Resolve(root *os.Root, name string) (string, error) {
 	rest := strings.Split(name, "/")
 	at, links := ".", 0
+	own := len(rest) // parts of name itself that are still to come
 	for len(rest) > 0 {
 		part := rest[0]
+		linked := len(rest) > own
 		rest = rest[1:]
+		own = min(own, len(rest))
 		switch part {
 		case "", ".":
 			continue
@@ -39,6 +46,9 @@ func Resolve(root *os.Root, name string) (string, error) {
 		}
 		next := path.Join(at, part)
 		info, err := root.Lstat(next)
+		if linked && errors.Is(err, fs.ErrNotExist) && root.Name() != "/" {
+			err = ErrDangling
+		}
 		if err != nil {
 			return "", about("resolve", name, err)
 		}
