@@ -257,7 +257,8 @@ type Source struct {
 type Searched struct {
 	Files    int      `json:"files"`
 	Bytes    int64    `json:"bytes"`
-	Problems []string `json:"problems,omitempty"`
+	Problems []string `json:"problems,omitempty"` // what may hold credentials and could not be searched
+	Apart    []string `json:"apart,omitempty"`    // what belongs to other accounts
 }
 
 // Probe is one look at a credential.

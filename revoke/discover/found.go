@@ -30,5 +30,6 @@ type Summary struct {
 	Files    int                `json:"files"`
 	Bytes    int64              `json:"bytes"`
 	Found    int                `json:"found"`
-	Problems []openclaw.Problem `json:"problems,omitempty"`
+	Problems []openclaw.Problem `json:"problems,omitempty"` // what may hold credentials and could not be searched
+	Apart    []openclaw.Problem `json:"apart,omitempty"`    // what belongs to other accounts, which the agent's may not read
 }

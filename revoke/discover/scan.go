@@ -130,7 +130,9 @@ func (s *scan) open(name string) (at string, data []byte, ok bool) {
 	}
 	s.done[at] = true
 	if !s.agent.given[at] && !s.mayRead(at) {
-		s.note(openclaw.Problem{Path: name, Reason: "belongs to another account, and the agent's may not read it: left alone"})
+		if len(s.summary.Apart) < maxProblems {
+			s.summary.Apart = append(s.summary.Apart, openclaw.Problem{Path: name, Reason: "belongs to another account, and the agent's may not read it: left alone"})
+		}
 		return "", nil, false
 	}
 	if s.summary.Bytes > maxTotal {

@@ -379,7 +379,7 @@ func TestOtherAccounts(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
-	if len(summary.Problems) != 1 || summary.Problems[0].Path != "home/u/.config/gh/hosts.yml" {
-		t.Errorf("problems %+v", summary.Problems)
+	if len(summary.Problems) != 0 || len(summary.Apart) != 1 || summary.Apart[0].Path != "home/u/.config/gh/hosts.yml" {
+		t.Errorf("problems %+v, apart %+v", summary.Problems, summary.Apart)
 	}
 }
