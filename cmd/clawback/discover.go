@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"clawback/forensics/incident"
+	"clawback/forensics/journal"
 	"clawback/playbooks/actions"
 	"clawback/revoke/credential"
 	"clawback/revoke/discover"
@@ -61,9 +62,10 @@ func (a *app) discover(ctx context.Context, t target, asJSON bool) error {
 
 func (a *app) printCredentials(found []*credential.Credential, asJSON bool) {
 	if asJSON {
-		out := json.NewEncoder(a.out)
 		for _, c := range found {
-			_ = out.Encode(c)
+			if line, err := json.Marshal(c); err == nil {
+				fmt.Fprintf(a.out, "%s\n", journal.Visible(line))
+			}
 		}
 		return
 	}

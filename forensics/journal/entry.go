@@ -94,10 +94,13 @@ func Check(prev, e Entry) error {
 	return nil
 }
 
-// visible escapes every character of a JSON text that shows nothing or steers what shows it, such
+// Visible escapes every character of a JSON text that shows nothing or steers what shows it, such
 // as those that turn the direction of writing: a record is read on terminals.
-func visible(raw []byte) []byte {
-	hidden := func(r rune) bool { return r > '~' && !unicode.IsPrint(r) }
+func Visible(raw []byte) []byte {
+	hidden := func(r rune) bool {
+		return r > '~' && (!unicode.IsPrint(r) || r == '\u2800' ||
+			unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
+	}
 	if bytes.IndexFunc(raw, hidden) < 0 {
 		return raw
 	}

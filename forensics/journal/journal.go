@@ -129,7 +129,7 @@ func (j *Journal) add(typ string, data any, committed chan error) error {
 	if err != nil {
 		return fmt.Errorf("entry %s: %w", typ, err)
 	}
-	raw = visible(raw)
+	raw = Visible(raw)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {

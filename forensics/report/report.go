@@ -13,8 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -215,28 +213,8 @@ func JSON(w io.Writer, d Document) error {
 	if err := enc.Encode(d); err != nil {
 		return fmt.Errorf("encode the report: %w", err)
 	}
-	_, err := w.Write(escapeUnprintable(plain.Bytes()))
+	_, err := w.Write(journal.Visible(plain.Bytes()))
 	return err
-}
-
-// escapeUnprintable works on JSON, whose characters beyond ASCII all stand in strings.
-func escapeUnprintable(in []byte) []byte {
-	out := make([]byte, 0, len(in)+len(in)/16)
-	for len(in) > 0 {
-		r, n := utf8.DecodeRune(in)
-		inText := "x" + string(r)
-		switch {
-		case r < utf8.RuneSelf && r != 0x7f, incident.Safe(inText) == inText:
-			out = append(out, in[:n]...)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		in = in[n:]
-	}
-	return out
 }
 
 // Write writes report.md and report.json into dir, the folder of the incident, and returns their
