@@ -231,8 +231,11 @@ func (a *app) reach(ctx context.Context, t *target) (host.Host, error) {
 		}
 	}
 	if err != nil {
-		return nil, &failure{incident.ExitNothing, fmt.Errorf("reach %s: %w", cmp.Or(t.host, t.root, "this machine"), err),
-			"nothing was done; check the name and that you can log in, or run clawback on the machine itself"}
+		hint := "nothing was done"
+		if errors.As(err, new(*host.LinkError)) {
+			hint += "; check the name and that you can log in; a machine that clawback isolated lets nobody in: log in on its own console, and run nft delete table inet clawback"
+		}
+		return nil, &failure{incident.ExitNothing, fmt.Errorf("reach %s: %w", cmp.Or(t.host, t.root, "this machine"), err), hint}
 	}
 	return h, nil
 }

@@ -9,6 +9,7 @@ import (
 	"clawback/playbooks"
 	"clawback/playbooks/containment"
 	"clawback/playbooks/engine"
+	"clawback/playbooks/host"
 )
 
 // action makes an engine.Action of a function.
@@ -88,8 +89,8 @@ func (r *Response) stop(ctx context.Context, _ playbooks.Step, rec engine.Record
 	r.mu.Unlock()
 	if len(unsealed) > 0 && frozen != nil && frozen.Complete() && !r.Accepted[RiskLoseEvidence] {
 		return hinted{gate: true,
-			err:  fmt.Errorf("the agent stays frozen and is not killed: its evidence is not sealed (%s)", unsealed[0]),
-			hint: "make room at the desk and run it again, or accept the loss with --accept-risk " + RiskLoseEvidence}
+			err:  fmt.Errorf("the agent stays frozen and is not killed: its evidence is not sealed (%w)", unsealed[0]),
+			hint: r.next(unsealed[0], "make room at the desk and run it again, or accept the loss with --accept-risk "+RiskLoseEvidence)}
 	}
 	s, err := r.Host.Stop(ctx)
 	if err != nil {
@@ -141,6 +142,10 @@ func checkProblems(c containment.Checked) []string {
 
 func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	i, err := r.Host.Isolate(ctx)
+	var lost *host.LinkError
+	r.mu.Lock()
+	r.isolated = err == nil || errors.As(err, &lost)
+	r.mu.Unlock()
 	if err != nil {
 		return hinted{err: fmt.Errorf("isolate %s: %w", r.Host.Name(), err),
 			hint: "cut the machine off at the hypervisor, the cloud or the switch; keep your own SSH connection"}

@@ -25,10 +25,12 @@ func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Re
 	for _, p := range summary.Problems {
 		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
 	}
-	rec.Note(incident.TypeSearched, out)
+	if err == nil || summary.Files > 0 { // of a search that was cut off nothing is known but what it found
+		rec.Note(incident.TypeSearched, out)
+	}
 	if err != nil {
 		return hinted{err: fmt.Errorf("search %s for credentials: %w", r.Host.Name(), err),
-			hint: "what was found is being revoked; the rest is not known: search the sealed evidence with clawback discover --root"}
+			hint: "what was found is being revoked, the rest is not known; " + r.next(err, "search the sealed evidence with clawback discover --root")}
 	}
 	if n := len(out.Problems); n > 0 {
 		// A place that nobody could read may hold a credential that nobody will revoke.

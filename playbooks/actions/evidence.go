@@ -24,10 +24,10 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	}
 	if err != nil {
 		r.mu.Lock()
-		r.unsealed = append(r.unsealed, part+": "+err.Error())
+		r.unsealed = append(r.unsealed, fmt.Errorf("%s: %w", part, err))
 		r.mu.Unlock()
 		return hinted{gate: true, err: fmt.Errorf("preserve the %s evidence of %s: %w", part, r.Host.Name(), err),
-			hint: "the agent stays frozen, so its evidence is still there: make room at the desk and run it again"}
+			hint: r.next(err, "the agent stays frozen, so its evidence is still there: make room at the desk and run it again")}
 	}
 	rec.Note(incident.TypeSealed, sealed)
 	return nil

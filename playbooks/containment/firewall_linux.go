@@ -35,7 +35,7 @@ func (Firewall) Isolate(_ context.Context, keep []Connection) (Isolated, error) 
 	if err := cut("inet", []string{"input", "output", "forward"}, keep); err != nil {
 		return done, fmt.Errorf("isolate: %w", err)
 	}
-	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback, for as long as root here leaves it")
+	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and the connection that asked for it, until root here runs: nft delete table inet clawback")
 	for _, c := range keep {
 		done.Kept = append(done.Kept, fmt.Sprintf("tcp %s (the desk's SSH connection)", c.Remote))
 	}

@@ -2,6 +2,8 @@ package host
 
 import "fmt"
 
+const connecting = "connect"
+
 // LinkError is a link to the host that was lost, or never came about. What the verb did until then is
 // unknown; a frozen agent stays frozen.
 type LinkError struct {
@@ -10,6 +12,9 @@ type LinkError struct {
 }
 
 func (e *LinkError) Error() string {
+	if e.Verb == connecting {
+		return fmt.Sprintf("connect to %s: %v", e.Host, e.Err)
+	}
 	return fmt.Sprintf("%s on %s: the link is lost: %v", e.Verb, e.Host, e.Err)
 }
 

@@ -151,9 +151,9 @@ func (s *SSH) connect(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-s.gone:
-			return &LinkError{Host: s.target, Verb: "connect", Err: errors.New(s.said.String())}
+			return &LinkError{Host: s.target, Verb: connecting, Err: errors.New(s.said.String())}
 		case <-ctx.Done():
-			return &LinkError{Host: s.target, Verb: "connect", Err: ctx.Err()}
+			return &LinkError{Host: s.target, Verb: connecting, Err: ctx.Err()}
 		}
 	}
 }

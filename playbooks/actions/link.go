@@ -1,0 +1,38 @@
+package actions
+
+import (
+	"errors"
+	"fmt"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks/host"
+)
+
+// next is what a responder does after err: what a lost link leaves to do, or else otherwise.
+func (r *Response) next(err error, otherwise string) string {
+	var lost *host.LinkError
+	if !errors.As(err, &lost) {
+		return otherwise
+	}
+	r.mu.Lock()
+	frozen, isolated := r.frozen != nil && r.frozen.Complete(), r.isolated
+	r.mu.Unlock()
+	state := "the agent may still act"
+	if frozen {
+		state = "the agent stays frozen, and its evidence is still there"
+	}
+	if isolated {
+		return fmt.Sprintf("%s; %s is isolated and lets nobody in: on its own console run nft delete table inet clawback, then clawback here again", state, r.Host.Name())
+	}
+	return fmt.Sprintf("%s; run it again as soon as %s can be reached", state, r.Host.Name())
+}
+
+// leave ends the connection to the host and removes what the desk put there, while the record can
+// still say what may be left.
+func (r *Response) leave(j *journal.Journal) {
+	if err := r.Host.Close(); err != nil {
+		_ = j.Note(incident.TypeWarning, incident.Warning{Text: err.Error(),
+			Hint: "it holds clawback's program and no secret, and is gone after a restart"})
+	}
+}
