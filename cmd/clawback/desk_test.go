@@ -205,11 +205,13 @@ func (r *ended) check(t *testing.T) {
 		t.Errorf("exit 0 and not contained: %s", last)
 	}
 	if s.Report != "" {
-		text, err := os.ReadFile(s.Report)
-		if err != nil {
-			t.Errorf("the report is not where the summary says: %v", err)
+		for _, path := range []string{s.Report, strings.TrimSuffix(s.Report, ".md") + ".json"} {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Errorf("the report is not where the summary says: %v", err)
+			}
+			safeText(t, path, text)
 		}
-		safeText(t, "the report", text)
 	}
 }
 

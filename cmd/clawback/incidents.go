@@ -62,7 +62,9 @@ func (a *app) create(prefix, target string, now func() time.Time) (*open, error)
 	}
 	if err != nil {
 		o.trouble = fmt.Errorf("the state directory cannot be used: %w", err)
-		o.id, o.dir, err = newFolder(os.TempDir(), "clawback-"+prefix)
+		if o.id, o.dir, err = newFolder(os.TempDir(), "clawback-"+prefix); err != nil {
+			o.dir = ""
+		}
 	}
 	if err == nil {
 		o.journal, err = journal.Create(o.dir, a.holder(), now)

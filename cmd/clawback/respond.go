@@ -42,12 +42,15 @@ func (r *response) run(ctx context.Context) error {
 	defer stop()
 	if r.open.trouble != nil {
 		complain(r.app.err, &failure{err: r.open.trouble, hint: "the response goes on; the record is in " + r.place()})
-		_ = r.open.journal.Note(incident.TypeWarning, incident.Warning{Text: r.open.trouble.Error(), Hint: "the record is in " + r.place()})
+		_ = r.open.journal.Note(incident.TypeWarning, incident.Warning{Text: r.open.trouble.Error(), Hint: "the record is in " + r.place(), Grave: true})
 	}
 	r.work.Report = func(ctx context.Context) (incident.Report, error) {
 		s, err := incident.FoldAll(r.open.journal.Entries(ctx))
 		if err != nil {
 			return incident.Report{}, err
+		}
+		if r.open.dir == "" {
+			return incident.Report{}, errors.New("there is no folder for it")
 		}
 		return report.Write(r.open.dir, s, r.open.journal.Entries(ctx))
 	}
@@ -71,7 +74,10 @@ func (r *response) run(ctx context.Context) error {
 	endOthers()
 	closeErr := r.open.close()
 	others.Wait()
-	if err = errors.Join(err, closeErr); err != nil && !errors.Is(err, journal.ErrNotDurable) {
+	switch err = errors.Join(err, closeErr); {
+	case errors.Is(err, journal.ErrNotDurable):
+		r.rescue(context.WithoutCancel(ctx), err)
+	case err != nil:
 		complain(r.app.err, err)
 	}
 	return r.end(state)
@@ -141,6 +147,31 @@ func (r *response) show(ctx context.Context) {
 	if r.console {
 		fmt.Fprintf(r.app.err, "%s %s: exit %d. Report: %s\n", s.Declared.Mode, s.Declared.Incident, sum.Exit, sum.Report)
 	}
+}
+
+// rescue keeps a record that its disk did not take, and the report, in a temporary folder.
+func (r *response) rescue(ctx context.Context, lost error) {
+	var lines []byte
+	for e, err := range r.open.journal.Entries(ctx) {
+		if err != nil {
+			lost = errors.Join(lost, err)
+			break
+		}
+		lines = append(append(lines, e.Line()...), '\n')
+	}
+	dir, err := os.MkdirTemp("", "clawback-"+r.declared.Incident+"-")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, journal.FileName), lines, 0o600)
+	}
+	if err != nil {
+		complain(r.app.err, &failure{err: errors.Join(lost, err), hint: "what was printed here is all there is of it: keep it"})
+		return
+	}
+	s, err := incident.FoldAll(journal.Read(dir))
+	if err == nil {
+		_, err = report.Write(dir, s, journal.Read(dir))
+	}
+	complain(r.app.err, &failure{err: errors.Join(lost, err), hint: "the whole record is in " + dir + ": move it to a disk with room"})
 }
 
 func (r *response) reportPath(s incident.State) string {

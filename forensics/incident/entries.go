@@ -176,6 +176,9 @@ type Note struct {
 type Warning struct {
 	Text string `json:"text"`
 	Hint string `json:"hint,omitempty"`
+	// Grave says that something of the response is lost or is not where it should be: then it
+	// is not complete.
+	Grave bool `json:"grave,omitempty"`
 }
 
 // Described is the host's claim about the agent, before anything was changed.

@@ -72,6 +72,11 @@ func (s State) openGoals() []OpenMatter {
 		open = append(open, OpenMatter{Kind: MatterRecord, What: "the record", Why: "it was not on disk for some time: " + s.Trouble,
 			Hint: "make room at the desk, and compare the record with the providers' own logs"})
 	}
+	for _, w := range s.Warnings {
+		if w.Grave {
+			open = append(open, OpenMatter{Kind: MatterRecord, What: "the record", Why: w.Text, Hint: w.Hint})
+		}
+	}
 	switch {
 	case s.Searched == nil:
 		open = append(open, OpenMatter{Kind: MatterSearch, What: "the search for credentials",

@@ -75,6 +75,9 @@ func (s State) conditions() map[int]bool {
 		ExitPartial: !s.AgentDown() || len(s.Sealed) == 0 || !s.searched() ||
 			s.Trouble != "" || s.Unreadable > 0, // what the record lacks may be what failed
 	}
+	for _, w := range s.Warnings {
+		holds[ExitPartial] = holds[ExitPartial] || w.Grave
+	}
 	for _, step := range s.steps() {
 		holds[step.exitCode()] = true
 		if step.Status == Skipped && s.Decisions[step.ID].Choice == Later {

@@ -35,7 +35,7 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	if errors.As(runErr, &interrupted) {
 		_ = record(always, e.Journal, incident.TypeInterrupted, incident.Interrupted{Signal: interrupted.Signal})
 	} else if runErr != nil {
-		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{Text: runErr.Error()})
+		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{Text: runErr.Error(), Grave: true})
 	}
 	r.leave(e.Journal)
 	r.rotateUsed(e.Journal)
@@ -50,7 +50,7 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	written, err := r.Report(always)
 	if err != nil {
 		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{
-			Text: "the report could not be written: " + err.Error(), Hint: "clawback report " + declared.Incident,
+			Text: "the report could not be written: " + err.Error(), Hint: "make room and run clawback report " + declared.Incident, Grave: true,
 		})
 	} else if state.Report == nil {
 		_ = record(always, e.Journal, incident.TypeReport, written)

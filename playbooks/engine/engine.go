@@ -154,6 +154,6 @@ func (r recorder) Intent(ctx context.Context, typ string, data any) error {
 func (r recorder) Note(typ string, data any) {
 	if err := r.e.Journal.Note(typ, data); err != nil {
 		// An entry that the journal refuses (too large) must not vanish without a trace.
-		_ = r.e.Journal.Note(incident.TypeWarning, incident.Warning{Text: err.Error()})
+		_ = r.e.Journal.Note(incident.TypeWarning, incident.Warning{Text: err.Error(), Grave: true})
 	}
 }
