@@ -82,12 +82,13 @@ func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Reco
 }
 
 // stop kills the agent without a last word. It destroys what was in memory, so it waits for the
-// evidence, unless the agent could not be frozen: then every second of it is worse.
+// evidence, unless the agent could not be frozen: then every second of it is worse. Where nothing
+// runs nothing is destroyed.
 func (r *Response) stop(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	r.mu.Lock()
 	unsealed, frozen := r.unsealed, r.frozen
 	r.mu.Unlock()
-	if len(unsealed) > 0 && frozen != nil && frozen.Complete() && !r.Accepted[RiskLoseEvidence] {
+	if len(unsealed) > 0 && frozen != nil && frozen.Complete() && len(frozen.Processes) > 0 && !r.Accepted[RiskLoseEvidence] {
 		return hinted{gate: true,
 			err:  fmt.Errorf("the agent stays frozen and is not killed: its evidence is not sealed (%w)", unsealed[0]),
 			hint: r.next(unsealed[0], "make room at the desk and run it again, or accept the loss with --accept-risk "+RiskLoseEvidence)}

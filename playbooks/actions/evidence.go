@@ -39,6 +39,9 @@ var ErrNothing = errors.New("there is nothing of it here")
 // Preserve takes one part of the evidence, "volatile" or "files", and seals it in the folder of
 // that name below the incident's. With ErrNothing no folder is left.
 func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Sealed, error) {
+	if r.Dir == "" {
+		return incident.Sealed{}, errors.New("the desk has no folder for it")
+	}
 	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
 		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(),
 	})
