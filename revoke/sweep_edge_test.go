@@ -285,22 +285,45 @@ func TestSweepTellAtTheMomentOfDeath(t *testing.T) {
 func TestSweepTakenTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newStub(revoke.KindInfo{Kind: "kind", Propagation: prompt})
-		l := &ledger{}
-		s := &revoke.Sweep{Providers: map[string]revoke.Provider{"stub": p}, Clock: fake.Wall{}, Ledger: l,
-			Ours: func(context.Context, credential.Credential) bool { t.Error("asked whose it is"); return false }}
-		var cs []credential.Credential
-		for i := range 100 {
-			cs = append(cs, cred(fmt.Sprint(i), "kind", 3))
-		}
-		found := all(cs)
 		ctx, cancel := context.WithCancelCause(context.Background())
 		cancel(errDeadline)
-		s.Run(ctx, found)
-		for _, c := range cs[:100-len(found)] {
-			l.want(t, c, credential.Failed, errDeadline)
+		taken := 0
+		for range 100 { // each time it may take some or none
+			l := &ledger{}
+			s := &revoke.Sweep{
+				Providers: map[string]revoke.Provider{"stub": p}, Clock: fake.Wall{}, Ledger: l,
+				Ours: func(context.Context, credential.Credential) bool { t.Error("asked whose it is"); return false },
+			}
+			c := cred("a", "kind", 3)
+			found := all([]credential.Credential{c})
+			s.Run(ctx, found)
+			if len(found) == 0 {
+				taken++
+				l.want(t, c, credential.Failed, errDeadline)
+			}
 		}
-		if log := p.said(); len(log) > 0 {
-			t.Errorf("asked %q", log)
+		if log := p.said(); len(log) > 0 || taken == 0 {
+			t.Errorf("asked %q, %d taken", log, taken)
 		}
+	})
+}
+
+// What lived too long and is refused since is not called alive.
+func TestSweepCutAfterALateRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := script(func(d time.Duration) revoke.Verdict {
+			if d < 20*time.Second {
+				return answers
+			}
+			return refused
+		})
+		c := cred("a", "kind", 3)
+		s := startStub(p, nil)
+		s.found <- c
+		time.Sleep(22 * time.Second)
+		s.ledger.want(t, c, credential.Alive, revoke.ErrStillAlive)
+		s.cancel(errDeadline)
+		<-s.ended
+		s.ledger.want(t, c, credential.Unverified, revoke.ErrUnproved)
 	})
 }

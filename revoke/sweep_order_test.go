@@ -184,6 +184,26 @@ func TestSweepBatchPriorities(t *testing.T) {
 	})
 }
 
+// A batch is as urgent as the most urgent of its members, and has no privilege beside.
+func TestSweepBatchAmongOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &batchStub{stub: newStub(
+			revoke.KindInfo{Kind: "kind", Propagation: prompt}, revoke.KindInfo{Kind: "alone", Propagation: prompt})}
+		p.info.BatchMax, p.info.Every = 2, 5*time.Second
+		s := startStub(p, nil)
+		for _, c := range []credential.Credential{
+			cred("first", "alone", 1), cred("b1", "kind", 1), cred("b3", "kind", 3), cred("a4", "alone", 4), cred("a2", "alone", 2),
+		} {
+			s.found <- c
+			synctest.Wait()
+		}
+		s.finish()
+		if got := revocations(p.said()); !slices.Equal(got, []string{"first", "a4", "b3", "b1", "a2"}) {
+			t.Errorf("revoked in the order %q", got)
+		}
+	})
+}
+
 func TestSweepFailingBatch(t *testing.T) {
 	no := errors.New("422 no")
 	limited := &revoke.RetryError{After: time.Minute, Answer: "403 limited"}

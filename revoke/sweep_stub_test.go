@@ -91,14 +91,14 @@ func (s *stub) verdict(c credential.Credential) revoke.Verdict {
 	return revoke.Verdict{Outcome: revoke.Alive, Answer: "200"}
 }
 
-// batchStub takes all its credentials in batches.
+// batchStub takes all its credentials in batches, but for those of the kind "alone".
 type batchStub struct {
 	*stub
 	batches []int
 	fail    func(n int) error // of the nth batch, counted from 0
 }
 
-func (s *batchStub) Batchable(credential.Credential) bool { return true }
+func (s *batchStub) Batchable(c credential.Credential) bool { return c.Kind != "alone" }
 
 func (s *batchStub) RevokeBatch(ctx context.Context, cs []credential.Credential) (revoke.Receipt, error) {
 	s.mu.Lock()
