@@ -95,27 +95,38 @@ func readConfig(path string) (config, error) {
 // readOwn reads a file of ours: regular, of bounded size, and such that nobody but its owner (we,
 // or root) can change it.
 func readOwn(path string, most int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+	b, info, err := readRegular(path, most)
 	if err != nil {
 		return nil, err
 	}
 	stat, _ := info.Sys().(*syscall.Stat_t)
 	switch {
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	case info.Size() > most:
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", path, info.Size(), most)
 	case info.Mode().Perm()&0o022 != 0:
 		return nil, fmt.Errorf("%s can be changed by others (mode %04o): chmod go-w it", path, info.Mode().Perm())
 	case stat != nil && stat.Uid != 0 && int(stat.Uid) != os.Getuid():
 		return nil, fmt.Errorf("%s belongs to uid %d, not to you", path, stat.Uid)
 	}
-	return io.ReadAll(io.LimitReader(f, most))
+	return b, nil
+}
+
+// readRegular reads a regular file of bounded size, and waits for nothing.
+func readRegular(path string, most int64) ([]byte, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !info.Mode().IsRegular():
+		return nil, nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > most:
+		return nil, nil, fmt.Errorf("%s has %d bytes, more than %d", path, info.Size(), most)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, most))
+	return b, info, err
 }
 
 func (c config) check() error {

@@ -134,7 +134,11 @@ func (a *app) find(id string) (string, error) {
 	if !strings.ContainsRune(id, filepath.Separator) {
 		dir = filepath.Join(base, id)
 	}
-	if _, err := os.Stat(filepath.Join(dir, journal.FileName)); err != nil {
+	info, err := os.Stat(filepath.Join(dir, journal.FileName))
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New(journal.FileName + " is not a regular file")
+	}
+	if err != nil {
 		return "", notFound(fmt.Sprintf("no incident %s: %v", id, err))
 	}
 	return dir, nil

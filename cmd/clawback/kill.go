@@ -250,6 +250,11 @@ func realPath(path string) (string, error) {
 	if err != nil {
 		return path, err
 	}
+	if info, err := os.Stat(resolved); err != nil {
+		return path, err
+	} else if !info.IsDir() {
+		return path, errors.New("it is not a folder") // and to open a FIFO would wait for ever
+	}
 	return resolved, nil
 }
 

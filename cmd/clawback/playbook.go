@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,7 @@ func (a *app) playbookCommand() *cobra.Command {
 			return err
 		}},
 		&cobra.Command{Use: "validate FILE", Short: "Check a playbook of your own", Args: exactly(1, "FILE"), RunE: func(c *cobra.Command, args []string) error {
-			src, err := os.ReadFile(args[0])
+			src, _, err := readRegular(args[0], maxConfig)
 			if err != nil {
 				return usage("name a file that can be read", "%w", err)
 			}

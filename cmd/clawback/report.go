@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,14 +24,14 @@ func (a *app) report(id string) error {
 	if err != nil {
 		return err
 	}
-	s, err := incident.FoldAll(journal.Read(dir))
-	if err != nil {
-		complain(a.err, &failure{err: err, hint: "the report says what stands before it"})
-	}
+	s, damaged := incident.FoldAll(journal.Read(dir))
 	written, err := report.Write(dir, s, journal.Read(dir))
 	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
+		return errors.Join(fmt.Errorf("write the report: %w", err), damaged)
 	}
 	fmt.Fprintln(a.out, written.Markdown)
+	if damaged != nil {
+		return &failure{incident.ExitPartial, damaged, "the report says what stands before it"}
+	}
 	return nil
 }

@@ -27,11 +27,19 @@ func TestMain(m *testing.M) {
 		runTree() // this program, as the agent of a test
 		return
 	}
-	flag.Parse()
-	if !slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.parallel") }) {
-		_ = flag.Set("test.parallel", "16") // nearly all of them wait for a proof, by the wall clock
+	if filepath.Base(os.Args[0]) != "clawback" {
+		waitTogether()
 	}
 	testscript.Main(m, map[string]func(){"clawback": main})
+}
+
+// waitTogether lets more tests run at once than there are processors: nearly all of them wait for
+// a proof, by the wall clock.
+func waitTogether() {
+	flag.Parse()
+	if !slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.parallel") }) {
+		_ = flag.Set("test.parallel", "16")
+	}
 }
 
 func TestScripts(t *testing.T) {
