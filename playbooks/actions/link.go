@@ -20,12 +20,12 @@ func (r *Response) next(err error, otherwise string) string {
 	r.mu.Unlock()
 	state := "the agent may still act"
 	if frozen {
-		state = "the agent stays frozen, and its evidence is still there"
+		state = "the agent stays frozen until then"
 	}
 	if isolated {
-		return fmt.Sprintf("%s; %s is isolated and lets nobody in: on its own console run nft delete table inet clawback, then clawback here again", state, r.Host.Name())
+		return fmt.Sprintf("log in on the console of %s, which is isolated and lets nobody else in, run nft delete table inet clawback there, then clawback here again; %s", r.Host.Name(), state)
 	}
-	return fmt.Sprintf("%s; run it again as soon as %s can be reached", state, r.Host.Name())
+	return fmt.Sprintf("run it again as soon as %s can be reached; %s", r.Host.Name(), state)
 }
 
 // leave ends the connection to the host and removes what the desk put there, while the record can
