@@ -58,13 +58,12 @@ func (a *Authorities) Used() map[string]revoke.Authority {
 	return used
 }
 
-// holds reports whether a found credential is one of the authorities, used or not.
-func (a *Authorities) holds(ctx context.Context, key credential.FingerprintKey, f credential.Fingerprint) bool {
-	for provider, load := range a.Load {
-		auth, err := load(ctx)
-		if err == nil && key.Of(auth.Kind, auth.Secret, map[string]string{"id": provider}) == f {
-			return true
-		}
+// holds reports whether a found credential is its provider's authority, used or not.
+func (a *Authorities) holds(ctx context.Context, key credential.FingerprintKey, c credential.Credential) bool {
+	load := a.Load[c.Provider]
+	if load == nil {
+		return false
 	}
-	return false
+	auth, err := load(ctx)
+	return err == nil && key.Of(auth.Kind, auth.Secret, nil) == c.Fingerprint
 }

@@ -165,5 +165,5 @@ func (v revocation) Command(_ context.Context, c incident.Command) error {
 
 // ours reports whether a credential is one of the authorities that this response uses.
 func (r *Response) ours(ctx context.Context, c credential.Credential) bool {
-	return r.Authorities != nil && r.Authorities.holds(ctx, r.Key, c.Fingerprint)
+	return r.Authorities != nil && r.Authorities.holds(ctx, r.Key, c)
 }

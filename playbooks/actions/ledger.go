@@ -85,6 +85,10 @@ func (r *Response) explain(c credential.Credential, ch revoke.Change) (reason, h
 		return incident.ReasonAuthority, "renew the authority for " + c.Provider + " or give it what is missing (" + kind.Authority + ") and run it again"
 	case errors.Is(err, revoke.ErrOurs):
 		return incident.ReasonOurs, "it was on the suspect host, so it is known to the attacker: revoke it with another authority"
+	case errors.Is(err, revoke.ErrUntouched):
+		return incident.ReasonDeadline, "nothing was sent for it: run it again"
+	case errors.Is(err, revoke.ErrFault):
+		return incident.ReasonProvider, "this is a fault of clawback: revoke it in the provider's own console"
 	case errors.Is(err, revoke.ErrDecision):
 		return incident.ReasonDecision, ""
 	case errors.Is(err, engine.ErrDeadline):

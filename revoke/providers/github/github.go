@@ -55,7 +55,14 @@ func New(env revoke.Env) (revoke.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("github: endpoint: %w", err)
 	}
-	return &provider{env: env, base: base, pinned: base.Host != defaultHost, info: info()}, nil
+	p := &provider{env: env, base: base, pinned: base.Host != defaultHost, info: info()}
+	if p.pinned {
+		// A GitHub Enterprise Server has no such limit unless its administrator sets one, and then
+		// its answers say so.
+		// https://docs.github.com/enterprise-server@3.19/rest/using-the-rest-api/rate-limits-for-the-rest-api
+		p.info.RefusedAnHour = 0
+	}
+	return p, nil
 }
 
 // parseBase does not quote what it refuses: a password may stand in it.
