@@ -30,6 +30,11 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 			hint: r.next(err, "the agent stays frozen, so its evidence is still there: make room at the desk and run it again")}
 	}
 	rec.Note(incident.TypeSealed, sealed)
+	if len(sealed.Left) > 0 {
+		// What is sealed is whole, and it is not everything: that must not read as success.
+		return hinted{err: fmt.Errorf("%s of the %s evidence left out, the first is %s", plural(len(sealed.Left), "thing", "things"), part, sealed.Left[0]),
+			hint: "copy what was left out by hand before the machine is touched"}
+	}
 	return nil
 }
 
@@ -58,7 +63,7 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 		return incident.Sealed{}, errors.Join(err, bag.Close())
 	case err != nil:
 		// The time was up. What came until then is whole, file by file, and worth sealing.
-		problems = append(problems, "the capture was ended early: "+err.Error())
+		captured.Left = append([]string{"what came after the capture was ended early: " + err.Error()}, captured.Left...)
 	}
 	if len(count.verdicts) == 0 && err == nil {
 		return incident.Sealed{}, errors.Join(ErrNothing, bag.Close(), os.RemoveAll(r.path(name)+".partial"))
