@@ -36,7 +36,7 @@ var ExitCodes = []ExitCode{
 	{ExitContained, "contained: the agent is down, every credential is proved dead, the evidence is sealed", false},
 	{ExitNothing, "nothing could be done", false},
 	{ExitUsage, "usage: the command line or the configuration is wrong", true},
-	{ExitPartial, "partial: a credential is alive or failed, or a step failed", false},
+	{ExitPartial, "partial: a credential is alive or failed, a step failed, or the record is not whole", false},
 	{ExitAuthority, "an authority is missing, was refused, or is not accepted on a suspect host", false},
 	{ExitUnproved, "credentials are unproved: the deadline passed, or no answer was conclusive", false},
 	{ExitManual, "only manual steps remain", false},
