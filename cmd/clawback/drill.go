@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -118,6 +119,9 @@ func (a *app) practise(ctx context.Context, o drillOptions, world *drill.World, 
 		return err
 	}
 	r := &response{app: a, open: rec, json: o.json, console: !o.auto, declareAt: world.Alarm, score: func() incident.Adversary {
+		if text := speed(world); text != "" {
+			_ = rec.journal.Note(incident.TypeNote, incident.Note{Text: text, By: "the drill"})
+		}
 		return incident.Adversary{CallsAfterAlarm: world.CallsAfterAlarm()}
 	}}
 	r.work = &actions.Response{
@@ -140,4 +144,14 @@ func (a *app) practise(ctx context.Context, o drillOptions, world *drill.World, 
 		r.declared.Deadline = d.String()
 	}
 	return r.run(ctx)
+}
+
+// speed says how the time of the sweep compares to that of its slowest credential.
+func speed(world *drill.World) string {
+	sweep, slowest := world.Speed()
+	if slowest <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("sweep: %s from the first request at the providers to the last, %.2f times the slowest single credential (%s)",
+		sweep.Round(100*time.Millisecond), float64(sweep)/float64(slowest), slowest.Round(100*time.Millisecond))
 }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"clawback/forensics/incident"
+	"clawback/revoke/credential"
+)
+
+// drill runs a drill by itself, and checks what every run has to keep to.
+func (d *desk) drill(args ...string) ended {
+	d.t.Helper()
+	r := d.run(d.command(append([]string{"drill", "--auto", "--json"}, args...)...))
+	r.check(d.t)
+	return r
+}
+
+// quick checks what the drill says of the sweep's time, and returns nothing where it says nothing.
+func quick(t *testing.T, r ended) {
+	t.Helper()
+	said := regexp.MustCompile(`sweep: (\S+) from the first request .* ([0-9.]+) times the slowest single`).FindSubmatch(r.stderr)
+	if said == nil {
+		t.Fatalf("it does not say how long the sweep took\n%s", r.stderr)
+	}
+	if ratio, err := strconv.ParseFloat(string(said[2]), 64); err != nil || ratio > 1.1 || ratio < 1 {
+		t.Errorf("the sweep took %s, %s times the slowest chain", said[1], said[2])
+	}
+}
+
+// The drill proves all 20 dead, opens no socket, and leaves what is not its own alone.
+func TestRealDrill(t *testing.T) {
+	t.Parallel()
+	strace := needsProgram(t, "strace")
+	d := newDesk(t)
+	decoy := startDecoy(t)
+	trace := filepath.Join(d.dir, "trace")
+	cmd := d.command("-f", "-qq", "-o", trace, "-e", "trace=%network,execve", d.bin, "drill", "--auto", "--json", "--seed", "7")
+	cmd.Path, cmd.Args[0] = strace, "strace"
+	r := d.run(cmd)
+	r.check(t)
+	r.wants(t, incident.ExitContained, "DRILL")
+	if want := (incident.CredentialCount{Total: 20, Dead: 20}); r.summary.Credentials != want || r.summary.Mode != incident.Drill {
+		t.Errorf("%+v", r.summary)
+	}
+	quick(t, r)
+	leftAlone(t, decoy)
+	calls, err := os.ReadFile(trace)
+	if err != nil || bytes.Count(calls, []byte("execve(")) < 2 {
+		t.Fatalf("the desk and its agent were not traced: %v", err)
+	}
+	for _, line := range strings.Split(string(calls), "\n") {
+		if strings.Contains(line, "(") && !strings.Contains(line, "execve(") && !strings.Contains(line, "<... execve") {
+			t.Errorf("a drill opens no socket: %s", line)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.dir, "tmp", "*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A provider that never answers leaves its own credentials unproved, and delays nobody.
+func TestRealDrillProviderHangs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	r := d.drill("provider-hangs", "--seed", "8")
+	r.wants(t, incident.ExitUnproved)
+	for _, c := range r.state.Credentials {
+		want := credential.Dead
+		if c.Provider == "slack" {
+			want = credential.Unverified
+		}
+		if c.Life != want {
+			t.Errorf("%s is %s, want %s", c, c.Life, want)
+		}
+	}
+	if n := len(r.state.Credentials); n != 20 {
+		t.Errorf("%d credentials, want 20", n)
+	}
+	quick(t, r)
+}
+
+// What a drill cannot do it refuses, with what to do instead.
+func TestRealDrillUsage(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	r := d.run(d.command("drill", "--auto", "--speed", "0.01"))
+	r.wants(t, incident.ExitUsage, "--speed has to lie between")
+	r = d.run(d.command("drill", "--json"))
+	r.wants(t, incident.ExitUsage, "hint: add --auto")
+	r = d.run(d.command("drill"))
+	r.wants(t, incident.ExitUsage, "clawback drill --auto")
+	r = d.run(d.command("drill", "--auto", "no-such"))
+	r.wants(t, incident.ExitUsage, "provider-hangs")
+}
