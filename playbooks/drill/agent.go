@@ -27,7 +27,7 @@ const (
 // pipe that it inherited as descriptor 3, and acts once more when it is asked to end.
 func RunAgent() error {
 	pipe := os.NewFile(3, "calls")
-	if pipe == nil {
+	if info, err := pipe.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
 		return errors.New("the drill's agent is started by a drill alone")
 	}
 	_ = os.WriteFile("/proc/self/comm", []byte(agentName), 0) // a name is decoration: without it the drill goes on
