@@ -233,7 +233,7 @@ func (a *app) reach(ctx context.Context, t *target) (host.Host, error) {
 	if err != nil {
 		hint := "nothing was done"
 		if errors.As(err, new(*host.LinkError)) {
-			hint += "; check the name and that you can log in; a machine that clawback isolated lets nobody in: log in on its own console, and run nft delete table inet clawback"
+			hint += "; check the name and that you can log in; a machine that clawback isolated lets in the desk that isolated it alone"
 		}
 		return nil, &failure{incident.ExitNothing, fmt.Errorf("reach %s: %w", cmp.Or(t.host, t.root, "this machine"), err), hint}
 	}

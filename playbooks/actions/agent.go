@@ -9,7 +9,6 @@ import (
 	"clawback/playbooks"
 	"clawback/playbooks/containment"
 	"clawback/playbooks/engine"
-	"clawback/playbooks/host"
 )
 
 // action makes an engine.Action of a function.
@@ -143,10 +142,6 @@ func checkProblems(c containment.Checked) []string {
 
 func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	i, err := r.Host.Isolate(ctx)
-	var lost *host.LinkError
-	r.mu.Lock()
-	r.isolated = err == nil || errors.As(err, &lost)
-	r.mu.Unlock()
 	if err != nil {
 		return hinted{err: fmt.Errorf("isolate %s: %w", r.Host.Name(), err),
 			hint: "cut the machine off at the hypervisor, the cloud or the switch; keep your own SSH connection"}

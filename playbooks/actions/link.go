@@ -16,14 +16,11 @@ func (r *Response) next(err error, otherwise string) string {
 		return otherwise
 	}
 	r.mu.Lock()
-	frozen, isolated := r.frozen != nil && r.frozen.Complete(), r.isolated
+	frozen := r.frozen != nil && r.frozen.Complete()
 	r.mu.Unlock()
 	state := "the agent may still act"
 	if frozen {
 		state = "the agent stays frozen until then"
-	}
-	if isolated {
-		return fmt.Sprintf("log in on the console of %s, which is isolated and lets nobody else in, run nft delete table inet clawback there, then clawback here again; %s", r.Host.Name(), state)
 	}
 	return fmt.Sprintf("run it again as soon as %s can be reached; %s", r.Host.Name(), state)
 }

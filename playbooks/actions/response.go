@@ -47,7 +47,6 @@ type Response struct {
 	mu       sync.Mutex
 	frozen   *containment.Frozen
 	stopped  *containment.Stopped
-	isolated bool    // or may be: the answer to that was lost
 	unsealed []error // parts of the evidence that could not be sealed
 	known    map[credential.Fingerprint]bool
 	ofAgent  []credential.Credential // what the agent's own gateway issued: it dies with it

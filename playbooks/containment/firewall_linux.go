@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"slices"
 
@@ -35,9 +34,9 @@ func (Firewall) Isolate(_ context.Context, keep []Connection) (Isolated, error) 
 	if err := cut("inet", []string{"input", "output", "forward"}, keep); err != nil {
 		return done, fmt.Errorf("isolate: %w", err)
 	}
-	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and the connection that asked for it, until root here runs: nft delete table inet clawback")
+	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and ssh from the desk, until root here runs: nft delete table inet clawback")
 	for _, c := range keep {
-		done.Kept = append(done.Kept, fmt.Sprintf("tcp %s (the desk's SSH connection)", c.Remote))
+		done.Kept = append(done.Kept, fmt.Sprintf("ssh from %s to port %d (the desk's way in)", c.Remote.Addr(), c.Local.Port()))
 	}
 	// Frames that a bridge carries between its ports never pass the chains of inet.
 	if bridges, _ := filepath.Glob("/sys/class/net/*/bridge"); len(bridges) > 0 {
@@ -85,8 +84,8 @@ func cut(family string, chains []string, keep []Connection) error {
 	return nil
 }
 
-// exceptions is what a chain lets pass: loopback, the kept connections and, for those over IPv6, the
-// neighbour discovery without which they die.
+// exceptions is what a chain lets pass: loopback, the ways in of the kept connections and, for those
+// over IPv6, the neighbour discovery without which they die.
 func exceptions(chain string, keep []Connection) (rules [][]expr.Any) {
 	device := map[string]expr.MetaKey{"input": expr.MetaKeyIIFNAME, "output": expr.MetaKeyOIFNAME}[chain]
 	if chain == "forward" {
@@ -94,11 +93,7 @@ func exceptions(chain string, keep []Connection) (rules [][]expr.Any) {
 	}
 	rules = append(rules, []expr.Any{&expr.Meta{Key: device, Register: 1}, equal([]byte("lo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))})
 	for _, c := range keep {
-		from, to := c.Remote, c.Local
-		if chain == "output" {
-			from, to = to, from
-		}
-		rules = append(rules, tcp(from, to))
+		rules = append(rules, wayIn(chain, c))
 	}
 	if slices.ContainsFunc(keep, func(c Connection) bool { return c.Remote.Addr().Is6() }) {
 		for kind := byte(133); kind <= 136; kind++ { // RFC 4861: router and neighbour discovery, never routed
@@ -110,19 +105,22 @@ func exceptions(chain string, keep []Connection) (rules [][]expr.Any) {
 	return rules
 }
 
-// tcp matches packets of one connection in one direction.
-func tcp(from, to netip.AddrPort) []expr.Any {
+// wayIn matches TCP between the other end's address, whatever its port, and the address and port of
+// ours: a link that was lost can be made anew.
+func wayIn(chain string, c Connection) []expr.Any {
 	family, offset := byte(unix.NFPROTO_IPV4), uint32(12)
-	if from.Addr().Is6() {
+	if c.Remote.Addr().Is6() {
 		family, offset = unix.NFPROTO_IPV6, 8
 	}
-	source, destination := from.Addr().AsSlice(), to.Addr().AsSlice()
-	size := uint32(len(source))
+	source, destination, port := c.Remote.Addr(), c.Local.Addr(), uint32(2)
+	if chain == "output" {
+		source, destination, port = destination, source, 0
+	}
+	size := uint32(source.BitLen() / 8)
 	return append(protocol(family, unix.IPPROTO_TCP),
-		payload(expr.PayloadBaseNetworkHeader, offset, size), equal(source),
-		payload(expr.PayloadBaseNetworkHeader, offset+size, size), equal(destination),
-		payload(expr.PayloadBaseTransportHeader, 0, 2), equal(binaryutil.BigEndian.PutUint16(from.Port())),
-		payload(expr.PayloadBaseTransportHeader, 2, 2), equal(binaryutil.BigEndian.PutUint16(to.Port())))
+		payload(expr.PayloadBaseNetworkHeader, offset, size), equal(source.AsSlice()),
+		payload(expr.PayloadBaseNetworkHeader, offset+size, size), equal(destination.AsSlice()),
+		payload(expr.PayloadBaseTransportHeader, port, 2), equal(binaryutil.BigEndian.PutUint16(c.Local.Port())))
 }
 
 func protocol(family, layer4 byte) []expr.Any {

@@ -70,6 +70,10 @@ func twoHosts(t *testing.T) (desk int) {
 	}{{ip, "va", "1"}, {there, "vb", "2"}} {
 		side.ip("addr", "add", "10.231.7."+side.end+"/24", "dev", side.dev)
 		side.ip("addr", "add", "fd00:231::"+side.end+"/64", "dev", side.dev, "nodad")
+		if side.end == "2" {
+			side.ip("addr", "add", "10.231.7.3/24", "dev", side.dev)
+			side.ip("addr", "add", "fd00:231::3/64", "dev", side.dev, "nodad")
+		}
 		side.ip("link", "set", side.dev, "up")
 		side.ip("link", "set", "lo", "up")
 	}
@@ -78,8 +82,15 @@ func twoHosts(t *testing.T) (desk int) {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// from opens a connection from the desk's namespace to address, in a process's place.
-func from(t *testing.T, pid int, address string) (net.Conn, error) {
+// deskAddress is the desk's address, by the host's, and stranger is another one at its end.
+var (
+	deskAddress = map[string]string{"10.231.7.1": "10.231.7.2", "fd00:231::1": "fd00:231::2"}
+	stranger    = map[string]string{"10.231.7.1": "10.231.7.3", "fd00:231::1": "fd00:231::3"}
+)
+
+// from opens a connection from the desk's namespace to address, in a process's place, from one of
+// its own addresses.
+func from(t *testing.T, pid int, local, address string) (net.Conn, error) {
 	t.Helper()
 	type result struct {
 		conn net.Conn
@@ -97,7 +108,8 @@ func from(t *testing.T, pid int, address string) (net.Conn, error) {
 			done <- result{nil, err}
 			return
 		}
-		conn, err := net.DialTimeout("tcp", address, 500*time.Millisecond)
+		dialer := net.Dialer{Timeout: 500 * time.Millisecond, LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}
+		conn, err := dialer.Dial("tcp", address)
 		done <- result{conn, err}
 	}()
 	r := <-done
@@ -124,22 +136,24 @@ func TestFirewall(t *testing.T) {
 func testFirewall(t *testing.T, host string) {
 	ctx := context.Background()
 	desk := twoHosts(t)
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
+	sshd, err1 := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	gateway, err2 := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err := errors.Join(err1, err2); err != nil {
 		t.Error(err)
 		return
 	}
-	defer l.Close()
-	pair := func() (theirs, ours net.Conn, err error) {
-		theirs, err = from(t, desk, l.Addr().String())
+	defer sshd.Close()
+	defer gateway.Close()
+	pair := func(l net.Listener) (theirs, ours net.Conn, err error) {
+		theirs, err = from(t, desk, deskAddress[host], l.Addr().String())
 		if err != nil {
 			return nil, nil, err
 		}
 		ours, err = l.Accept()
 		return theirs, ours, err
 	}
-	ssh, sshHere, err1 := pair()
-	other, otherHere, err2 := pair()
+	ssh, sshHere, err1 := pair(sshd)
+	other, otherHere, err2 := pair(gateway)
 	if err := errors.Join(err1, err2); err != nil || !answers(ssh, sshHere) || !answers(otherHere, other) {
 		t.Error("no network to begin with:", err)
 		return
@@ -157,8 +171,15 @@ func testFirewall(t *testing.T, host string) {
 		if answers(otherHere, other) || answers(other, otherHere) {
 			t.Error("an established connection is still open")
 		}
-		if _, _, err := pair(); err == nil {
+		if _, _, err := pair(gateway); err == nil {
 			t.Error("a new connection came in")
+		}
+		if _, err := from(t, desk, stranger[host], sshd.Addr().String()); err == nil {
+			t.Error("ssh came in from another address than the desk's")
+		}
+		again, againHere, err := pair(sshd)
+		if err != nil || !answers(again, againHere) {
+			t.Error("the desk cannot come back:", err)
 		}
 	}
 	lo, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,7 +201,7 @@ func testFirewall(t *testing.T, host string) {
 	if _, err := confirm("input"); err == nil {
 		t.Error("the table is still there")
 	}
-	if _, _, err := pair(); err != nil {
+	if _, _, err := pair(gateway); err != nil {
 		t.Error("the network did not come back:", err)
 	}
 }

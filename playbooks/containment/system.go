@@ -105,7 +105,8 @@ type Paused struct {
 
 // Isolator cuts the machine off the network.
 type Isolator interface {
-	// Isolate drops all traffic but loopback and the connections in keep.
+	// Isolate drops all traffic but loopback and TCP between the ends of the connections in keep,
+	// from whatever port of the other end.
 	Isolate(ctx context.Context, keep []Connection) (Isolated, error)
 	// Restore undoes Isolate. Undoing nothing is success.
 	Restore(ctx context.Context) error
