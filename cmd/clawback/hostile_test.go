@@ -2,16 +2,13 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"clawback/forensics/incident"
 	"clawback/playbooks/drill/tree"
-	"clawback/revoke/credential"
 )
 
 const (
@@ -146,7 +143,3 @@ func link(t *testing.T, to, path string) {
 		t.Fatal(err)
 	}
 }
-
-var _ = fmt.Sprint
-var _ = incident.ExitPartial
-var _ credential.Kind

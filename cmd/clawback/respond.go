@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"clawback/forensics/incident"
@@ -19,7 +17,6 @@ import (
 	"clawback/playbooks/actions"
 	"clawback/playbooks/engine"
 	"clawback/revoke/credential"
-	"clawback/tui"
 )
 
 // response is one run of a playbook, however it was started.
@@ -38,7 +35,7 @@ type response struct {
 
 // run carries the response out and shows it, and returns its exit code as an error.
 func (r *response) run(ctx context.Context) error {
-	ctx, stop, signalled := r.interruptible(ctx)
+	ctx, stop, heard := r.interruptible(ctx)
 	defer stop()
 	if r.open.trouble != nil {
 		complain(r.app.err, &failure{err: r.open.trouble, hint: "the response goes on; the record is in " + r.place()})
@@ -67,7 +64,7 @@ func (r *response) run(ctx context.Context) error {
 	var state incident.State
 	var err error
 	if r.console {
-		state, err = r.inConsole(ctx, stop, signalled)
+		state, err = r.inConsole(ctx, stop, heard)
 	} else {
 		state, err = r.carry(ctx)
 	}
@@ -86,34 +83,6 @@ func (r *response) run(ctx context.Context) error {
 func (r *response) carry(ctx context.Context) (incident.State, error) {
 	r.work.Score = r.score
 	return r.work.Carry(ctx, r.engine, r.declared)
-}
-
-// inConsole carries the response out behind the console. Whoever leaves the console ends the run,
-// after being asked. A signal ends the run, and then the console.
-func (r *response) inConsole(ctx context.Context, interrupt func(), signalled <-chan struct{}) (incident.State, error) {
-	var state incident.State
-	var err error
-	var running sync.WaitGroup
-	shown, leave := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer leave(nil)
-	running.Go(func() {
-		state, err = r.carry(ctx)
-		select {
-		case <-signalled:
-			leave(context.Cause(ctx))
-		default:
-		}
-	})
-	tuiErr := tui.Run(shown, tui.Options{
-		Journal: r.open.journal.Cursor(), Submit: r.engine.Submit, Interrupt: interrupt, Now: r.work.Clock.Now,
-		By: r.declared.Responder, Dir: r.open.dir, Getenv: func(name string) string { return r.app.env[name] },
-	})
-	interrupt() // whoever left the console ends what still runs; a response that is over takes no notice
-	running.Wait()
-	if errors.As(tuiErr, new(actions.Interruption)) {
-		tuiErr = nil // the record and the exit code say so
-	}
-	return state, errors.Join(err, tuiErr)
 }
 
 // show prints the record as it grows: entries on stdout with --json, progress on stderr.
@@ -193,35 +162,6 @@ func (r *response) end(s incident.State) error {
 		return exitCode(code)
 	}
 	return nil
-}
-
-// interruptible returns a context that ends at the first SIGINT or SIGTERM, so that what is under
-// way is finished and recorded, and a channel that is closed then. A second one ends the program at
-// once. SIGHUP does nothing: a lost terminal must not end a response.
-func (r *response) interruptible(ctx context.Context) (context.Context, func(), <-chan struct{}) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2)
-	signalled := make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	signal.Ignore(syscall.SIGHUP)
-	go func() { // lives as long as the process: there is nobody to wait for it
-		for n := 1; ; n++ {
-			sig := <-signals
-			why := actions.Interruption{Signal: "interrupt"}
-			if sig == syscall.SIGTERM {
-				why.Signal = "terminated"
-			}
-			if n > 1 {
-				os.Exit(map[string]int{"interrupt": incident.ExitInterrupted, "terminated": incident.ExitTerminated}[why.Signal])
-			}
-			close(signalled)
-			cancel(why)
-			if !r.console {
-				complain(r.app.err, &failure{err: why, hint: "what is under way is finished and recorded, half a minute at most; once more ends it at once"})
-			}
-		}
-	}()
-	return ctx, func() { cancel(actions.Interruption{Signal: "interrupt"}) }, signalled
 }
 
 // playbook loads a playbook that comes with clawback; a deadline goes to the steps that revoke.

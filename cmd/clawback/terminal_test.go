@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/revoke/credential"
+)
+
+// screen is a terminal of 80 by 24 in tmux, with a program in it.
+type screen struct {
+	t    *testing.T
+	tmux string
+	env  []string
+	code string // the file that takes the program's exit code
+}
+
+func (d *desk) screen(args ...string) *screen {
+	d.t.Helper()
+	s := &screen{t: d.t, tmux: needsProgram(d.t, "tmux"), code: filepath.Join(d.dir, "code")}
+	s.env = append(d.env, "TERM=xterm-256color", "LC_ALL=C.UTF-8", "TMUX_TMPDIR="+d.dir)
+	line := fmt.Sprintf("%s %s; echo $? > %s.part; mv %s.part %s; sleep 60", d.bin, strings.Join(args, " "), s.code, s.code, s.code)
+	s.run("new-session", "-d", "-x", "80", "-y", "24", line)
+	d.t.Cleanup(func() { _ = s.command("kill-server").Run() })
+	return s
+}
+
+func (s *screen) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.tmux, append([]string{"-u", "-f", "/dev/null"}, args...)...)
+	cmd.Env = s.env
+	return cmd
+}
+
+func (s *screen) run(args ...string) string {
+	s.t.Helper()
+	out, err := s.command(args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("tmux %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+func (s *screen) text() string { return s.run("capture-pane", "-p") }
+
+func (s *screen) ended() bool {
+	_, err := os.Stat(s.code)
+	return err == nil
+}
+
+var (
+	// highlighted is the key that leads on, in the last row of the topmost box.
+	highlighted = regexp.MustCompile(`▸ (\S+)  (\S.*)`)
+	// wanted is what a dialog wants typed.
+	wanted = regexp.MustCompile(`Type  (.+?)  to go on`)
+	// typed is what stands in its field.
+	typed = regexp.MustCompile(`> (.*)▏`)
+)
+
+// next is what a person does who knows nothing but what is on the screen: keys of tmux, or none to wait.
+func next(text string) (keys []string, leads string) {
+	if want := wanted.FindStringSubmatch(text); want != nil {
+		if in := typed.FindStringSubmatch(text); in != nil && in[1] == "" {
+			return []string{"-l", want[1]}, "type"
+		}
+	}
+	all := highlighted.FindAllStringSubmatch(text, -1)
+	if all == nil {
+		return nil, ""
+	}
+	last := all[len(all)-1]
+	names := map[string]string{"enter": "Enter", "esc": "Escape", "space": "Space", "↓": "Down", "↑": "Up", "tab": "Tab"}
+	if name, ok := names[last[1]]; ok {
+		return []string{name}, last[2]
+	}
+	return []string{"-l", last[1]}, last[2]
+}
+
+// follow presses only what is highlighted, and types only what is asked for, until the screen shows
+// what it is to lead to. It returns that screen and what was pressed.
+func (s *screen) follow(until func(text, leads string, pressed []string) bool) (text string, pressed []string) {
+	s.t.Helper()
+	for over := time.Now().Add(100 * time.Second); time.Now().Before(over) && len(pressed) < 150 && !s.ended(); {
+		var keys []string
+		var leads string
+		eventually(s.t, 60*time.Second, "a key that leads on, after "+strings.Join(pressed, " "), func() bool {
+			text = s.text()
+			keys, leads = next(text)
+			return keys != nil && !strings.Contains(text, "reading the record") || s.ended()
+		})
+		if first, _, _ := strings.Cut(text, "\n"); !strings.HasPrefix(first, "┃ DRILL ┃ DRILL-") && !s.ended() {
+			s.t.Fatalf("the banner does not say that it is a drill\n%s", text)
+		}
+		if until(text, leads, pressed) {
+			return text, pressed
+		}
+		pressed = append(pressed, keys[len(keys)-1])
+		s.run(append([]string{"send-keys"}, keys...)...)
+		changes(s, text)
+	}
+	s.t.Fatalf("it leads nowhere: %v\n%s", pressed, s.text())
+	return "", nil
+}
+
+// The console from its first screen to the report by keys alone.
+func TestTerminalDrill(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	s := d.screen("drill", "--speed", "60", "--seed", "9")
+	text, pressed := s.follow(func(_, leads string, _ []string) bool { return strings.HasPrefix(leads, "leave") })
+	for _, want := range []string{"20 of 20 dead", "# DRILL: post-incident report", "report.md, rows 1 to"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report does not show %q after %v\n%s", want, pressed, text)
+		}
+	}
+	s.run("send-keys", "q")
+	eventually(t, 20*time.Second, "the end", s.ended)
+	code, err := os.ReadFile(s.code)
+	if err != nil || string(code) != "0\n" {
+		t.Errorf("exit code %q (%v)\n%s", code, err, s.text())
+	}
+	eventually(t, 10*time.Second, "the screen as it was before, with the last word", func() bool {
+		return strings.Contains(s.text(), "exit 0. Report: ")
+	})
+}
+
+// changes waits for the screen to show something else, for a second at most: a key may do nothing visible.
+func changes(s *screen, from string) {
+	for end := time.Now().Add(time.Second); time.Now().Before(end) && s.text() == from; {
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// onTerminal starts clawback on a pseudo-terminal on which nobody answers.
+func (d *desk) onTerminal(args ...string) (cmd *exec.Cmd, master *os.File, output *lockedBuffer) {
+	d.t.Helper()
+	cmd = d.command(args...)
+	cmd.Env = append(d.env, "TERM=xterm-256color")
+	master, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	output = new(lockedBuffer)
+	read := make(chan struct{})
+	go func() { defer close(read); _, _ = io.Copy(output, master) }()
+	d.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = master.Close(); <-read })
+	return cmd, master, output
+}
+
+// A signal ends the console: the screen is given back, and the record says how it ended.
+func TestTerminalSignals(t *testing.T) {
+	t.Parallel()
+	for signal, want := range map[syscall.Signal]int{
+		syscall.SIGTERM: incident.ExitTerminated, syscall.SIGINT: incident.ExitInterrupted,
+	} {
+		d := newDesk(t)
+		cmd, _, output := d.onTerminal("drill", "--speed", "20")
+		eventually(t, 30*time.Second, "the console", func() bool { return bytes.Contains(output.bytes(), []byte("waiting for you")) })
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		d.endsWith(cmd, want)
+		eventually(t, 5*time.Second, "the screen is given back", func() bool {
+			return bytes.Contains(output.bytes(), []byte("\x1b[?1049l")) && bytes.Contains(output.bytes(), []byte(fmt.Sprintf("exit %d", want)))
+		})
+		verified := d.run(d.command("verify"))
+		verified.wants(t, 0)
+	}
+}
+
+// A terminal that is lost does not end the response: what was allowed before goes on to its end,
+// and only then, when nobody can be asked, it is over and recorded.
+func TestTerminalLost(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	s := d.screen("drill", "--speed", "20")
+	_, pressed := s.follow(func(_, _ string, pressed []string) bool {
+		return slices.Contains(pressed, "revoke 20") && pressed[len(pressed)-1] == "Enter"
+	})
+	pane, err := strconv.Atoi(strings.TrimSpace(s.run("display-message", "-p", "#{pane_pid}")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pane, pane))
+	pid, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run("kill-server")
+	eventually(t, 60*time.Second, "the end of the process", func() bool { return stateOf(pid) == "" })
+	verified := d.run(d.command("verify"))
+	verified.wants(t, 0)
+	records, _ := filepath.Glob(filepath.Join(d.dir, "state", "clawback", "incidents", "DRILL-*"))
+	if len(records) != 1 {
+		t.Fatalf("records: %v", records)
+	}
+	state, err := incident.FoldAll(journal.Read(records[0]))
+	if err != nil || state.Exit == nil || *state.Exit != incident.ExitInterrupted {
+		t.Errorf("the record ends with %v (%v)", state.Exit, err)
+	}
+	if n := state.Count(credential.Dead); n != 18 || len(state.Sealed) != 2 {
+		t.Errorf("%d credentials dead and %d parts sealed after %v: it did not go on", n, len(state.Sealed), pressed)
+	}
+}
+
+// endsWith waits for a process.
+func (d *desk) endsWith(cmd *exec.Cmd, want int) {
+	d.t.Helper()
+	hung := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) })
+	defer hung.Stop()
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		d.t.Errorf("ended with %v, want %d", cmd.ProcessState, want)
+	}
+}
+
+// A command that prints one line asks the terminal nothing, and waits for no answer.
+func TestTerminalVersion(t *testing.T) {
+	t.Parallel()
+	fastest := time.Hour
+	for range 5 { // the fastest of some: the machine may be busy
+		d := newDesk(t)
+		began := time.Now()
+		cmd, _, output := d.onTerminal("version")
+		d.endsWith(cmd, 0)
+		fastest = min(fastest, time.Since(began))
+		eventually(t, 5*time.Second, "the version", func() bool { return bytes.Contains(output.bytes(), []byte("clawback ")) })
+		if bytes.ContainsRune(output.bytes(), '\x1b') {
+			t.Fatalf("it says %q to a terminal", output.bytes())
+		}
+	}
+	if fastest > 300*time.Millisecond {
+		t.Errorf("it took %s", fastest)
+	}
+}
