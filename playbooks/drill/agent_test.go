@@ -146,7 +146,8 @@ func TestAgentOutsideADrill(t *testing.T) {
 
 // The drill's machine is its own child with all that this started, and nothing else.
 func TestSystem(t *testing.T) {
-	cmd := exec.Command("/bin/sh", "-c", "/bin/sh -c 'read x; exit' & echo started; read y")
+	cmd := exec.Command("/bin/sh", "-c", "sleep 60 & echo started; read x")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -159,6 +160,7 @@ func TestSystem(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() }) // whatever fails
 	if _, err := io.ReadFull(out, make([]byte, len("started\n"))); err != nil {
 		t.Fatal(err)
 	}
