@@ -119,16 +119,16 @@ func docProviders(b *strings.Builder) error {
 	if err != nil {
 		return err
 	}
-	row(b, "provider", "credential", "revoked", "authority", "proved by", "cannot be undone")
+	row(b, "provider", "credential", "revoked", "authority", "proved by", "can be undone")
 	row(b, "---", "---", "---", "---", "---", "---")
 	for _, info := range infos {
 		for _, k := range info.Kinds {
 			kind, _ := credential.Lookup(k.Kind)
-			final := "yes"
+			undo := "no"
 			if k.Reversible {
-				final = "can be undone"
+				undo = "yes"
 			}
-			row(b, info.Title, kind.Title, howRevoked(k), cmp.Or(k.Authority, "none"), howProved(k), final)
+			row(b, info.Title, kind.Title, howRevoked(k), cmp.Or(k.Authority, "none"), howProved(k), undo)
 		}
 	}
 	return nil
