@@ -2,6 +2,8 @@ package actions
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -73,12 +75,26 @@ func (m *machine) Capture(ctx context.Context, part string, sink snapshots.Sink)
 	if m.capture != nil {
 		return m.capture(ctx, part, sink)
 	}
-	return snapshots.Captured{Files: 1}, listed(sink, "a/link")
+	return snapshots.Captured{Files: 1}, whole(sink, "openclaw.json", "{}")
 }
 
-// listed hands over a file that has no content.
-func listed(sink snapshots.Sink, path string) error {
-	return sink.End(snapshots.File{Path: path, Source: "config", Verdict: snapshots.Listed})
+// whole hands over a file.
+func whole(sink snapshots.Sink, path, text string) error {
+	if err := begun(sink, path, text); err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(text))
+	return sink.End(snapshots.File{Path: path, Source: "config", Bytes: int64(len(text)), SHA256: hex.EncodeToString(sum[:]), Verdict: snapshots.Stable})
+}
+
+// begun hands over the content of a file that it does not end.
+func begun(sink snapshots.Sink, path, text string) error {
+	w, err := sink.Begin(snapshots.File{Path: path})
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, text)
+	return err
 }
 
 func (m *machine) Discover(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
@@ -259,14 +275,4 @@ var toyKey = revoke.KindInfo{
 
 func newToy() toy {
 	return toy{info: revoke.Info{Name: "toy", Title: "Toy", Kinds: []revoke.KindInfo{toyKey}}}
-}
-
-// failing writes content that the sink has to take.
-func content(sink snapshots.Sink, path, text string) error {
-	w, err := sink.Begin(snapshots.File{Path: path})
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(w, text)
-	return err
 }

@@ -1,0 +1,284 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks/containment"
+	"clawback/playbooks/host"
+	"clawback/snapshots"
+)
+
+func froze(f containment.Frozen, err error) func(context.Context) (containment.Frozen, error) {
+	return func(context.Context) (containment.Frozen, error) { return f, err }
+}
+
+// A kill destroys what was in memory: it waits for the evidence, unless the agent still acts,
+// nothing runs, or the responder accepted the loss.
+func TestStopWaitsForEvidence(t *testing.T) {
+	one := []containment.Process{{PID: 7}}
+	for name, c := range map[string]struct {
+		frozen   func(context.Context) (containment.Frozen, error)
+		sealed   bool
+		accepted bool
+		kills    bool
+	}{
+		"sealed":                {froze(containment.Frozen{Processes: one}, nil), true, false, true},
+		"unsealed":              {froze(containment.Frozen{Processes: one}, nil), false, false, false},
+		"unsealed and accepted": {froze(containment.Frozen{Processes: one}, nil), false, true, true},
+		"not frozen":            {froze(containment.Frozen{}, errBroken), false, false, true},
+		"one got away":          {froze(containment.Frozen{Processes: one, Escaped: one}, nil), false, false, true},
+		"a problem":             {froze(containment.Frozen{Processes: one, Problems: []string{"cgroup"}}, nil), false, false, true},
+		"nothing runs":          {froze(containment.Frozen{}, nil), false, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &machine{freeze: c.frozen}
+			if !c.sealed {
+				h.capture = broken().capture
+			}
+			r := newResponse(t, h)
+			r.Accepted[RiskLoseEvidence] = c.accepted
+			s := play(t, r, "agent.freeze", "evidence.capture volatile", "evidence.capture files", "agent.stop")
+			if h.asked("stop") != c.kills {
+				t.Errorf("asked for %v", h.calls)
+			}
+			switch {
+			case c.kills:
+				want(t, s, "stop", incident.Done, "")
+			default:
+				want(t, s, "stop", incident.Failed, "stays frozen")
+				want(t, s, "stop", incident.Failed, RiskLoseEvidence)
+				if !s.Steps["stop"].Outcome.Gate || s.ExitCode() != incident.ExitEvidence {
+					t.Errorf("exit code %d, %+v", s.ExitCode(), s.Steps["stop"].Outcome)
+				}
+			}
+		})
+	}
+}
+
+// A freeze that is not whole is a failed step, and what it did is on record all the same.
+func TestFreeze(t *testing.T) {
+	s := play(t, newResponse(t, &machine{}), "agent.freeze")
+	want(t, s, "freeze", incident.Done, "")
+	if s.Frozen == nil || !s.Frozen.Complete || s.Frozen.TookMS != 1 || s.Frozen.Processes != 1 {
+		t.Errorf("%+v", s.Frozen)
+	}
+	s = play(t, newResponse(t, &machine{freeze: froze(containment.Frozen{Escaped: []containment.Process{{PID: 9, Name: "node"}}}, nil)}), "agent.freeze")
+	want(t, s, "freeze", incident.Failed, "not everything")
+	if s.Frozen == nil || s.Frozen.Complete || len(s.Frozen.Problems) != 1 || !strings.Contains(s.Frozen.Problems[0], "9 (node)") {
+		t.Errorf("%+v", s.Frozen)
+	}
+	s = play(t, newResponse(t, broken()), "agent.freeze")
+	want(t, s, "freeze", incident.Failed, "web-1")
+	if s.Frozen != nil || s.Steps["freeze"].Outcome.Hint == "" {
+		t.Errorf("%+v", s.Steps["freeze"].Outcome)
+	}
+}
+
+// Whether the agent stays down shows only once what restarts it had its time, and only where there
+// was a kill.
+func TestCheck(t *testing.T) {
+	checked := func(c containment.Checked, err error) func(context.Context) (containment.Checked, error) {
+		return func(context.Context) (containment.Checked, error) { return c, err }
+	}
+	for name, c := range map[string]struct {
+		check  func(context.Context) (containment.Checked, error)
+		status string
+		says   string
+	}{
+		"down":        {nil, incident.Done, ""},
+		"a process":   {checked(containment.Checked{Processes: []containment.Process{{PID: 9, Name: "node", Why: "its name"}}}, nil), incident.Failed, "9 (node) runs: its name"},
+		"a listener":  {checked(containment.Checked{Listening: []int{18789}}, nil), incident.Failed, "port 18789"},
+		"a problem":   {checked(containment.Checked{Problems: []string{"systemd is silent"}}, nil), incident.Failed, "systemd is silent"},
+		"no reason":   {checked(containment.Checked{}, nil), incident.Failed, "no reason"},
+		"not looked":  {checked(containment.Checked{}, errBroken), incident.Failed, "nothing is known"},
+		"never asked": {nil, incident.Skipped, "not killed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &machine{check: c.check}
+				uses := []string{"agent.stop", "agent.check"}
+				if c.status == incident.Skipped {
+					h.stop = broken().stop
+				}
+				began := time.Now()
+				s := play(t, newResponse(t, h), uses...)
+				want(t, s, "check", c.status, c.says)
+				waited := 2 * time.Second
+				if c.status == incident.Skipped {
+					waited = 0
+				}
+				if took := time.Since(began); took != waited || h.asked("check") == (c.status == incident.Skipped) {
+					t.Errorf("took %v, asked for %v", took, h.calls)
+				}
+				if s.AgentDown() != (c.status == incident.Done) {
+					t.Errorf("%+v", s.Checked)
+				}
+			})
+		})
+	}
+}
+
+// What a lost link leaves to do is not what a refusal leaves.
+func TestLostLink(t *testing.T) {
+	lost := &host.LinkError{Host: "web-1", Verb: "capture", Err: errors.New("broken pipe")}
+	h := &machine{capture: func(context.Context, string, snapshots.Sink) (snapshots.Captured, error) {
+		return snapshots.Captured{}, lost
+	}}
+	s := play(t, newResponse(t, h), "agent.freeze", "evidence.capture files", "agent.stop")
+	want(t, s, "files", incident.Failed, "as soon as web-1 can be reached; the agent stays frozen")
+	want(t, s, "stop", incident.Failed, "as soon as web-1 can be reached")
+	h.freeze = froze(containment.Frozen{}, lost)
+	s = play(t, newResponse(t, h), "agent.freeze", "evidence.capture files")
+	want(t, s, "files", incident.Failed, "the agent may still act")
+}
+
+func TestIsolate(t *testing.T) {
+	s := play(t, newResponse(t, &machine{}), "host.isolate")
+	want(t, s, "isolate", incident.Done, "")
+	if s.Isolated == nil || len(s.Isolated.How) != 1 {
+		t.Errorf("%+v", s.Isolated)
+	}
+	s = play(t, newResponse(t, broken()), "host.isolate")
+	want(t, s, "isolate", incident.Failed, "the hypervisor")
+}
+
+// left lists what stands in the evidence folder.
+func left(t *testing.T, r *Response) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(r.Dir, "evidence"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func capturing(take func(snapshots.Sink) (snapshots.Captured, error)) *machine {
+	return &machine{capture: func(_ context.Context, _ string, sink snapshots.Sink) (snapshots.Captured, error) { return take(sink) }}
+}
+
+func TestCapture(t *testing.T) {
+	t.Run("sealed", func(t *testing.T) {
+		r := newResponse(t, &machine{})
+		s := play(t, r, "evidence.capture files")
+		want(t, s, "files", incident.Done, "")
+		if len(s.Sealed) != 1 || s.Sealed[0].Part != "files" || s.Sealed[0].Manifest == "" || s.Sealed[0].Verdicts[snapshots.Stable] != 1 {
+			t.Errorf("sealed %+v", s.Sealed)
+		}
+		if got := left(t, r); len(got) != 1 || got[0] != "files" || s.Sealed[0].Path != "evidence/files" {
+			t.Errorf("left %v", got)
+		}
+	})
+	t.Run("nothing there", func(t *testing.T) {
+		r := newResponse(t, capturing(func(snapshots.Sink) (snapshots.Captured, error) { return snapshots.Captured{}, nil }))
+		s := play(t, r, "agent.freeze", "evidence.capture volatile", "agent.stop")
+		want(t, s, "volatile", incident.Skipped, "nothing")
+		want(t, s, "stop", incident.Done, "")
+		if got := left(t, r); len(got) > 0 || len(s.Sealed) > 0 {
+			t.Errorf("left %v, sealed %v", got, s.Sealed)
+		}
+	})
+	t.Run("left out", func(t *testing.T) {
+		s := play(t, newResponse(t, capturing(func(sink snapshots.Sink) (snapshots.Captured, error) {
+			return snapshots.Captured{Left: []string{"big.sqlite: over the limit"}}, whole(sink, "a", "x")
+		})), "evidence.capture files")
+		want(t, s, "files", incident.Failed, "big.sqlite")
+		if len(s.Sealed) != 1 {
+			t.Errorf("what came is not sealed: %+v", s.Sealed)
+		}
+	})
+}
+
+// Evidence that the desk could not write, or that broke off, is not sealed: the gate is shut.
+func TestCaptureFails(t *testing.T) {
+	for name, take := range map[string]func(snapshots.Sink) (snapshots.Captured, error){
+		"the host fails": func(snapshots.Sink) (snapshots.Captured, error) { return snapshots.Captured{}, errBroken },
+		"the host fails in the middle": func(sink snapshots.Sink) (snapshots.Captured, error) {
+			return snapshots.Captured{}, errors.Join(whole(sink, "a", "x"), errBroken)
+		},
+		"the desk cannot begin": func(sink snapshots.Sink) (snapshots.Captured, error) {
+			return snapshots.Captured{}, errors.Join(begun(sink, "a", "x"), begun(sink, "b", "x"))
+		},
+		"the desk cannot write, and the host says nothing of it": func(sink snapshots.Sink) (snapshots.Captured, error) {
+			_ = begun(sink, "a", "x")
+			_ = begun(sink, "b", "x") // while a is open
+			return snapshots.Captured{Files: 2}, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newResponse(t, capturing(take))
+			s := play(t, r, "agent.freeze", "evidence.capture files", "agent.stop")
+			if len(s.Sealed) > 0 || !s.Steps["files"].Outcome.Gate || s.ExitCode() != incident.ExitEvidence {
+				t.Errorf("sealed %+v, %+v, exit code %d", s.Sealed, s.Steps["files"].Outcome, s.ExitCode())
+			}
+			want(t, s, "stop", incident.Failed, "files")
+		})
+	}
+	t.Run("no folder", func(t *testing.T) {
+		r := newResponse(t, &machine{})
+		r.Dir = ""
+		s := play(t, r, "evidence.capture files")
+		if want(t, s, "files", incident.Failed, "no folder"); !s.Steps["files"].Outcome.Gate {
+			t.Errorf("%+v", s.Steps["files"].Outcome)
+		}
+	})
+	t.Run("a folder that is a file", func(t *testing.T) {
+		h := &machine{}
+		r := newResponse(t, h)
+		if err := os.WriteFile(filepath.Join(r.Dir, "evidence"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := play(t, r, "evidence.capture files")
+		if want(t, s, "files", incident.Failed, "make room"); !s.Steps["files"].Outcome.Gate || h.asked("capture files") {
+			t.Errorf("%+v", s.Steps["files"].Outcome)
+		}
+	})
+}
+
+// What was captured when the time was up is sealed, and it does not read as success.
+func TestCaptureEndsWithItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &machine{capture: func(ctx context.Context, _ string, sink snapshots.Sink) (snapshots.Captured, error) {
+			if err := whole(sink, "a", "x"); err != nil {
+				return snapshots.Captured{}, err
+			}
+			<-ctx.Done()
+			return snapshots.Captured{Files: 1}, context.Cause(ctx)
+		}}
+		p := book("agent.freeze", "evidence.capture files", "agent.stop")
+		p.Phases[0].Steps[1].Deadline = time.Minute
+		s, err := carry(t, t.Context(), newResponse(t, h), p)
+		if err != nil || len(s.Sealed) != 1 || s.Sealed[0].Files != 1 || s.Sealed[0].Verdicts[snapshots.Stable] != 1 {
+			t.Fatalf("sealed %+v, %v", s.Sealed, err)
+		}
+		told := strings.Join(append(s.Sealed[0].Problems, s.Sealed[0].Left...), " ")
+		if !strings.Contains(told, "ended early: the deadline has passed") {
+			t.Errorf("it does not say that it was cut short: %q", told)
+		}
+		want(t, s, "files", incident.Failed, "ended early")
+		if s.Steps["files"].Outcome.Gate {
+			t.Error("the gate is shut, though everything that there is was sealed")
+		}
+		want(t, s, "stop", incident.Done, "")
+	})
+}
+
+func TestBounded(t *testing.T) {
+	long := make([]string, 250)
+	if got := bounded(long); len(got) != 101 || !strings.Contains(got[100], "150 more") {
+		t.Errorf("%d, %q", len(got), got[len(got)-1])
+	}
+	if got := bounded(long[:100]); len(got) != 100 {
+		t.Errorf("%d", len(got))
+	}
+}
