@@ -1,6 +1,7 @@
 package containment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,8 +67,8 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 		return nil, err
 	}
 	seen := make(map[int]*proc, len(fresh)+len(old))
-	var all []*proc
-	var missed error
+	var all, ending []*proc
+	var missed, busy error
 	for i, pid := range append(fresh, old...) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -78,14 +79,22 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 			all = append(all, p)
 		}
 		// Gone, or on its way out: whose it was cannot be told, nor what it left behind.
-		if i < len(fresh) && (p == nil || p.Exe == "" && !p.kernel) {
-			missed = ErrMissed
+		switch {
+		case i >= len(fresh):
+		case p == nil:
+			busy = ErrBusy
+		case p.Exe == "" && !p.kernel:
+			ending = append(ending, p)
 		}
 	}
 	before := m.last
 	m.last = seen
+	found := recognise(all, os.Getpid(), t)
+	if slices.ContainsFunc(ending, func(p *proc) bool { return mayBeAgents(p, found, seen) }) {
+		missed = ErrMissed
+	}
 	var alive []Process
-	for _, p := range recognise(all, os.Getpid(), t) {
+	for _, p := range found {
 		if p.State = liveliest(p.PID); p.State == "" { // a zombie, or gone
 			seen[p.PID].dead = true
 			if last := before[p.PID]; last == nil || last.Start != p.Start || !last.dead {
@@ -100,7 +109,15 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 		}
 		alive = append(alive, p)
 	}
-	return alive, missed
+	return alive, cmp.Or(missed, busy)
+}
+
+// mayBeAgents reports whether a process that ends could have been the agent's: unless it is the
+// child of a process that lives and is not, in a session that is not. Others come and go all the time.
+func mayBeAgents(p *proc, found []Process, seen map[int]*proc) bool {
+	parent := seen[p.PPID]
+	return p.PPID <= 1 || parent == nil || parent.Exe == "" && !parent.kernel ||
+		slices.ContainsFunc(found, func(f Process) bool { return f.PID == p.PID || f.PID == p.PPID || f.PID == p.session })
 }
 
 // pids lists the processes, newest first: those that the last scan did not see, and the others.
