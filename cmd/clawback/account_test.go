@@ -101,9 +101,11 @@ func TestRealHomeWithoutPermission(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			cmd := d.command(d.killArgs()...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-			r := d.run(cmd)
+			r := unlessBusy(t, func() ended {
+				cmd := d.command(d.killArgs()...)
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+				return d.run(cmd)
+			})
 			if c.want != incident.ExitNoInstallation {
 				r.check(t)
 				if !r.summary.Evidence.Sealed || r.summary.Credentials.Total != 1 {

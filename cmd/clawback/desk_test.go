@@ -127,6 +127,25 @@ func (d *desk) kill(more ...string) ended {
 	return r
 }
 
+// busy reports whether the run says that other processes of the machine came and went so fast that
+// a freeze could not be called complete: then it proves nothing else.
+func (r *ended) busy() bool {
+	return bytes.Contains(r.stderr, []byte("came and went faster than they could be read"))
+}
+
+// unlessBusy does something again where the machine was too busy for it.
+func unlessBusy(t *testing.T, do func() ended) ended {
+	t.Helper()
+	var r ended
+	for range 4 {
+		if r = do(); !r.busy() {
+			return r
+		}
+	}
+	t.Fatalf("the machine was too busy for a freeze, again and again\n%s", r.stderr)
+	return r
+}
+
 // run runs a command to its end, within two minutes.
 func (d *desk) run(cmd *exec.Cmd) ended {
 	d.t.Helper()

@@ -55,12 +55,14 @@ func TestRealExitCodes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
-			d.hold(c.holds...)
-			if c.city != nil {
-				c.city(d.city)
-			}
-			r := d.kill(c.args...)
+			r := unlessBusy(t, func() ended {
+				d := newDesk(t)
+				d.hold(c.holds...)
+				if c.city != nil {
+					c.city(d.city)
+				}
+				return d.kill(c.args...)
+			})
 			r.wants(t, c.want, c.says)
 			if r.summary.Credentials != c.count {
 				t.Errorf("credentials %+v, want %+v\n%s", r.summary.Credentials, c.count, r.stderr)
@@ -80,19 +82,22 @@ func TestRealExitCodes(t *testing.T) {
 func TestRealAuthorityOnSuspectHost(t *testing.T) {
 	t.Parallel()
 	for _, accepted := range []bool{false, true} {
-		d := newDesk(t)
-		held := d.hold("aws.access_key")
-		d.authorise()
-		agent := startTree(t, d, "--alone")
-		args := []string{"--deadline", "4s"}
-		if accepted {
-			args = append(args, "--accept-risk", "authority-on-suspect-host")
-		}
-		r := d.kill(args...)
-		agent.gone(t)
-		if alive := d.city.fakes["aws"].Alive(held[0]); alive == accepted {
-			t.Errorf("accepted %v, and the key is alive: %v", accepted, alive)
-		}
+		r := unlessBusy(t, func() ended {
+			d := newDesk(t)
+			held := d.hold("aws.access_key")
+			d.authorise()
+			agent := startTree(t, d, "--alone")
+			args := []string{"--deadline", "4s"}
+			if accepted {
+				args = append(args, "--accept-risk", "authority-on-suspect-host")
+			}
+			r := d.kill(args...)
+			agent.gone(t)
+			if alive := d.city.fakes["aws"].Alive(held[0]); alive == accepted {
+				t.Errorf("accepted %v, and the key is alive: %v", accepted, alive)
+			}
+			return r
+		})
 		if !accepted {
 			r.wants(t, 4, "--accept-risk authority-on-suspect-host")
 			continue
@@ -137,5 +142,7 @@ func TestRealLock(t *testing.T) {
 	}
 	r := first.wait()
 	r.check(t)
-	r.wants(t, incident.ExitUnproved)
+	if !r.busy() {
+		r.wants(t, incident.ExitUnproved)
+	}
 }

@@ -173,22 +173,25 @@ func leftAlone(t *testing.T, pid int) {
 // the agent's name is left alone.
 func TestRealProcesses(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.hold()
 	decoy := startDecoy(t)
-	agent := startTree(t, d)
-	run := d.start(d.command(d.killArgs()...))
-	eventually(t, time.Minute, "the freeze is on record", func() bool {
-		return strings.Contains(string(run.stdout.bytes()), `"agent.frozen"`) || stateOf(run.cmd.Process.Pid) == ""
+	r := unlessBusy(t, func() ended {
+		d := newDesk(t)
+		d.hold()
+		agent := startTree(t, d)
+		run := d.start(d.command(d.killArgs()...))
+		eventually(t, time.Minute, "the freeze is on record", func() bool {
+			return strings.Contains(string(run.stdout.bytes()), `"agent.frozen"`) || stateOf(run.cmd.Process.Pid) == ""
+		})
+		atFreeze := agent.count()
+		r := run.wait()
+		r.check(t)
+		agent.gone(t)
+		if after := agent.count() - atFreeze; after != 0 {
+			t.Errorf("the agent acted %d times after the freeze was on record", after)
+		}
+		return r
 	})
-	atFreeze := agent.count()
-	r := run.wait()
-	r.check(t)
 	r.wants(t, incident.ExitContained, "frozen       3 processes", "killed       3 processes")
-	agent.gone(t)
-	if after := agent.count() - atFreeze; after != 0 {
-		t.Errorf("the agent acted %d times after the freeze was on record", after)
-	}
 	if r.summary.Agent.FrozenMS == nil || *r.summary.Agent.FrozenMS > 5000 {
 		t.Errorf("frozen in %v ms", r.summary.Agent.FrozenMS)
 	}

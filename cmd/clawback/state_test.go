@@ -20,7 +20,7 @@ func TestRealLongSecret(t *testing.T) {
 	d.hold()
 	long := credential.Credential{Kind: "slack.bot", Secret: credential.Value("xoxb-" + strings.Repeat("0123456789-abcdefghij", 3277))}
 	d.write(otherFile, "SLACK_BOT_TOKEN="+long.Secret.Reveal("value")+"\n")
-	r := d.kill("--deadline", "5s")
+	r := unlessBusy(t, func() ended { return d.kill("--deadline", "5s") })
 	if n := r.summary.Credentials; n.Total != 1 || n.Dead == 1 {
 		t.Errorf("%+v", n)
 	}
@@ -39,7 +39,7 @@ func TestRealReadOnlyState(t *testing.T) {
 	d.hold()
 	// A file where a folder should be: also root cannot write below it.
 	put(t, filepath.Join(d.dir, "state"), []byte("x"))
-	r := d.kill()
+	r := unlessBusy(t, func() ended { return d.kill() })
 	r.wants(t, incident.ExitPartial, "state directory cannot be used", "the response goes on; the record is in "+filepath.Join(d.dir, "tmp"))
 	if !strings.HasPrefix(r.summary.Report, filepath.Join(d.dir, "tmp")) {
 		t.Errorf("the report is in %s", r.summary.Report)
@@ -55,14 +55,17 @@ func TestRealReadOnlyState(t *testing.T) {
 // frozen, and what is missing is shouted.
 func TestRealNoPlaceAtAll(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.hold("slack.bot")
-	put(t, filepath.Join(d.dir, "state"), []byte("x"))
-	if err := os.Remove(filepath.Join(d.dir, "tmp")); err != nil {
-		t.Fatal(err)
-	}
-	agent := startTree(t, d, "--alone")
-	r := d.kill("--deadline", "5s")
+	var agent *processTree
+	r := unlessBusy(t, func() ended {
+		d := newDesk(t)
+		d.hold("slack.bot")
+		put(t, filepath.Join(d.dir, "state"), []byte("x"))
+		if err := os.Remove(filepath.Join(d.dir, "tmp")); err != nil {
+			t.Fatal(err)
+		}
+		agent = startTree(t, d, "--alone")
+		return d.kill("--deadline", "5s")
+	})
 	r.wants(t, incident.ExitEvidence, "RECORD LOST", "stays frozen", "the record is in memory only", "what was printed here is all there is of it")
 	if r.summary.Evidence.Sealed || r.summary.Agent.Down || r.summary.Report != "" {
 		t.Errorf("%+v", r.summary)
@@ -93,38 +96,49 @@ func TestRealFullDisk(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
-			held := d.hold("slack.bot")
-			d.write(otherFile+".log", strings.Repeat("log line\n", 200_000))
-			var agent *processTree
-			if c.runs {
-				agent = startTree(t, d, "--alone")
-			}
-			state := filepath.Join(d.dir, "state")
-			if err := os.Mkdir(state, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := syscall.Mount("tmpfs", state, "tmpfs", 0, "size=256k"); err != nil {
-				needs(t, "to mount a tmpfs: "+err.Error(), false)
-			}
-			t.Cleanup(func() { _ = syscall.Unmount(state, syscall.MNT_DETACH) })
-			r := d.kill(append(c.args, "--deadline", "5s")...)
+			r := unlessBusy(t, func() ended {
+				d := newDesk(t)
+				held := d.hold("slack.bot")
+				d.write(otherFile+".log", strings.Repeat("log line\n", 200_000))
+				var agent *processTree
+				if c.runs {
+					agent = startTree(t, d, "--alone")
+				}
+				smallDisk(t, filepath.Join(d.dir, "state"))
+				r := d.kill(append(c.args, "--deadline", "5s")...)
+				if r.busy() {
+					return r
+				}
+				if d.city.fakes["slack"].Alive(held[0]) {
+					t.Error("the credential lives: the response did not go on")
+				}
+				if agent != nil {
+					if s := stateOf(agent.pids[0]); s != c.state || r.summary.Agent.Down != (s == "") {
+						t.Errorf("the agent is in state %q, and down: %v", s, r.summary.Agent.Down)
+					}
+				}
+				checkRecord(t, filepath.Join(d.dir, "state", "clawback", "incidents", "*"), false)
+				checkRecord(t, filepath.Join(d.dir, "tmp", "clawback-INC-*"), true)
+				return r
+			})
 			r.wants(t, c.want, "RECORD LOST", "no space left on device", "make room", "the whole record is in ")
-			if d.city.fakes["slack"].Alive(held[0]) {
-				t.Error("the credential lives: the response did not go on")
-			}
 			if r.summary.Evidence.Sealed {
 				t.Error("it says that the evidence is sealed")
 			}
-			if agent != nil {
-				if s := stateOf(agent.pids[0]); s != c.state || r.summary.Agent.Down != (s == "") {
-					t.Errorf("the agent is in state %q, and down: %v", s, r.summary.Agent.Down)
-				}
-			}
-			checkRecord(t, filepath.Join(state, "clawback", "incidents", "*"), false)
-			checkRecord(t, filepath.Join(d.dir, "tmp", "clawback-INC-*"), true)
 		})
 	}
+}
+
+// smallDisk makes a disk that is full after some entries of a record.
+func smallDisk(t *testing.T, at string) {
+	t.Helper()
+	if err := os.Mkdir(at, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", at, "tmpfs", 0, "size=256k"); err != nil {
+		needs(t, "to mount a tmpfs: "+err.Error(), false)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(at, syscall.MNT_DETACH) })
 }
 
 // checkRecord reads the one record that lies in a folder of such a name: whole lines, in their
