@@ -163,16 +163,16 @@ func (v *visit) processes(ctx context.Context) ([]Process, error) {
 	return found, err
 }
 
-// scan also tells whether there may have been more.
-func (v *visit) scan(ctx context.Context) (found []Process, missed bool, err error) {
-	found, err = v.sys.Processes(ctx, v.traits)
-	if missed = errors.Is(err, ErrMissed); err != nil && !missed {
-		return nil, false, fmt.Errorf("list processes: %w", err)
+// scan also tells whether there may have been more: doubt is ErrMissed, ErrBusy or nil.
+func (v *visit) scan(ctx context.Context) (found []Process, doubt, err error) {
+	found, doubt = v.sys.Processes(ctx, v.traits)
+	if doubt != nil && !errors.Is(doubt, ErrMissed) && !errors.Is(doubt, ErrBusy) {
+		return nil, nil, fmt.Errorf("list processes: %w", doubt)
 	}
 	for _, p := range found {
 		v.know(p)
 	}
-	return found, missed, nil
+	return found, doubt, nil
 }
 
 func (v *visit) know(p Process) {

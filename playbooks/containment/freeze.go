@@ -2,6 +2,7 @@ package containment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,8 @@ const (
 	// quietScans in a row must find nothing that moves: a child that was forked while a scan ran
 	// shows in the next.
 	quietScans = 2
+	// busyScans must, where processes of whoever came and went while they ran.
+	busyScans = 20
 )
 
 // Freeze stops every process of the agent where it stands: it loses nothing and can do nothing, not
@@ -170,8 +173,9 @@ func isFrozen(g Cgroup) bool {
 // outruns it for stillFor is left moving and shows in the result.
 func (v *visit) stopAll(ctx context.Context) ([]Process, error) {
 	start := time.Now()
-	for quiet := 0; ; {
-		found, missed, err := v.scan(ctx)
+	var quiet quietness
+	for {
+		found, doubt, err := v.scan(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -180,21 +184,34 @@ func (v *visit) stopAll(ctx context.Context) ([]Process, error) {
 		case len(moving) > 0 && time.Since(start) > stillFor:
 			return found, nil
 		case len(moving) > 0:
-			quiet = 0
+			quiet = quietness{}
 			if err := v.stopEach(ctx, moving); err != nil {
 				return nil, err
 			}
-		case missed && time.Since(start) > missedFor:
+		case errors.Is(doubt, ErrMissed) && time.Since(start) > missedFor:
 			v.problemOnce(fmt.Errorf("%w: the agent may have some among them", ErrMissed))
 			return found, nil
-		case missed:
-			quiet = 0
-		default:
-			if quiet++; quiet == quietScans {
-				return found, nil
-			}
+		case quiet.enough(doubt):
+			return found, nil
 		}
 	}
+}
+
+// quietness counts scans in a row that found nothing that moves.
+type quietness struct{ scans, need int }
+
+// enough counts one more scan, and reports whether nothing that moves can be left. On a busy machine
+// each scan may overlook a process, and none overlooks what goes on forking again and again.
+func (q *quietness) enough(doubt error) bool {
+	switch {
+	case errors.Is(doubt, ErrMissed):
+		*q = quietness{}
+		return false
+	case doubt != nil:
+		q.need = busyScans
+	}
+	q.scans++
+	return q.scans >= max(q.need, quietScans)
 }
 
 func (v *visit) stopEach(ctx context.Context, moving []Process) error {

@@ -30,3 +30,31 @@ func TestMayBeAgents(t *testing.T) {
 		}
 	}
 }
+
+// Two quiet scans are enough on a quiet machine, twenty on a busy one, and none where a process of
+// the agent was seen to go.
+func TestQuietness(t *testing.T) {
+	scans := func(doubts func(n int) error) int {
+		var q quietness
+		for n := 1; n <= 100; n++ {
+			if q.enough(doubts(n)) {
+				return n
+			}
+		}
+		return 0
+	}
+	for name, c := range map[string]struct {
+		doubts func(n int) error
+		want   int
+	}{
+		"quiet":               {func(int) error { return nil }, quietScans},
+		"busy":                {func(int) error { return ErrBusy }, busyScans},
+		"busy once":           {func(n int) error { return map[int]error{1: ErrBusy}[n] }, busyScans},
+		"missed in the fifth": {func(n int) error { return map[int]error{1: ErrBusy, 5: ErrMissed}[n] }, 5 + quietScans},
+		"missed all the time": {func(int) error { return ErrMissed }, 0},
+	} {
+		if got := scans(c.doubts); got != c.want {
+			t.Errorf("%s: enough after %d scans, want %d", name, got, c.want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package containment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"syscall"
@@ -83,17 +84,23 @@ func (v *visit) killRest(ctx context.Context, s *Stopped, frozen []Process, spar
 	s.Killed = slices.DeleteFunc(slices.Clone(frozen), isSpared)
 	start := time.Now()
 	signalled := false
-	for quiet := 0; quiet < quietScans; {
-		found, missed, err := v.scan(ctx)
+	var quiet quietness
+	for {
+		found, doubt, err := v.scan(ctx)
 		if err != nil {
 			return err
 		}
 		found = slices.DeleteFunc(found, isSpared)
-		if len(found) == 0 && (!missed || time.Since(start) > missedFor) {
-			quiet++
+		if len(found) == 0 {
+			if errors.Is(doubt, ErrMissed) && time.Since(start) > missedFor {
+				doubt = ErrBusy
+			}
+			if quiet.enough(doubt) {
+				break
+			}
 			continue
 		}
-		if quiet = 0; time.Since(start) > stillFor {
+		if quiet = (quietness{}); time.Since(start) > stillFor {
 			v.problems = append(v.problems, fmt.Sprintf("%d processes are still alive, the first is %d (%s)", len(found), found[0].PID, found[0].Name))
 			break
 		}

@@ -16,6 +16,10 @@ var ErrGone = errors.New("process is gone")
 // ErrMissed is returned, with what was found, when processes ended before it could be told whose they were.
 var ErrMissed = errors.New("processes came and went faster than they could be read")
 
+// ErrBusy is returned, with what was found, when processes of which nothing is known were gone before
+// they could be read, as on any busy machine.
+var ErrBusy = errors.New("processes came and went")
+
 const (
 	// stateFrozen is the State of a process whose control group stands still.
 	stateFrozen = "frozen"
@@ -28,7 +32,7 @@ const (
 // nothing else.
 type System interface {
 	// Processes lists the agent's processes that are alive, freshly read, but never the caller or an
-	// ancestor of the caller. With the list it returns ErrMissed when there may have been more.
+	// ancestor of the caller. With the list it returns ErrMissed or ErrBusy when there may have been more.
 	Processes(ctx context.Context, t Traits) ([]Process, error)
 	// Signal sends sig to p, and to no other process that has its pid by now: then it is ErrGone.
 	Signal(ctx context.Context, p Process, sig syscall.Signal) error
