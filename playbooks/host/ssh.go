@@ -85,7 +85,7 @@ func DialSSH(ctx context.Context, target string, opts ...SSHOption) (*SSH, error
 		return nil, fmt.Errorf("key for the secrets of %s: %w", target, err)
 	}
 	// Not in $TMPDIR: the path of a socket has little room.
-	if s.dir, err = os.MkdirTemp("/tmp", "clawback-"); err != nil {
+	if s.dir, err = os.MkdirTemp("/tmp", fmt.Sprintf("clawback-%d-", os.Getpid())); err != nil {
 		return nil, fmt.Errorf("folder for the connection to %s: %w", target, err)
 	}
 	if err = s.connect(ctx); err == nil {

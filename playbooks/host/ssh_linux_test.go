@@ -263,10 +263,11 @@ func (s *sink) Begin(f snapshots.File) (io.Writer, error) {
 
 func (s *sink) End(f snapshots.File) error { s.ended = append(s.ended, f.Path); return nil }
 
-// leftovers are the folders on this machine that a connection makes.
+// leftovers are the folders that a connection makes on this machine, as the host and as the desk of
+// this process: others may be at work beside it.
 func leftovers() []string {
 	var all []string
-	for _, pattern := range []string{"/dev/shm/clawback-*", "/run/clawback-*", "/run/user/*/clawback-*", "/tmp/clawback-[0-9]*"} {
+	for _, pattern := range []string{"/dev/shm/clawback-*", "/run/clawback-*", "/run/user/*/clawback-*", fmt.Sprintf("/tmp/clawback-%d-*", os.Getpid())} {
 		found, _ := filepath.Glob(pattern)
 		all = append(all, found...)
 	}
