@@ -71,6 +71,9 @@ var (
 	typed = regexp.MustCompile(`> (.*)▏`)
 )
 
+// loading is what a screen shows that is not complete yet.
+var loading = regexp.MustCompile(`(?m)^reading |─ reading the record`)
+
 // next is what a person does who knows nothing but what is on the screen: keys of tmux, or none to wait.
 func next(text string) (keys []string, leads string) {
 	if want := wanted.FindStringSubmatch(text); want != nil {
@@ -100,7 +103,7 @@ func (s *screen) follow(until func(text, leads string, pressed []string) bool) (
 		eventually(s.t, 60*time.Second, "a key that leads on, after "+strings.Join(pressed, " "), func() bool {
 			text = s.text()
 			keys, leads = next(text)
-			return keys != nil && !strings.Contains(text, "reading the record") || s.ended()
+			return keys != nil && !loading.MatchString(text) || s.ended()
 		})
 		if first, _, _ := strings.Cut(text, "\n"); !strings.HasPrefix(first, "┃ DRILL ┃ DRILL-") && !s.ended() {
 			s.t.Fatalf("the banner does not say that it is a drill\n%s", text)
