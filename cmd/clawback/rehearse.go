@@ -91,7 +91,7 @@ func (s *situation) fate(c *incident.Credential) string {
 	if c.Unresolved != "" {
 		return "by hand: " + incident.Safe(c.Unresolved)
 	}
-	if c.Provider == "openclaw" {
+	if c.Kind == "openclaw.gateway" || c.Kind == "openclaw.hook" {
 		return "dies with the agent's gateway"
 	}
 	if p == nil {

@@ -45,6 +45,7 @@ func (r *Response) describe(_ context.Context, _ playbooks.Step, rec engine.Reco
 	for _, p := range d.Problems {
 		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
 	}
+	out.Installations, out.Units, out.Revivers, out.Problems = bounded(out.Installations), bounded(out.Units), bounded(out.Revivers), bounded(out.Problems)
 	rec.Note(incident.TypeDescribed, out)
 	return nil
 }

@@ -59,11 +59,19 @@ func (a *Authorities) Used() map[string]revoke.Authority {
 }
 
 // holds reports whether a found credential is its provider's authority, used or not.
-func (a *Authorities) holds(ctx context.Context, key credential.FingerprintKey, c credential.Credential) bool {
+func (a *Authorities) holds(ctx context.Context, c credential.Credential) bool {
 	load := a.Load[c.Provider]
 	if load == nil {
 		return false
 	}
 	auth, err := load(ctx)
-	return err == nil && key.Of(auth.Kind, auth.Secret, nil) == c.Fingerprint
+	if err != nil {
+		return false
+	}
+	part := "value"
+	if k, ok := credential.Lookup(auth.Kind); ok && k.NamePart != "" {
+		part = k.NamePart
+	}
+	mine := auth.Secret.Reveal(part)
+	return mine != "" && mine == c.Secret.Reveal(part)
 }

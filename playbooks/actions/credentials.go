@@ -13,9 +13,16 @@ import (
 	"clawback/revoke/discover"
 )
 
-// gatewayProvider marks what the agent's own gateway issued: no provider revokes it, and it dies
-// with the gateway.
-const gatewayProvider = "openclaw"
+// ofGateway reports whether a credential is accepted by the agent's own gateway alone: no provider
+// revokes it, and it dies with the gateway. A place says so, and a value that looks like another
+// provider's says otherwise: whoever owns the host writes both.
+func ofGateway(c credential.Credential) bool {
+	if c.Kind != "openclaw.gateway" && c.Kind != "openclaw.hook" {
+		return false
+	}
+	_, foreign := credential.Recognize(c.Secret.Reveal("value"))
+	return !c.Secret.Empty() && !foreign
+}
 
 // discover searches the host, and hands each credential to the sweep as soon as it is found.
 func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
@@ -25,6 +32,10 @@ func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Re
 	for _, p := range summary.Problems {
 		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
 	}
+	for _, p := range summary.Apart {
+		out.Apart = append(out.Apart, p.Path+": "+p.Reason)
+	}
+	out.Problems, out.Apart = bounded(out.Problems), bounded(out.Apart)
 	if err == nil || summary.Files > 0 { // of a search that was cut off nothing is known but what it found
 		rec.Note(incident.TypeSearched, out)
 	}
@@ -52,6 +63,9 @@ func Credential(key credential.FingerprintKey, f discover.Found) credential.Cred
 	if f.Endpoint != "" {
 		ref[credential.ClaimedEndpoint] = f.Endpoint
 	}
+	if foreign, ok := credential.Recognize(f.Secret.Reveal("value")); ok && f.Provider == "openclaw" {
+		f.Provider, f.Kind = foreign.Provider, foreign.Name // the place may be a lie, the value works elsewhere
+	}
 	return key.Identify(credential.Credential{
 		Provider: f.Provider, Kind: f.Kind, Secret: f.Secret, Ref: ref, Sources: []credential.Source{f.Source},
 		Owner: f.Owner, Expires: f.Expires, LastUsed: f.LastUsed,
@@ -76,7 +90,7 @@ func (r *Response) found(f discover.Found, rec engine.Recorder) {
 		}
 	}
 	rec.Note(incident.TypeFound, out)
-	if c.Provider == gatewayProvider && !c.Secret.Empty() {
+	if ofGateway(c) {
 		r.mu.Lock()
 		r.ofAgent = append(r.ofAgent, c)
 		r.mu.Unlock()
@@ -165,5 +179,5 @@ func (v revocation) Command(_ context.Context, c incident.Command) error {
 
 // ours reports whether a credential is one of the authorities that this response uses.
 func (r *Response) ours(ctx context.Context, c credential.Credential) bool {
-	return r.Authorities != nil && r.Authorities.holds(ctx, r.Key, c)
+	return r.Authorities != nil && r.Authorities.holds(ctx, c)
 }

@@ -78,13 +78,13 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 	}, nil
 }
 
-// bounded keeps an entry of the journal within its size: the whole list stands in the bag's index.
+// bounded keeps an entry of the journal within its size. What was captured stands whole in the bag's index.
 func bounded(list []string) []string {
 	const most = 100
 	if len(list) <= most {
 		return list
 	}
-	return append(list[:most:most], fmt.Sprintf("and %d more, see index.jsonl", len(list)-most))
+	return append(list[:most:most], fmt.Sprintf("and %d more", len(list)-most))
 }
 
 // counting passes a capture on, counts its verdicts and remembers whether it was the desk that failed.

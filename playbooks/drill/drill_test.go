@@ -194,7 +194,7 @@ func TestWorldCanBeSearched(t *testing.T) {
 	}
 	defer machine.Close()
 	summary, err := machine.Discover(t.Context(), func(f discover.Found) {
-		delete(held, key.Of(f.Kind, f.Secret, f.Ref))
+		delete(held, key.Of(f.Provider, f.Secret, f.Ref))
 	})
 	if err != nil || len(summary.Problems) > 0 || len(held) > 0 {
 		t.Errorf("%d credentials were not found; %+v, %v", len(held), summary, err)

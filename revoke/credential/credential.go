@@ -87,25 +87,25 @@ func (k FingerprintKey) Bytes() []byte { b := k.key(); return b[:] }
 func (k FingerprintKey) String() string             { return redacted }
 func (k FingerprintKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-// Of returns the fingerprint of a credential's secret, over the part that its kind names. A
+// Of returns the fingerprint of a credential: over its provider and all parts of its secret, since
+// what shares a key id or a value may still be two credentials, and one of them planted. A
 // credential without a secret is named by its Ref.
-func (k FingerprintKey) Of(kind string, s Secret, ref map[string]string) Fingerprint {
-	part := "value"
-	if known, ok := Lookup(kind); ok && known.FingerprintPart != "" {
-		part = known.FingerprintPart
-	}
+func (k FingerprintKey) Of(provider string, s Secret, ref map[string]string) Fingerprint {
 	m := hmac.New(sha256.New, k.Bytes())
-	value := s.Reveal(part)
-	if value == "" {
-		value = "ref:" + ref["id"]
+	fmt.Fprintf(m, "%d:%s", len(provider), provider)
+	for _, part := range s.Parts() {
+		value := s.Reveal(part)
+		fmt.Fprintf(m, " %s %d:%s", part, len(value), value)
 	}
-	_, _ = m.Write([]byte(value))
+	if s.Empty() {
+		fmt.Fprintf(m, " ref %s", ref["id"])
+	}
 	return Fingerprint(hex.EncodeToString(m.Sum(nil)))
 }
 
 // Identify fills in what follows from a credential's kind and secret: fingerprint, mask, tier.
 func (k FingerprintKey) Identify(c Credential) Credential {
-	c.Fingerprint = k.Of(c.Kind, c.Secret, c.Ref)
+	c.Fingerprint = k.Of(c.Provider, c.Secret, c.Ref)
 	c.Masked = Mask(c.Kind, c.Secret, c.Ref)
 	if c.Tier == 0 {
 		c.Tier = 1

@@ -9,21 +9,21 @@ import (
 // Kind is one kind of credential, as far as it is known without its provider: how it looks, what
 // names it, how much it can destroy.
 type Kind struct {
-	Name            string // "github.pat"
-	Provider        string // "github"
-	Title           string // "personal access token (classic)"
-	Format          string // regular expression of the whole value; empty where only the context tells
-	Prefix          string // public prefix that a mask may show, up to and including its separator
-	FingerprintPart string // the part that names it; "value" where empty
-	Tier            int    // 4 infrastructure, 3 external or financial, 2 internal writes, 1 reads
+	Name     string // "github.pat"
+	Provider string // "github"
+	Title    string // "personal access token (classic)"
+	Format   string // regular expression of the whole value; empty where only the context tells
+	Prefix   string // public prefix that a mask may show, up to and including its separator
+	NamePart string // the part that people know it by; "value" where empty
+	Tier     int    // 4 infrastructure, 3 external or financial, 2 internal writes, 1 reads
 }
 
 // Kinds is every kind that clawback can name, the more specific format first. Where no provider
 // of ours exists yet, the credential is still found, shown and handed to a person.
 // Formats: provider documentation, gitleaks v8.30.1 config/gitleaks.toml and trufflehog 3ab759f.
 var Kinds = []Kind{
-	{Name: "aws.access_key", Provider: "aws", Title: "access key", Format: `(?:AKIA|ABIA|ACCA)[A-Z0-9]{16}`, Prefix: "AKIA", FingerprintPart: "access_key_id", Tier: 4},
-	{Name: "aws.session", Provider: "aws", Title: "temporary session key", Format: `ASIA[A-Z0-9]{16}`, Prefix: "ASIA", FingerprintPart: "access_key_id", Tier: 4},
+	{Name: "aws.access_key", Provider: "aws", Title: "access key", Format: `(?:AKIA|ABIA|ACCA)[A-Z0-9]{16}`, Prefix: "AKIA", NamePart: "access_key_id", Tier: 4},
+	{Name: "aws.session", Provider: "aws", Title: "temporary session key", Format: `ASIA[A-Z0-9]{16}`, Prefix: "ASIA", NamePart: "access_key_id", Tier: 4},
 	{Name: "stripe.api_key", Provider: "stripe", Title: "API key", Format: `(?:sk|rk)_(?:live|test)_[0-9a-zA-Z]{10,247}`, Prefix: "sk_live_", Tier: 3},
 	{Name: "stripe.webhook_secret", Provider: "stripe", Title: "webhook signing secret", Format: `whsec_[0-9a-zA-Z+/=]{16,128}`, Prefix: "whsec_", Tier: 2},
 	{Name: "github.fine_grained", Provider: "github", Title: "fine-grained personal access token", Format: `github_pat_[0-9A-Za-z_]{22,255}`, Prefix: "github_pat_", Tier: 3},
@@ -92,7 +92,7 @@ func Recognize(value string) (Kind, bool) {
 // away, its last four characters.
 func Mask(kind string, s Secret, ref map[string]string) string {
 	k := kindByName[kind]
-	part := k.FingerprintPart
+	part := k.NamePart
 	if part == "" {
 		part = "value"
 	}

@@ -182,8 +182,8 @@ func (s *scan) sweep(at string, text string, line int, note string) {
 			for _, value := range []string{word, after(word, "="), after(word, ":")} {
 				if k, ok := credential.Recognize(value); ok {
 					part := "value"
-					if k.FingerprintPart != "" {
-						part = k.FingerprintPart
+					if k.NamePart != "" {
+						part = k.NamePart
 					}
 					s.report(candidate{parts: map[string]string{part: value}, provider: k.Provider, kind: k.Name, guessed: true,
 						source: credential.Source{Path: at, Line: line, Note: note}})

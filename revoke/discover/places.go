@@ -34,10 +34,10 @@ const configFile = "openclaw.json"
 // https://docs.openclaw.ai/gateway/configuration-reference.
 var places = expand([]place{
 	{configFile, "gateway.auth.{token,password}", "openclaw", "openclaw.gateway", aSecret, ""},
-	{configFile, "gateway.remote.{token,password}", "openclaw", "openclaw.gateway", aSecret, ""},
+	{configFile, "gateway.remote.{token,password}", "openclaw", "unknown", aSecret, ""}, // of another machine's gateway
 	{configFile, "hooks.token", "openclaw", "openclaw.hook", aSecret, ""},
 	{configFile, "hooks.gmail.pushToken", "openclaw", "openclaw.hook", aSecret, ""},
-	{configFile, "cron.webhookToken", "openclaw", "openclaw.hook", aSecret, ""},
+	{configFile, "cron.webhookToken", "openclaw", "unknown", aSecret, ""}, // for a receiver elsewhere
 
 	{configFile, "channels.slack{,.accounts.*}.botToken", "slack", "slack.bot", aSecret, ""},
 	{configFile, "channels.slack{,.accounts.*}.appToken", "slack", "slack.app", aSecret, ""},

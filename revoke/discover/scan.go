@@ -245,17 +245,20 @@ func (s *scan) worth(c candidate) bool {
 }
 
 // remember makes a secret that stands in several places the same credential in all of them: where
-// a place tells less than an earlier one, the earlier one holds.
+// a place tells less than an earlier one, the earlier one holds. A setting for another provider does
+// not tell less than a token of the gateway: whoever plants a key as that would have it pass for dead.
 func (s *scan) remember(c candidate) (provider, kind string) {
 	value := c.value()
 	provider, kind = c.provider, c.kind
 	if c.parts["access_key_id"] == "" {
 		provider, kind = classify(c.provider, c.kind, value)
 	}
-	if before, ok := s.known[value]; ok && kind == unknown {
+	before, ok := s.known[value]
+	variable := c.source.Locator == strings.ToUpper(c.source.Locator) // whose name is a guess at its provider
+	if ok && kind == unknown && (before.provider != "openclaw" || provider == "openclaw" || provider == unknown || variable) {
 		return before.provider, before.kind
 	}
-	if _, ok := s.known[value]; !ok || kind != unknown {
+	if !ok || kind != unknown {
 		s.known[value] = class{provider, kind}
 	}
 	return provider, kind

@@ -139,7 +139,7 @@ func TestReferences(t *testing.T) {
 		"openclaw openclaw.hook value="+a+" at "+here+".env:1 (A_TOKEN)",
 		"openclaw openclaw.gateway value="+b+" at "+cfg+":4 (gateway.auth.token)",
 		"openclaw openclaw.gateway unresolved: its variable is set in no file that was read id=env:UNSET at "+cfg+":4 (gateway.auth.password)",
-		"openclaw openclaw.gateway unresolved: a command, never run id=exec:pass:gate/token at "+cfg+":4 (gateway.remote.token)",
+		"openclaw unknown unresolved: a command, never run id=exec:pass:gate/token at "+cfg+":4 (gateway.remote.token)",
 		"one unknown value="+e+" at "+here+"sub/x.json5:1 (apiKey)",
 		"two unknown value="+c+" at "+cfg+":8 (models.providers.two.apiKey)",
 		"three unknown value="+d+" at "+here+"secrets.json:2 (a/b[0])",
@@ -149,12 +149,12 @@ func TestReferences(t *testing.T) {
 		"five unknown unresolved: exec reference, never run id=exec:op:x/y at "+cfg+":11 (models.providers.five.apiKey)",
 		"six unknown unresolved: store reference, never run id=store:default:z at "+cfg+":12 (models.providers.six.apiKey)",
 		"seven unknown unresolved: its file: no such file or directory id=file:gone:value at "+cfg+":13 (models.providers.seven.apiKey)",
-		"openclaw openclaw.gateway value="+b+" at "+cfg+":14 (models.providers.eight.apiKey)",
-		"openclaw openclaw.hook value="+a+" at "+cfg+":14 (models.providers.eight.headers.X-Api-Key)",
+		"eight unknown value="+b+" at "+cfg+":14 (models.providers.eight.apiKey)",
+		"eight unknown value="+a+" at "+cfg+":14 (models.providers.eight.headers.X-Api-Key)",
 		"nine unknown unresolved: its variable is set in no file that was read id=env:NOT_SET at "+cfg+":15 (models.providers.nine.apiKey)",
 		"ten unknown unresolved: a command, never run id=exec:models.providers.ten.apiKey at "+cfg+":16 (models.providers.ten.apiKey)",
 		"unknown unknown value="+a+"spare at "+here+"secrets.json:3 (spare)",
-		"openclaw openclaw.hook value=${A_TOKEN} at "+cfg+":5 (cron.webhookToken)",
+		"openclaw unknown value=${A_TOKEN} at "+cfg+":5 (cron.webhookToken)",
 	)
 	if len(summary.Problems) > 0 {
 		t.Errorf("problems %+v", summary.Problems)

@@ -214,8 +214,8 @@ func (r *reader) accessKey(l leaf) bool {
 func (r *reader) unexpected(l leaf) {
 	if k, ok := credential.Recognize(l.text); ok {
 		part := "value"
-		if k.FingerprintPart != "" {
-			part = k.FingerprintPart
+		if k.NamePart != "" {
+			part = k.NamePart
 		}
 		c := candidate{provider: k.Provider, kind: k.Name, parts: map[string]string{part: l.text}, source: r.source(l), endpoint: r.endpoint(l.path), guessed: true}
 		r.withEndpointID(l, &c)
