@@ -56,7 +56,13 @@ func (a *app) discover(ctx context.Context, t target, asJSON bool) error {
 	for _, p := range summary.Problems {
 		fmt.Fprintf(a.err, "not read: %s: %s\n", incident.Safe(p.Path), incident.Safe(p.Reason))
 	}
+	for _, p := range summary.Apart {
+		fmt.Fprintf(a.err, "left alone: %s: %s\n", incident.Safe(p.Path), incident.Safe(p.Reason))
+	}
 	fmt.Fprintf(a.err, "%d credentials in %d files\n", len(order), summary.Files)
+	if err == nil && len(summary.Problems) > 0 {
+		return exitCode(incident.ExitPartial) // what was not read may hold more
+	}
 	return err
 }
 

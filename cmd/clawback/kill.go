@@ -270,7 +270,12 @@ func (a *app) sshOptions() []host.SSHOption {
 	return opts
 }
 
+// lookWait bounds the first look at a host, which may not answer for ever.
+const lookWait = time.Minute
+
 func (s *situation) describe(ctx context.Context) (containment.Description, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lookWait, fmt.Errorf("no answer within %s", lookWait))
+	defer cancel()
 	d, err := s.host.Describe(ctx)
 	if err != nil {
 		return d, &failure{incident.ExitNothing, fmt.Errorf("look at %s: %w", s.host.Name(), err), "nothing was done"}

@@ -83,6 +83,14 @@ func (s *situation) showCredentials(state incident.State) {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", c.Kind, incident.Safe(c.Masked), s.fate(c), firstSource(c))
 	}
 	_ = w.Flush()
+	if state.Searched != nil {
+		for _, p := range state.Searched.Problems {
+			fmt.Fprintf(s.app.err, "  not searched: %s\n", incident.Safe(p))
+		}
+	}
+	for _, warning := range state.Warnings {
+		fmt.Fprintf(s.app.err, "  warning: %s\n", incident.Safe(warning.Text))
+	}
 }
 
 // fate says how a credential would be revoked.

@@ -15,7 +15,7 @@ import (
 
 func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "verify [INCIDENT|BAG]", Short: "Check a record and its evidence: nothing was changed, lost or added", Args: upTo(1),
+		Use: "verify [INCIDENT|BAG]", Short: "Check a record and its evidence: the chain of the one, the hashes of the other", Args: upTo(1),
 		RunE: func(_ *cobra.Command, args []string) error { return a.verify(strings.Join(args, "")) },
 	}
 }
@@ -42,10 +42,15 @@ func (a *app) verify(what string) error {
 		last = e.Hash()
 	}
 	fmt.Fprintf(a.out, "%s: %d entries, chain unbroken, last %s\n", filepath.Join(dir, journal.FileName), state.Entries, last)
+	fmt.Fprintln(a.out, "That a tail was cut, or the whole rewritten, shows only beside an older copy of that hash.")
 	for _, bag := range state.Sealed {
 		if err := a.verifyBag(filepath.Join(dir, filepath.FromSlash(bag.Path)), bag.Digest); err != nil {
 			return err
 		}
+	}
+	if state.Exit == nil {
+		return &failure{incident.ExitPartial, fmt.Errorf("%s does not hold its end", filepath.Join(dir, journal.FileName)),
+			"the run goes on, was killed, or its tail was cut: compare with what another copy holds"}
 	}
 	return nil
 }

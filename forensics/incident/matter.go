@@ -136,7 +136,7 @@ func (c *Credential) hintOpen() string {
 	case c.Life == credential.Alive, c.Life == credential.Failed, c.Life == credential.Skipped:
 		return ""
 	case c.Life != credential.Manual:
-		return "run it again: what is dead by then is proved at once"
+		return "run it again: the proof takes the provider's whole time anew"
 	case len(c.Steps) > 0 && c.Link != "":
 		return c.Steps[0] + ": " + c.Link
 	case len(c.Steps) > 0:

@@ -102,9 +102,9 @@ func TestOpenMatters(t *testing.T) {
 		{"dead, and something lives on", []any{down, sealed, searched, key("f1"), incident.Receipt{Fingerprint: "f1", Left: []string{"sessions, up to 36 h"}}, incident.Life{Fingerprint: "f1", Life: credential.Dead}},
 			[]incident.OpenMatter{{Kind: "lives-on", What: "gitlab glpat-…c0", Why: "lives on in spite of the revocation: sessions, up to 36 h", Credential: "f1"}}},
 		{"accepted is not dead", []any{down, sealed, searched, key("f1"), incident.Receipt{Fingerprint: "f1"}},
-			[]incident.OpenMatter{{Kind: "credential", What: "gitlab glpat-…c0", Why: "unproved", Hint: "run it again: what is dead by then is proved at once", Credential: "f1"}}},
+			[]incident.OpenMatter{{Kind: "credential", What: "gitlab glpat-…c0", Why: "unproved", Hint: "run it again: the proof takes the provider's whole time anew", Credential: "f1"}}},
 		{"a life that nobody knows is not dead", []any{down, sealed, searched, key("f1"), incident.Life{Fingerprint: "f1", Life: "Dead"}},
-			[]incident.OpenMatter{{Kind: "credential", What: "gitlab glpat-…c0", Why: "unproved", Hint: "run it again: what is dead by then is proved at once", Credential: "f1"}}},
+			[]incident.OpenMatter{{Kind: "credential", What: "gitlab glpat-…c0", Why: "unproved", Hint: "run it again: the proof takes the provider's whole time anew", Credential: "f1"}}},
 		{"alive", []any{down, sealed, searched, key("f1"), incident.Life{Fingerprint: "f1", Life: credential.Alive, Error: "it still answers: 403", Hint: "give the owner api scope"}},
 			[]incident.OpenMatter{{Kind: "credential", What: "gitlab glpat-…c0", Why: "alive: it still answers: 403", Hint: "give the owner api scope", Credential: "f1"}}},
 	} {

@@ -60,6 +60,7 @@ func accountName(user string, uid int) string {
 func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	f, err := r.Host.Freeze(ctx)
 	if err != nil {
+		r.killNow(ctx, rec)
 		return hinted{err: fmt.Errorf("freeze the agent on %s: %w", r.Host.Name(), err),
 			hint: "the agent may still act: cut its network at the hypervisor or the cloud now; revocation goes on"}
 	}
@@ -75,10 +76,36 @@ func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Reco
 	}
 	rec.Note(incident.TypeFrozen, out)
 	if !f.Complete() {
-		return hinted{err: errors.New("not everything of the agent stands still"),
-			hint: "it is killed next; until then it may act: cut its network at the hypervisor or the cloud"}
+		r.killNow(ctx, rec)
+		return hinted{err: errors.New("not everything of the agent stood still"),
+			hint: "see below whether the kill held; where it did not, cut the machine's network at the hypervisor or the cloud"}
 	}
 	return nil
+}
+
+// killNow kills an agent that cannot be held, before its evidence is taken: every second in which it
+// acts is worse than what is lost of its memory. Its files are captured afterwards all the same.
+func (r *Response) killNow(ctx context.Context, rec engine.Recorder) {
+	if ctx.Err() != nil {
+		return
+	}
+	if r.Attended {
+		a, err := rec.Ask(ctx, incident.Question{Kind: incident.Confirm, Title: "Kill the agent at once, before its evidence is taken?",
+			Text: []string{"It could not be frozen, so it may still act.", "What is in its memory is lost; its files are captured afterwards."}})
+		if err != nil || a.Choice != incident.Yes {
+			return
+		}
+	}
+	s, err := r.Host.Stop(ctx)
+	if err != nil {
+		rec.Note(incident.TypeWarning, incident.Warning{Text: "the agent could not be frozen, nor killed at once: " + err.Error(),
+			Hint: "power the machine off, or cut its network at the hypervisor or the cloud"})
+		return
+	}
+	r.mu.Lock()
+	r.stopped = &s
+	r.mu.Unlock()
+	rec.Note(incident.TypeStopped, incident.Stopped{Killed: len(s.Killed), Did: s.Did, Held: s.Held, Problems: s.Problems})
 }
 
 // stop kills the agent without a last word. It destroys what was in memory, so it waits for the

@@ -2,8 +2,10 @@ package actions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"clawback/forensics/incident"
 	"clawback/playbooks"
@@ -26,6 +28,7 @@ func ofGateway(c credential.Credential) bool {
 
 // discover searches the host, and hands each credential to the sweep as soon as it is found.
 func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	defer close(r.searched)
 	defer r.queue.close()
 	summary, err := r.Host.Discover(ctx, func(f discover.Found) { r.found(f, rec) })
 	out := incident.Searched{Files: summary.Files, Bytes: summary.Bytes}
@@ -150,12 +153,46 @@ func (v revocation) Run(ctx context.Context, _ playbooks.Step, rec engine.Record
 	r.mu.Lock()
 	r.sweep = sweep
 	r.mu.Unlock()
+	ctx, cancel := r.untilSearched(ctx)
+	defer cancel()
 	found := make(chan credential.Credential)
 	pumped := make(chan struct{})
 	go func() { defer close(pumped); r.queue.drain(ctx, found) }()
 	sweep.Run(ctx, found)
 	<-pumped
 	return nil // how each credential ended is on record; the exit code follows from that
+}
+
+// lateGrace is how long the last finds of a slow search have after it, once the deadline has passed.
+const lateGrace = 20 * time.Second
+
+// untilSearched puts a deadline off until the search has ended: it is for the proofs, and whoever
+// owns the host must not keep what is found late from being revoked by making the search slow. The
+// search has a deadline of its own.
+func (r *Response) untilSearched(ctx context.Context) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-ctx.Done():
+		case <-later.Done():
+			return
+		}
+		if errors.Is(context.Cause(ctx), engine.ErrDeadline) {
+			select {
+			case <-r.searched:
+			default:
+				select {
+				case <-r.searched:
+					_ = r.Clock.Sleep(later, lateGrace)
+				case <-later.Done():
+				}
+			}
+		}
+		cancel(context.Cause(ctx))
+	}()
+	return later, func() { cancel(context.Canceled); <-over }
 }
 
 // Command hands a responder's command to the sweep.

@@ -86,13 +86,13 @@ func (r *Response) explain(c credential.Credential, ch revoke.Change) (reason, h
 	case errors.Is(err, revoke.ErrOurs):
 		return incident.ReasonOurs, "it was on the suspect host, so it is known to the attacker: revoke it with another authority"
 	case errors.Is(err, revoke.ErrUntouched):
-		return incident.ReasonDeadline, "nothing was sent for it: run it again"
+		return incident.ReasonDeadline, "no revocation of it was accepted: run it again"
 	case errors.Is(err, revoke.ErrFault):
 		return incident.ReasonProvider, "this is a fault of clawback: revoke it in the provider's own console"
 	case errors.Is(err, revoke.ErrDecision):
 		return incident.ReasonDecision, ""
 	case errors.Is(err, engine.ErrDeadline):
-		return incident.ReasonDeadline, "run it again with a longer --deadline: what is dead by then is proved at once"
+		return incident.ReasonDeadline, "run it again with a longer --deadline: the proof takes the provider's whole time anew"
 	case errors.Is(err, revoke.ErrManual):
 		return incident.ReasonProvider, manualHint(kind, link)
 	case errors.Is(err, revoke.ErrNoProvider):

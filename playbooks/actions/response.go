@@ -52,12 +52,14 @@ type Response struct {
 	ofAgent  []credential.Credential // what the agent's own gateway issued: it dies with it
 	sweep    *revoke.Sweep
 	queue    queue
+	searched chan struct{} // closed when the search has ended
 }
 
 // Actions returns every action by its name.
 func (r *Response) Actions() map[string]engine.Action {
 	r.known = make(map[credential.Fingerprint]bool)
 	r.queue.init()
+	r.searched = make(chan struct{})
 	return map[string]engine.Action{
 		"host.describe":        action(r.describe),
 		"agent.freeze":         action(r.freeze),

@@ -23,8 +23,8 @@ import (
 type Limits struct {
 	Line  int   // bytes of one line: 8 MiB
 	File  int64 // bytes of one captured file: 8 GiB
-	Total int64 // bytes in all: 64 GiB
-	Items int   // finds and files: 1,000,000
+	Total int64 // bytes in all: 64 GiB, of discover 64 MiB
+	Items int   // finds and files: 1,000,000, of discover 10,000
 }
 
 const (
@@ -84,7 +84,7 @@ type incoming struct {
 // error is a *LieError, a *FailedError, ErrCut (wrapped), or the Sink's; after none but a
 // *FailedError was the answer whole.
 func (r *Reader) Read(in io.Reader, verb string, result any) error {
-	r.Limits = r.Limits.withDefaults()
+	r.Limits = r.Limits.withDefaults(verb)
 	r.in, r.left = bufio.NewReaderSize(in, 64<<10), r.Limits.Total
 	if err := r.header(verb); err != nil {
 		return err
@@ -112,7 +112,15 @@ func (r *Reader) Read(in io.Reader, verb string, result any) error {
 	}
 }
 
-func (l Limits) withDefaults() Limits {
+func (l Limits) withDefaults(verb string) Limits {
+	if verb == "discover" {
+		if l.Total == 0 {
+			l.Total = discoverTotal
+		}
+		if l.Items == 0 {
+			l.Items = discoverItems
+		}
+	}
 	if l.Line == 0 {
 		l.Line = defaultLine
 	}
@@ -215,17 +223,21 @@ func (r *Reader) found(m message) error {
 	if err := r.count(); err != nil {
 		return err
 	}
-	f := *m.Found
+	f := clipped(*m.Found)
 	f.Secret, f.Sealed = credential.Secret{}, nil
 	if len(m.Found.Sealed) > 0 {
 		if r.Identity == nil {
 			return lie("a sealed secret, though no recipient was named")
 		}
 		secret, err := credential.Unseal(m.Found.Sealed, r.Identity)
-		if err != nil {
-			return lie("a secret that is not sealed to this desk: %v", err)
+		switch {
+		case errors.Is(err, credential.ErrTooLarge):
+			return lie("a secret larger than any that is sealed: %v", err)
+		case err != nil: // one bad secret must not hide the others
+			f.Unresolved = notWhole
+		default:
+			f.Secret = secret
 		}
-		f.Secret = secret
 	}
 	r.Found(f)
 	return nil

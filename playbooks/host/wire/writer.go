@@ -18,29 +18,63 @@ type Writer struct {
 	out       io.Writer
 	recipient age.Recipient
 	err       error // the first, after which nothing more is written
+
+	finds, room int // finds that were sent, and bytes that are left for more
+	leftOut     int
 }
 
 // NewWriter writes the header of a verb. Secrets are sealed to recipient; without one, a find that
 // has a secret ends the verb.
 func NewWriter(out io.Writer, verb, version string, recipient age.Recipient) (*Writer, error) {
-	w := &Writer{out: out, recipient: recipient}
+	w := &Writer{out: out, recipient: recipient, room: roomForFinds}
 	return w, w.send(message{Type: typeHeader, Protocol: Protocol, Verb: verb, Version: version})
 }
 
-// Found sends one find with its secret sealed.
+// Found sends one find with its secret sealed. A secret that is too large, or has no room any more, is
+// left out and Unresolved says so; a find for which the desk has no room is counted in LeftOut.
 func (w *Writer) Found(f discover.Found) error {
+	if w.err != nil {
+		return w.err
+	}
+	f = clipped(f)
 	f.Sealed = nil
 	if !f.Secret.Empty() {
 		if w.recipient == nil {
 			return w.fail(errors.New("a secret was found, and there is no recipient to seal it to"))
 		}
 		sealed, err := credential.Seal(f.Secret, w.recipient)
-		if err != nil {
+		switch {
+		case errors.Is(err, credential.ErrTooLarge):
+			f.Unresolved = tooLarge
+		case err != nil:
 			return w.fail(err)
+		default:
+			f.Sealed = sealed
 		}
-		f.Sealed = sealed
 	}
-	return w.send(message{Type: typeFound, Found: &f})
+	return w.fit(f)
+}
+
+// LeftOut is how many finds were not sent, because the desk takes no more.
+func (w *Writer) LeftOut() int { return w.leftOut }
+
+// fit sends f as far as there is room: a desk that got too much would believe nothing.
+func (w *Writer) fit(f discover.Found) error {
+	line, err := json.Marshal(message{Type: typeFound, Found: &f})
+	if err != nil {
+		return w.fail(err)
+	}
+	switch {
+	case w.finds < discoverItems && len(line) < w.room:
+		w.finds++
+		w.room -= len(line) + 1
+		return w.write(line)
+	case w.finds < discoverItems && f.Sealed != nil:
+		f.Sealed, f.Unresolved = nil, noRoom
+		return w.fit(f)
+	}
+	w.leftOut++
+	return nil
 }
 
 // Begin implements snapshots.Sink.
@@ -99,6 +133,10 @@ func (w *Writer) send(m message) error {
 	if err != nil {
 		return w.fail(err)
 	}
+	return w.write(line)
+}
+
+func (w *Writer) write(line []byte) error {
 	if _, err := w.out.Write(append(line, '\n')); err != nil {
 		return w.fail(err)
 	}
