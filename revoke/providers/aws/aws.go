@@ -32,12 +32,13 @@ type provider struct {
 	sts, iam string // base URLs
 
 	mu       sync.Mutex
-	undenied map[string]bool // ids of sessions that were seen working, or refused without an explicit deny
+	undenied map[string]bool    // ids of sessions that were seen working, or refused without an explicit deny
+	signed   map[keys]principal // whose the pairs are that signed for themselves
 }
 
 // New makes the provider. A pinned endpoint serves both STS and IAM.
 func New(env revoke.Env) (revoke.Provider, error) {
-	p := &provider{env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, undenied: map[string]bool{}}
+	p := &provider{env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, undenied: map[string]bool{}, signed: map[keys]principal{}}
 	if env.HTTP == nil {
 		return nil, errors.New("aws: no HTTP client given")
 	}
@@ -72,7 +73,16 @@ func (p *provider) Info() revoke.Info {
 			read("GetCallerIdentity"), read("GetAccessKeyInfo"), read("GetAccessKeyLastUsed"), read("ListAccessKeys"), read("ListAccountAliases"),
 		},
 		Kinds: []revoke.KindInfo{{
-			Kind:       keyKind,
+			Kind: keyKind,
+			// Keys of other partitions (China, GovCloud) look alike, and are refused here too.
+			NeedsAlive: true,
+			Link:       "https://console.aws.amazon.com/iam/home#/users",
+			Steps: []string{
+				"Done by hand where the secret was not found, or does not belong to the key id: the id may be planted, to have an innocent user's key revoked.",
+				"Find out who owns the key id: search for it among the users of each account, and ask the owner whether the key is theirs and whether it was on the host under response.",
+				"If it was: deactivate the key, create another one where it is needed, and stop what the key may have issued with a deny-all policy on its user.",
+				"If it was not: leave the key alone.",
+			},
 			Authority:  "iam:GetAccessKeyLastUsed, iam:ListAccessKeys, iam:PutUserPolicy, iam:UpdateAccessKey",
 			Reversible: true,
 			Effect:     "a deny-all policy stops its whole user: all keys, sessions and the console",

@@ -22,85 +22,120 @@ const (
 )
 
 // revokeKey denies the key's user everything and then makes the key inactive. In the other order
-// the key could mint a new one while its end is on its way through AWS.
+// the key could mint a new one while its end is on its way through AWS. An id alone may have been
+// planted to harm its owner: nothing is changed before the pair has signed for itself.
 func (p *provider) revokeKey(ctx context.Context, k keys) (revoke.Receipt, error) {
 	a, err := p.authority(ctx, k)
-	if errors.Is(err, revoke.ErrNoAuthority) {
+	none := errors.Is(err, revoke.ErrNoAuthority)
+	switch {
+	case err != nil && !none:
+		return revoke.Receipt{}, err
+	case !k.complete():
+		return revoke.Receipt{}, withoutSecret(ctx, a, k.id)
+	case none:
 		return p.inactivateItself(ctx, k, err)
 	}
-	if err != nil {
+	who, err := p.authenticate(ctx, k)
+	var f *failure
+	switch {
+	case errors.As(err, &f) && f.is(403, "SignatureDoesNotMatch"):
+		return revoke.Receipt{}, planted(k.id, f)
+	case errors.As(err, &f) && f.refused():
+		return a.refusedKey(ctx, k, f)
+	case err != nil:
 		return revoke.Receipt{}, err
+	case who.same(a.is):
+		return revoke.Receipt{}, fmt.Errorf("aws: the authority is %s too: %w", who.owner(), revoke.ErrOurs)
+	case who.kind == "root":
+		return p.inactivateItself(ctx, k, fmt.Errorf("aws: it is a key of the root of account %s, which no policy stops; by hand at %s: %w", who.account, rootPage, revoke.ErrNoAuthority))
+	case who.account != a.is.account:
+		return p.inactivateItself(ctx, k, fmt.Errorf("aws: it is a key of account %s, the authority is of %s: %w", who.account, a.is.account, revoke.ErrNoAuthority))
+	case who.kind != "user":
+		return revoke.Receipt{}, fmt.Errorf("aws: it is no key of a user but of %s", who.owner())
 	}
-	user, f := a.userOf(ctx, k.id)
-	if f != nil && !f.missing() && !f.is(403, "AccessDenied") {
-		return revoke.Receipt{}, f
-	}
-	if user == "" { // unknown to IAM, of another account or the root's; or the authority may not ask
-		user, err = p.userBySelf(ctx, a, k, f)
-		if errors.Is(err, revoke.ErrNoAuthority) {
-			return p.inactivateItself(ctx, k, err)
-		}
-		if errors.Is(err, errGone) {
-			return gone(k), nil
-		}
-		if err != nil {
-			return revoke.Receipt{}, err
-		}
-	}
-	if a.is.same(principal{partition: a.is.partition, account: a.is.account, kind: "user", name: user}) {
-		return revoke.Receipt{}, fmt.Errorf("aws: the authority is of the same user %s: %w", user, revoke.ErrOurs)
-	}
-	return a.stop(ctx, user, k.id)
+	return a.stop(ctx, who.name, k.id)
 }
 
-// errGone means that AWS does not know the key any more.
-var errGone = errors.New("the key does not exist")
+// authenticate asks STS whose the pair is. What it once said holds when the key is refused later:
+// so a revocation that was cut short can be finished.
+func (p *provider) authenticate(ctx context.Context, k keys) (principal, error) {
+	who, err := p.caller(k).whoAmI(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.signed[k] = who
+	}
+	var f *failure
+	if before, ok := p.signed[k]; ok && errors.As(err, &f) && f.refused() {
+		return before, nil
+	}
+	return who, err
+}
+
+// planted says that the secret is not the key's.
+func planted(id string, f *failure) error {
+	return fmt.Errorf("aws: nothing was changed: the secret that was found does not belong to key id %s, which may be planted (%s): look at the key's owner: %w",
+		maskedKey(id), f.answer, revoke.ErrManual)
+}
+
+// withoutSecret says whose the key is, as far as the authority, where there is one, can tell.
+func withoutSecret(ctx context.Context, a responder, id string) error {
+	owner := "nobody could be asked whose it is"
+	if a.caller != nil {
+		owner = a.ownerOf(ctx, id)
+	}
+	return fmt.Errorf("aws: nothing was changed: only the id %s is known, not its secret, so that it may be planted; %s: look at the key's owner: %w",
+		maskedKey(id), owner, revoke.ErrManual)
+}
+
+func (a responder) ownerOf(ctx context.Context, id string) string {
+	user, f := a.userOf(ctx, id)
+	if user != "" {
+		return "IAM names user " + user
+	}
+	if account, other := a.accountOf(ctx, id); other == nil && entityName.MatchString(account) {
+		if f == nil {
+			return "it has no user and is of account " + account + ": the root's is at " + rootPage
+		}
+		return "it is of account " + account
+	}
+	return "AWS does not say whose it is"
+}
 
 func gone(k keys) revoke.Receipt {
 	return revoke.Receipt{
 		Answer: "AWS does not know " + maskedKey(k.id) + ", or it is inactive", Already: true,
-		Left: []string{"its user is not known: what the key issued or created before is not stopped"},
+		Left: []string{"no deny was put on its user: what the key issued or created before is not stopped"},
 	}
 }
 
-// userBySelf asks the key itself for its user, where IAM did not tell the authority.
-func (p *provider) userBySelf(ctx context.Context, a responder, k keys, asked *failure) (string, error) {
-	if !k.complete() {
-		return a.userByAccount(ctx, k.id, asked)
+// refusedKey looks at a key that STS refused before it ever signed for itself: nothing is changed
+// for it, and it counts as dead before only where IAM agrees.
+func (a responder) refusedKey(ctx context.Context, k keys, refusal *failure) (revoke.Receipt, error) {
+	user, f := a.userOf(ctx, k.id)
+	var status map[string]types.StatusType
+	if f == nil && user != "" {
+		status, f = a.keysOf(ctx, user)
 	}
-	who, err := p.caller(k).whoAmI(ctx)
-	var f *failure
+	says := "names no user for it"
 	switch {
-	case errors.As(err, &f) && f.refused():
-		return "", errGone
-	case err != nil:
-		return "", err
-	case who.kind == "root":
-		return "", fmt.Errorf("aws: it is a key of the root of account %s, which no policy stops; by hand at %s: %w", who.account, rootPage, revoke.ErrNoAuthority)
-	case who.account != a.is.account:
-		return "", fmt.Errorf("aws: it is a key of account %s, the authority is of %s: %w", who.account, a.is.account, revoke.ErrNoAuthority)
-	case who.kind != "user":
-		return "", fmt.Errorf("aws: it is no key of a user but of %s", who.owner())
+	case f.missing():
+		return gone(k), nil
+	case f != nil && !f.final():
+		return revoke.Receipt{}, f
+	case f != nil:
+		says = "does not tell (" + f.answer + ")"
+	case user != "" && status[k.id] != types.StatusTypeActive:
+		return gone(k), nil
+	case user != "":
+		says = "lists it as active, of user " + user
 	}
-	return who.name, nil
-}
-
-// userByAccount says why the user of a key stays unknown of which only the id is known.
-func (a responder) userByAccount(ctx context.Context, id string, asked *failure) (string, error) {
-	account, f := a.accountOf(ctx, id)
-	switch {
-	case f == nil && account != a.is.account:
-		return "", fmt.Errorf("aws: it is a key of account %s, the authority is of %s: %w", account, a.is.account, revoke.ErrNoAuthority)
-	case asked == nil:
-		return "", fmt.Errorf("aws: it has no user: the root's key is made inactive by the root, at %s: %w", rootPage, revoke.ErrManual)
-	case f == nil && asked.missing():
-		return "", errGone
-	}
-	return "", asked
+	return revoke.Receipt{}, fmt.Errorf("aws: nothing was changed: STS refused key id %s (%s), and IAM %s: look at the key's owner: %w",
+		maskedKey(k.id), refusal.answer, says, revoke.ErrManual)
 }
 
 // stop does what the authority can do about a key whose user is known. A deny that AWS will not
-// take is no reason to spare the key.
+// take, or may not have taken, is no reason to spare the key.
 func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, error) {
 	var r revoke.Receipt
 	before, f := a.keysOf(ctx, user)
@@ -113,28 +148,35 @@ func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, e
 	case f == nil:
 		r.Already = before[id] == types.StatusTypeInactive // a new key may not be listed yet
 	}
-	f = a.putDeny(ctx, user)
+	denied := a.putDeny(ctx, user)
+	lost := denied != nil && errors.Is(denied, revoke.ErrUncertain)
 	switch {
-	case f == nil:
+	case denied == nil:
 		r.Answer = "200 PutUserPolicy"
 		r.Did = append(r.Did, "deny-all policy "+denyName+" on user "+user)
 		r.Left = append(r.Left, roleSessions(user))
-	case !f.final():
-		return r, f
+	case lost: // the caller comes again for it
+	case !denied.final():
+		return r, denied
 	default:
-		r.Left = append(r.Left, "no deny on user "+user+": its sessions live on, 36 h at most ("+f.answer+")")
+		r.Left = append(r.Left, "no deny on user "+user+": its sessions live on, 36 h at most ("+denied.answer+")")
 	}
 	if !r.Already {
 		f = a.inactivate(ctx, &user, id)
 		switch {
 		case f.missing():
 			r.Already, r.Answer = true, f.answer
+		case f != nil && lost:
+			return r, errors.Join(denied, f)
 		case f != nil:
 			return r, f
 		default:
 			r.Answer = "200 UpdateAccessKey"
 			r.Did = append(r.Did, "access key "+maskedKey(id)+" Inactive")
 		}
+	}
+	if lost {
+		return r, denied
 	}
 	r.Left = append(r.Left, a.survivors(ctx, user, id)...)
 	return r, nil
@@ -210,7 +252,9 @@ func (p *provider) inactivateItself(ctx context.Context, k keys, why error) (rev
 		}, nil
 	case f.refused():
 		return gone(k), nil
-	case f.is(403, "AccessDenied") || f.is(403, "SignatureDoesNotMatch"):
+	case f.is(403, "SignatureDoesNotMatch"):
+		return revoke.Receipt{}, planted(k.id, f)
+	case f.is(403, "AccessDenied"):
 		return revoke.Receipt{}, fmt.Errorf("%w; and the key cannot make itself inactive: %s", why, f.answer)
 	}
 	return revoke.Receipt{}, f

@@ -30,7 +30,7 @@ func TestKeyIsDeniedBeforeItIsInactive(t *testing.T) {
 
 		r := mustRevoke(t, p, key)
 
-		want := []string{"GetCallerIdentity", "GetCallerIdentity", "GetAccessKeyLastUsed", "ListAccessKeys", "PutUserPolicy", "UpdateAccessKey", "ListAccessKeys"}
+		want := []string{"GetCallerIdentity", "GetCallerIdentity", "GetCallerIdentity", "ListAccessKeys", "PutUserPolicy", "UpdateAccessKey", "ListAccessKeys"}
 		if got := w.asked(); !slices.Equal(got, want) {
 			t.Errorf("asked %v, want %v", got, want)
 		}
@@ -77,14 +77,12 @@ func TestDeadKeyIsSuccess(t *testing.T) {
 			t.Errorf("deleted key: %+v", r)
 		}
 		byID := credential.Credential{Provider: "aws", Kind: "aws.access_key", Ref: key.Ref}
-		// Its account is not told any more, so that nobody knows that it was of ours.
-		if _, err := p.Revoke(t.Context(), byID); err == nil {
-			t.Error("a key that nobody knows counts as revoked")
-		}
+		_, err := p.Revoke(t.Context(), byID)
+		wantError(t, err, revoke.ErrManual)
 	})
 }
 
-func TestKeyIsKilledByItsIDAlone(t *testing.T) {
+func TestKeyIsNotRevokedByItsIDAlone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w world) {
 		key, p := w.MintFor("deploy"), w.provider(t)
 		byID := credential.Credential{Provider: "aws", Kind: "aws.access_key", Ref: key.Ref}
@@ -92,8 +90,104 @@ func TestKeyIsKilledByItsIDAlone(t *testing.T) {
 			t.Fatalf("Inspect: %+v, %v", e, err)
 		}
 		wantVerdict(t, p, byID, revoke.Inconclusive)
-		mustRevoke(t, p, byID)
+		wantManual(t, w, p, byID, "IAM names user deploy")
+		if !w.Alive(key) {
+			t.Error("the key died")
+		}
+	})
+}
+
+// wantManual expects a refusal to change anything, for the reason given.
+func wantManual(t *testing.T, w world, p revoke.Provider, c credential.Credential, why string) {
+	t.Helper()
+	before := w.State()
+	_, err := p.Revoke(t.Context(), c)
+	wantError(t, err, revoke.ErrManual)
+	if !strings.Contains(err.Error(), why) {
+		t.Errorf("the error does not say %q: %v", why, err)
+	}
+	noSecret(t, c, err.Error())
+	if w.State() != before {
+		t.Error("something was changed")
+	}
+}
+
+// withSecretOf is the planted pair: the id of one key and the secret of another.
+func withSecretOf(c, other credential.Credential) credential.Credential {
+	return fakeCredential(map[string]string{
+		"access_key_id":     c.Secret.Reveal("access_key_id"),
+		"secret_access_key": other.Secret.Reveal("secret_access_key"),
+	})
+}
+
+func TestPlantedIDHarmsNobody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		innocent, other := w.MintFor("innocent"), w.MintFor("other")
+		w.Allow("innocent", "iam:UpdateAccessKey")
+		pair := withSecretOf(innocent, other)
+		p := w.provider(t)
+		wantManual(t, w, p, pair, "may be planted")
+		wantManual(t, w, provider(t, w.env(credential.Credential{})), pair, "may be planted")
+		mustRevoke(t, p, other)
+		wantManual(t, w, p, pair, "may be planted") // what another pair proved is not this one's
+		mustRevoke(t, p, innocent)
+		if r := mustRevoke(t, p, pair); !r.Already || len(r.Did) != 0 {
+			t.Errorf("an inactive key's id: %+v", r)
+		}
+	})
+}
+
+func TestKeyThatSTSRefuses(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key := w.MintFor("deploy")
+		refused := fake.Fault{Status: 403, Type: "text/xml", Body: errorXML("InvalidClientTokenId", "x")}
+		denied := fake.Fault{Status: 403, Type: "text/xml", Body: errorXML("AccessDenied", "x")}
+		id := key.Secret.Reveal("access_key_id")
+		also := func(action string, also fake.Fault) {
+			w.Knobs().SetFault(func(r *http.Request) fake.Fault {
+				_ = r.ParseForm()
+				switch got := r.PostForm.Get("Action"); {
+				case got == "GetCallerIdentity" && strings.Contains(r.Header.Get("Authorization"), id):
+					return refused
+				case got == action:
+					return also
+				}
+				return fake.Fault{}
+			})
+		}
+		also("", fake.Fault{})
+		wantManual(t, w, w.provider(t), key, "active, of user deploy")
+		for _, action := range []string{"GetAccessKeyLastUsed", "ListAccessKeys"} {
+			also(action, denied)
+			wantManual(t, w, w.provider(t), key, "does not tell")
+			also(action, fake.Fault{Status: 503})
+			_, err := w.provider(t).Revoke(t.Context(), key)
+			if retry, _ := errors.AsType[*revoke.RetryError](err); retry == nil || errors.Is(err, revoke.ErrUncertain) {
+				t.Errorf("%s: error %v", action, err)
+			}
+		}
+		w.Knobs().SetFault(nil)
+		mustRevoke(t, w.provider(t), key)
+		later := w.provider(t)
+		before := w.State()
+		if r := mustRevoke(t, later, key); !r.Already || len(r.Did) != 0 || w.State() != before {
+			t.Errorf("an inactive key: %+v", r)
+		}
+	})
+}
+
+func TestLostDenyDoesNotSpareTheKey(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		key, p := w.MintFor("deploy"), w.provider(t)
+		session := w.MintSession("deploy", true)
+		w.on("PutUserPolicy", fake.Fault{Status: 502})
+		_, err := p.Revoke(t.Context(), key)
+		wantError(t, err, revoke.ErrUncertain)
 		wantVerdict(t, p, key, revoke.Refused)
+		w.Knobs().SetFault(nil)
+		if r := mustRevoke(t, p, key); !mentions(r.Did, "deny-all") || w.Alive(session) {
+			t.Errorf("the deny is not made up for: %+v", r)
+		}
 	})
 }
 
@@ -159,8 +253,7 @@ func TestKeyWithoutAuthority(t *testing.T) {
 			t.Error("the second receipt does not say that it was dead")
 		}
 
-		_, err = p.Revoke(t.Context(), credential.Credential{Kind: "aws.access_key", Ref: able.Ref})
-		wantError(t, err, revoke.ErrNoAuthority)
+		wantManual(t, w, p, credential.Credential{Kind: "aws.access_key", Ref: able.Ref}, "nobody could be asked")
 	})
 }
 
@@ -173,10 +266,9 @@ func TestRootKeyMakesItselfInactive(t *testing.T) {
 		wantVerdict(t, p, key, revoke.Refused)
 
 		other := w.MintRoot()
-		_, err := p.Revoke(t.Context(), credential.Credential{Kind: "aws.access_key", Ref: other.Ref})
-		wantError(t, err, revoke.ErrManual)
+		wantManual(t, w, p, credential.Credential{Kind: "aws.access_key", Ref: other.Ref}, "has no user")
 		w.on("UpdateAccessKey", fake.Fault{Status: 403, Type: "text/xml", Body: errorXML("AccessDenied", "no")})
-		_, err = p.Revoke(t.Context(), other)
+		_, err := p.Revoke(t.Context(), other)
 		wantError(t, err, revoke.ErrNoAuthority)
 		if !strings.Contains(err.Error(), "root") {
 			t.Errorf("the error does not say that it is the root's: %v", err)
@@ -279,7 +371,8 @@ func TestRevokeUnderFaults(t *testing.T) {
 	}{
 		{"throttled before the deny", "PutUserPolicy", awsfake.Throttled(), true, false, 0},
 		{"429", "PutUserPolicy", fake.Fault{Status: 429, RetryAfter: 7 * time.Second}, true, false, 7 * time.Second},
-		{"outage while reading", "GetAccessKeyLastUsed", fake.Fault{Status: 503}, true, false, 0},
+		{"outage while authenticating", "GetCallerIdentity", fake.Fault{Status: 503}, true, false, 0},
+		{"outage while reading", "ListAccessKeys", fake.Fault{Status: 503}, true, false, 0},
 		{"outage at the deny", "PutUserPolicy", fake.Fault{Status: 500, Type: "text/xml", Body: errorXML("ServiceFailure", "x")}, true, true, 0},
 		{"cut answer to the deny", "PutUserPolicy", fake.Fault{CutAfter: true}, true, true, 0},
 		{"cut answer to the change of the key", "UpdateAccessKey", fake.Fault{CutAfter: true}, true, true, 0},

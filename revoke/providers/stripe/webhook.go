@@ -24,7 +24,7 @@ const forgery = "receivers that still hold the secret accept forged events until
 // Why an endpoint says nothing of a secret. Stripe shows a signing secret once, so that no probe
 // can tell whose it is.
 var (
-	errNoEndpoint  = errors.New("the secret's webhook endpoint is not known")
+	errNoEndpoint  = errors.New("the secret's webhook endpoint is not known, and Stripe tells nobody but people whose it is")
 	errBadEndpoint = errors.New("what is given as its endpoint is no endpoint's id")
 	errNotSecret   = errors.New("the value is no webhook signing secret")
 )
@@ -103,23 +103,20 @@ func (p *provider) inspectWebhook(ctx context.Context, c credential.Credential) 
 	return revoke.Exposure{}, fmt.Errorf("inspect %s: %w", c, err)
 }
 
-// deleteWebhook deletes the endpoint that the secret belongs to.
+// deleteWebhook deletes the endpoint that the secret belongs to. Where that is not known none is
+// guessed, not even the account's only one: the secret may be another account's, or planted, and a
+// wrong guess stops a business.
 func (p *provider) deleteWebhook(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return revoke.Receipt{}, fmt.Errorf("revoke %s: nothing was sent: %w", c, err)
 	}
+	id, err := endpointOf(c)
+	if err != nil {
+		return revoke.Receipt{}, fmt.Errorf("revoke %s: %w: %w", c, err, revoke.ErrManual)
+	}
 	key, err := p.authorityFor(ctx, c)
 	if err != nil {
 		return revoke.Receipt{}, fmt.Errorf("revoke %s: %w", c, err)
-	}
-	id, unknown := endpointOf(c)
-	switch {
-	case errors.Is(unknown, errNoEndpoint):
-		if id, err = p.onlyEndpoint(ctx, key, c); err != nil {
-			return revoke.Receipt{}, fmt.Errorf("revoke %s: %w", c, err)
-		}
-	case unknown != nil:
-		return revoke.Receipt{}, fmt.Errorf("revoke %s: %w: %w", c, unknown, revoke.ErrManual)
 	}
 	gone, err := p.endpoints(key, c).Del(id, params(ctx))
 	receipt := revoke.Receipt{Left: []string{forgery}}
@@ -134,34 +131,7 @@ func (p *provider) deleteWebhook(ctx context.Context, c credential.Credential) (
 	}
 	receipt.Answer = fmt.Sprintf("%d deleted %s", gone.LastResponse.StatusCode, id)
 	receipt.Did = []string{"deleted webhook endpoint " + id}
-	if unknown != nil {
-		receipt.Did[0] += ", the only one that the authority sees"
-	}
 	return receipt, nil
-}
-
-// onlyEndpoint returns the one endpoint that the authority sees. With none or several there is
-// no telling which one the secret belongs to, and a wrong guess stops a business.
-func (p *provider) onlyEndpoint(ctx context.Context, key string, c credential.Credential) (string, error) {
-	two := &library.WebhookEndpointListParams{ListParams: library.ListParams{
-		Context: ctx, Limit: library.Int64(2), Single: true,
-	}}
-	it := p.endpoints(key, c).List(two)
-	if f, ok := errors.AsType[*failure](it.Err()); ok {
-		return "", fmt.Errorf("list webhook endpoints: %w", f.ofAuthority())
-	}
-	list := it.WebhookEndpointList()
-	switch {
-	case list.Data == nil:
-		return "", fmt.Errorf("list webhook endpoints: %w", &revoke.RetryError{Answer: "an answer without a list"})
-	case len(list.Data) == 0:
-		return "", fmt.Errorf("%w and the authority sees none: %w", errNoEndpoint, revoke.ErrManual)
-	case len(list.Data) > 1 || list.HasMore:
-		return "", fmt.Errorf("%w and the authority sees several: %w", errNoEndpoint, revoke.ErrManual)
-	case list.Data[0] == nil || list.Data[0].Object != "webhook_endpoint" || !endpointID.MatchString(list.Data[0].ID):
-		return "", fmt.Errorf("list webhook endpoints: %w", &revoke.RetryError{Answer: "a list of something else than endpoints"})
-	}
-	return list.Data[0].ID, nil
 }
 
 // missing reports whether Stripe says that the endpoint does not exist: the proof from the admin
