@@ -18,6 +18,7 @@ import (
 
 	"filippo.io/age"
 
+	"clawback/forensics/agents/openclaw"
 	"clawback/playbooks/host"
 	"clawback/playbooks/host/wire"
 	"clawback/revoke/discover"
@@ -131,11 +132,15 @@ func (c command) verbs(ctx context.Context, h *host.Local, w *wire.Writer) (any,
 func (c command) discover(ctx context.Context, h *host.Local, w *wire.Writer) (any, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	return h.Discover(ctx, func(f discover.Found) {
+	sum, err := h.Discover(ctx, func(f discover.Found) {
 		if err := w.Found(f); err != nil {
 			cancel(err)
 		}
 	})
+	if n := w.LeftOut(); n > 0 {
+		sum.Problems = append(sum.Problems, openclaw.Problem{Path: ".", Reason: fmt.Sprintf("%d more finds than the desk takes were left out: look here by hand", n)})
+	}
+	return sum, err
 }
 
 func version() string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -97,6 +98,36 @@ func TestVerbsAnswerInTheProtocol(t *testing.T) {
 	}
 	if err := (&wire.Reader{}).Read(&out, "describe", &containment.Description{}); err == nil {
 		t.Error("a root that does not exist is described")
+	}
+}
+
+// What is planted in masses must not end the search, and must not hide that something was left out.
+func TestDiscoverTellsWhatItLeftOut(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := tree(t, slackToken())
+	var env strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&env, "K%d_API_KEY=%s\n", i, rand.Text())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "home/ada/.openclaw/.env"), []byte(env.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := run([]string{"discover", "--root=" + dir, "--recipient=" + identity.Recipient().String()}, &out, &errs); code != 0 {
+		t.Fatalf("exit %d: %s", code, &errs)
+	}
+	n := 0
+	r := wire.Reader{Identity: identity, Found: func(discover.Found) { n++ }}
+	var sum discover.Summary
+	if err := r.Read(&out, "discover", &sum); err != nil {
+		t.Fatal(err)
+	}
+	told := len(sum.Problems) > 0 && strings.HasSuffix(sum.Problems[len(sum.Problems)-1].Reason, "were left out: look here by hand")
+	if n != 10_000 || sum.Found <= n || !told {
+		t.Errorf("%d of %d finds arrived, problems %v", n, sum.Found, sum.Problems)
 	}
 }
 
