@@ -85,9 +85,19 @@ func TestFingerprint(t *testing.T) {
 	key, other := NewFingerprintKey(), NewFingerprintKey()
 	value := "ghp_" + random(t, 18)
 	a := key.Identify(Credential{Provider: "github", Kind: "github.pat", Secret: Value(value), Sources: []Source{{Path: "a"}}})
+	again := key.Identify(Credential{Provider: "github", Kind: "unknown", Secret: Value(value), Sources: []Source{{Path: "b"}}})
 	b := key.Identify(Credential{Provider: "unknown", Kind: "unknown", Secret: Value(value)})
-	if a.Fingerprint != b.Fingerprint {
+	if a.Fingerprint != again.Fingerprint {
 		t.Error("one secret in two places has two fingerprints")
+	}
+	if a.Fingerprint == b.Fingerprint {
+		t.Error("what another provider issued passes for the same credential")
+	}
+	pair := func(secret string) Fingerprint {
+		return key.Of("aws", NewSecret(map[string]string{"access_key_id": "AKIA", "secret_access_key": secret}), nil)
+	}
+	if pair(value) == pair("") || pair(value) == pair(value+"x") {
+		t.Error("a key id alone, or with another secret, passes for the pair")
 	}
 	if a.Fingerprint == other.Identify(a).Fingerprint {
 		t.Error("the fingerprint does not depend on the incident")
@@ -95,8 +105,8 @@ func TestFingerprint(t *testing.T) {
 	if a.Tier != 3 || b.Tier != 2 || len(a.Fingerprint) != 64 || len(a.Fingerprint.Short()) != 8 {
 		t.Errorf("identified as %v tier %d", a, a.Tier)
 	}
-	again, err := LoadFingerprintKey(key.Bytes())
-	if err != nil || again.Identify(a).Fingerprint != a.Fingerprint {
+	loaded, err := LoadFingerprintKey(key.Bytes())
+	if err != nil || loaded.Identify(a).Fingerprint != a.Fingerprint {
 		t.Errorf("a loaded key differs: %v", err)
 	}
 	if _, err := LoadFingerprintKey(nil); err == nil {
