@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -333,12 +332,4 @@ func needsProgram(t *testing.T, name string) string {
 func needsRoot(t *testing.T) {
 	t.Helper()
 	needs(t, "root", os.Getuid() == 0)
-}
-
-func masks(held []credential.Credential) string {
-	var all []string
-	for _, c := range held {
-		all = append(all, fmt.Sprint(credential.Mask(c.Kind, c.Secret, nil)))
-	}
-	return strings.Join(all, ", ")
 }
