@@ -38,7 +38,7 @@ func TestRealExitCodes(t *testing.T) {
 		{name: "accepted and never carried out", holds: []string{"slack.bot"}, args: []string{"--deadline", "70s"},
 			city: func(c *city) { c.fakes["slack"].Knobs().SetStayAlive(true) }, want: 3,
 			says: "alive", count: incident.CredentialCount{Total: 1, Alive: 1}},
-		{name: "the deadline came before the proof", holds: []string{"slack.bot"}, args: []string{"--deadline", "4s"}, want: 5,
+		{name: "the deadline came before the proof", holds: []string{"slack.bot"}, args: []string{"--deadline", shortDeadline}, want: 5,
 			says: "longer --deadline", count: incident.CredentialCount{Total: 1, Unverified: 1}},
 		{name: "a provider that refuses to revoke", holds: []string{"slack.bot"}, args: []string{"--deadline", "20s"},
 			city: func(c *city) {
@@ -49,8 +49,11 @@ func TestRealExitCodes(t *testing.T) {
 					return fake.Fault{}
 				})
 			}, want: 3, says: "user_is_restricted", count: incident.CredentialCount{Total: 1, Failed: 1}},
+		{name: "an endpoint that hangs", holds: []string{"slack.bot", "slack.user"}, args: []string{"--deadline", shortDeadline},
+			city: func(c *city) { c.fakes["slack"].Knobs().SetFault(hang) }, want: 5,
+			says: "the deadline has passed", count: incident.CredentialCount{Total: 2, Unverified: 2}},
 		{name: "an endpoint that hangs, beside what is not its own", holds: []string{"slack.bot", "stripe.api_key", "aws.access_key"},
-			args: []string{"--deadline", "4s"}, city: func(c *city) { c.fakes["slack"].Knobs().SetFault(hang) }, want: 4,
+			args: []string{"--deadline", shortDeadline}, city: func(c *city) { c.fakes["slack"].Knobs().SetFault(hang) }, want: 4,
 			says: "longer --deadline", count: incident.CredentialCount{Total: 3, Manual: 1, Failed: 1, Unverified: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,7 +90,7 @@ func TestRealAuthorityOnSuspectHost(t *testing.T) {
 			held := d.hold("aws.access_key")
 			d.authorise()
 			agent := startTree(t, d, "--alone")
-			args := []string{"--deadline", "4s"}
+			args := []string{"--deadline", shortDeadline}
 			if accepted {
 				args = append(args, "--accept-risk", "authority-on-suspect-host")
 			}

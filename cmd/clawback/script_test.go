@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 func waitTogether() {
 	flag.Parse()
 	if !slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.parallel") }) {
-		_ = flag.Set("test.parallel", "16")
+		_ = flag.Set("test.parallel", atOnce)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestRealLostTerminal(t *testing.T) {
 		asked <- struct{}{}
 		return fake.Fault{}
 	})
-	cmd := d.command(d.killArgs("--deadline", "5s")...)
+	cmd := d.command(d.killArgs("--deadline", shortDeadline)...)
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

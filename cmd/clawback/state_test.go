@@ -20,7 +20,7 @@ func TestRealLongSecret(t *testing.T) {
 	d.hold()
 	long := credential.Credential{Kind: "slack.bot", Secret: credential.Value("xoxb-" + strings.Repeat("0123456789-abcdefghij", 3277))}
 	d.write(otherFile, "SLACK_BOT_TOKEN="+long.Secret.Reveal("value")+"\n")
-	r := unlessBusy(t, func() ended { return d.kill("--deadline", "5s") })
+	r := unlessBusy(t, func() ended { return d.kill("--deadline", shortDeadline) })
 	if n := r.summary.Credentials; n.Total != 1 || n.Dead == 1 {
 		t.Errorf("%+v", n)
 	}
@@ -64,7 +64,7 @@ func TestRealNoPlaceAtAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		agent = startTree(t, d, "--alone")
-		return d.kill("--deadline", "5s")
+		return d.kill("--deadline", shortDeadline)
 	})
 	r.wants(t, incident.ExitEvidence, "RECORD LOST", "stays frozen", "the record is in memory only", "what was printed here is all there is of it")
 	if r.summary.Evidence.Sealed || r.summary.Agent.Down || r.summary.Report != "" {
@@ -105,7 +105,7 @@ func TestRealFullDisk(t *testing.T) {
 					agent = startTree(t, d, "--alone")
 				}
 				smallDisk(t, filepath.Join(d.dir, "state"))
-				r := d.kill(append(c.args, "--deadline", "5s")...)
+				r := d.kill(append(c.args, "--deadline", shortDeadline)...)
 				if r.busy() {
 					return r
 				}
