@@ -2,10 +2,12 @@ package containment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -58,7 +60,7 @@ func (g cgroup2) Frozen() (bool, error) {
 
 func (g cgroup2) Kill() error {
 	err := os.WriteFile(g.file("cgroup.kill"), []byte("1"), 0)
-	if os.IsNotExist(err) {
+	if os.IsNotExist(err) || errors.Is(err, syscall.ENODEV) {
 		return nil // emptied and removed meanwhile, or Linux before 5.14: the manager's kill did it
 	}
 	return err
