@@ -267,7 +267,7 @@ func newTerminal(t *testing.T) (*os.File, *screenOf) {
 		}
 	}()
 	t.Cleanup(func() {
-		// Its other end stays open: Bubble Tea asks it for its size in a goroutine that nobody waits for.
+		_ = terminal.Close()
 		_ = ours.Close()
 		for range s.more { // until the reader has ended
 		}
