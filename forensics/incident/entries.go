@@ -33,6 +33,13 @@ const (
 	TypeLife        = "credential.life"      // Life
 	TypeAdversary   = "drill.adversary"      // Adversary
 	TypeReport      = "report.written"       // Report
+	TypeApproval    = "approval.asked"       // ApprovalAsked
+	TypeApproved    = "approval.given"       // Approved
+	TypeBreakGlass  = "approval.broken"      // BreakGlass
+	TypeRefused     = "inbox.refused"        // InboxRefused
+	TypeTerminal    = "console.terminal"     // Terminal
+	TypeWitness     = "witness.held"         // WitnessHeld
+	TypeResumed     = "incident.resumed"     // Resumed
 	TypeInterrupted = "incident.interrupted" // Interrupted
 	TypeClosed      = "incident.closed"      // Closed
 )
@@ -60,6 +67,11 @@ type Declared struct {
 	Scenario  string   `json:"scenario,omitempty"`
 	Seed      uint64   `json:"seed,omitempty"`
 	Speed     float64  `json:"speed,omitempty"`
+
+	Ticket        string            `json:"ticket,omitempty"`         // of the change that this response is
+	Roles         map[string]string `json:"roles,omitempty"`          // who is commander, scribe, communications, legal
+	CheckpointKey string            `json:"checkpoint_key,omitempty"` // verifier key of the record's checkpoints
+	Approved      string            `json:"approved_plan,omitempty"`  // SHA-256 of the plan file that was carried out
 }
 
 // Plan is what will be done, phase by phase.
@@ -84,6 +96,12 @@ type PlanStep struct {
 	Gate         string   `json:"gate,omitempty"`
 	Needs        []string `json:"needs,omitempty"`
 	Irreversible string   `json:"irreversible,omitempty"`
+
+	With      map[string]any `json:"with,omitempty"`
+	When      string         `json:"when,omitempty"`     // as the playbook writes it
+	Deadline  string         `json:"deadline,omitempty"` // "1m0s"
+	OnFailure string         `json:"on_failure,omitempty"`
+	Approvals int            `json:"approvals,omitempty"` // people who have to approve it first
 }
 
 // StepIntent is written before a step has any effect.
@@ -324,6 +342,64 @@ type Adversary struct {
 type Report struct {
 	Markdown string `json:"markdown"`
 	JSON     string `json:"json"`
+}
+
+// ApprovalAsked says that a step waits for people who approve it.
+type ApprovalAsked struct {
+	Step  string `json:"step"`
+	Needs int    `json:"needs"` // different people, none of them the one who asks
+	Binds string `json:"binds"` // what an approval has to name: the digest of the plan and the step
+	By    string `json:"by"`    // who asks
+}
+
+// Approved is one person's approval of a step. Message and Signature are what they signed, so that
+// it can be checked without this program.
+type Approved struct {
+	Step      string `json:"step"`
+	By        string `json:"by"`  // principal in the list of allowed signers
+	Key       string `json:"key"` // fingerprint of their key, "SHA256:…"
+	Binds     string `json:"binds"`
+	Message   string `json:"message"`
+	Signature string `json:"signature"`
+	Late      bool   `json:"late,omitempty"` // after the step went ahead without it
+}
+
+// BreakGlass is a step that went ahead without its approvals, for a reason. They are asked for
+// afterwards.
+type BreakGlass struct {
+	Step   string `json:"step"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+}
+
+// InboxRefused is a message from another terminal that was not taken.
+type InboxRefused struct {
+	File string `json:"file"`
+	Why  string `json:"why"`
+}
+
+// Terminal is a change of who sees the response.
+type Terminal struct {
+	State string `json:"state"` // "lost", "attached", "detached"
+	By    string `json:"by,omitempty"`
+	Hint  string `json:"hint,omitempty"` // how to take it back
+}
+
+// WitnessHeld is how much of the record a sink off the host was given.
+type WitnessHeld struct {
+	Sink       string `json:"sink"`
+	Kind       string `json:"kind"`
+	Entries    uint64 `json:"entries"`    // up to this one
+	Checkpoint uint64 `json:"checkpoint"` // size of the newest checkpoint that it was given; 0 for none
+	Error      string `json:"error,omitempty"`
+}
+
+// Resumed is a run that took up the record of one that died or was interrupted.
+type Resumed struct {
+	By      string `json:"by"`
+	Desk    string `json:"desk"`
+	Version string `json:"version"`
+	Cut     int    `json:"cut_bytes,omitempty"` // of a torn last line
 }
 
 // Interrupted is a run that was told to end.

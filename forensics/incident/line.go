@@ -41,8 +41,60 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return "report", r.Markdown, ok
 	case TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeSealed, TypeSearched:
 		return hostLine(s, e)
+	case TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed:
+		return deskLine(s, e)
 	}
 	return credentialLine(s, e)
+}
+
+// deskLine is about those who respond, and where their record is.
+func deskLine(s State, e journal.Entry) (string, string, bool) {
+	switch e.Type {
+	case TypeApproval:
+		a, ok := decoded[ApprovalAsked](e)
+		return "approval", fmt.Sprintf("%s: to be approved first by %s: clawback approve %s %s", s.title(a.Step),
+			plural(a.Needs, "other person", "other people"), s.Declared.Incident, a.Step), ok
+	case TypeApproved:
+		a, ok := decoded[Approved](e)
+		return "approved", fmt.Sprintf("%s, by %s with %s", s.title(a.Step), a.By, a.Key), ok
+	case TypeBreakGlass:
+		b, ok := decoded[BreakGlass](e)
+		return "BREAK GLASS", fmt.Sprintf("%s goes ahead without its approvals, by %s: %s", s.title(b.Step), b.By, b.Reason), ok
+	case TypeRefused:
+		r, ok := decoded[InboxRefused](e)
+		return "refused", fmt.Sprintf("message %s: %s", r.File, r.Why), ok
+	case TypeTerminal:
+		t, ok := decoded[Terminal](e)
+		text := "the terminal is " + t.State
+		if t.By != "" {
+			text += ", by " + t.By
+		}
+		if t.Hint != "" {
+			text += "; hint: " + t.Hint
+		}
+		return "terminal", text, ok
+	case TypeWitness:
+		w, ok := decoded[WitnessHeld](e)
+		text := fmt.Sprintf("%s (%s): up to entry %d", w.Sink, w.Kind, w.Entries)
+		if w.Error != "" {
+			text += ", behind: " + w.Error
+		}
+		return "witness", text, ok
+	}
+	r, ok := decoded[Resumed](e)
+	text := fmt.Sprintf("by %s on %s", r.By, r.Desk)
+	if r.Cut > 0 {
+		text += fmt.Sprintf("; a torn last line of %s was cut off", plural(r.Cut, "byte", "bytes"))
+	}
+	return "resumed", text, ok
+}
+
+// title is how people see a step.
+func (s State) title(id string) string {
+	if step := s.Steps[id]; step != nil {
+		return step.Title
+	}
+	return id
 }
 
 func stepLine(s State, e journal.Entry) (string, string, bool) {
@@ -50,11 +102,7 @@ func stepLine(s State, e journal.Entry) (string, string, bool) {
 	if !ok || o.Status == Done {
 		return "", "", false
 	}
-	title := o.Step
-	if step := s.Steps[o.Step]; step != nil {
-		title = step.Title
-	}
-	text := title + ": " + o.Error + o.Note
+	text := s.title(o.Step) + ": " + o.Error + o.Note
 	if o.Hint != "" {
 		text += "; hint: " + o.Hint
 	}

@@ -44,6 +44,12 @@ type State struct {
 	Credentials []*Credential // in the order of discovery
 	byPrint     map[credential.Fingerprint]*Credential
 
+	Approvals map[string]*Approval // by step
+	Refused   []InboxRefused
+	Terminals []Terminal
+	Witnesses map[string]WitnessHeld // the newest word on each sink
+	Resumed   []Resumed
+
 	Adversary   *Adversary
 	Report      *Report
 	Interrupted string
@@ -60,6 +66,16 @@ type Step struct {
 	Ended   time.Time
 	Outcome StepOutcome
 }
+
+// Approval is how the approval of a step stands.
+type Approval struct {
+	ApprovalAsked
+	Given  []Approved
+	Broken *BreakGlass // the step went ahead without them
+}
+
+// Missing is how many people still have to approve.
+func (a *Approval) Missing() int { return max(0, a.Needs-len(a.Given)) }
 
 // Credential is a credential as it stands.
 type Credential struct {
@@ -160,6 +176,18 @@ func (s *State) fold(e journal.Entry) error {
 		return grow(e, &s.Sealed)
 	case TypeSearched:
 		return set(e, &s.Searched)
+	case TypeApproval, TypeApproved, TypeBreakGlass:
+		return s.foldApproval(e)
+	case TypeRefused:
+		return grow(e, &s.Refused)
+	case TypeTerminal:
+		return grow(e, &s.Terminals)
+	case TypeWitness:
+		return s.foldWitness(e)
+	case TypeResumed:
+		s.Exit, s.ClosedAt, s.Interrupted = nil, time.Time{}, ""
+		s.Open = nil // whoever asked is gone
+		return grow(e, &s.Resumed)
 	case TypeAdversary:
 		return set(e, &s.Adversary)
 	case TypeReport:
@@ -234,6 +262,56 @@ func (s *State) foldStep(e journal.Entry) error {
 		return nil
 	}
 	step.Status, step.Ended, step.Outcome = o.Status, e.Time, o
+	return nil
+}
+
+func (s *State) foldApproval(e journal.Entry) error {
+	if e.Type == TypeApproval {
+		var a ApprovalAsked
+		if err := e.Decode(&a); err != nil {
+			return err
+		}
+		if s.Approvals == nil {
+			s.Approvals = make(map[string]*Approval)
+		}
+		if known := s.Approvals[a.Step]; known != nil && known.Binds == a.Binds {
+			return nil // asked again by a resumed run: what was given stands
+		}
+		s.Approvals[a.Step] = &Approval{ApprovalAsked: a}
+		return nil
+	}
+	var a Approved
+	var broken BreakGlass
+	to, step := any(&a), &a.Step
+	if e.Type == TypeBreakGlass {
+		to, step = &broken, &broken.Step
+	}
+	if err := e.Decode(to); err != nil {
+		return err
+	}
+	asked := s.Approvals[*step]
+	switch {
+	case asked == nil:
+		return fmt.Errorf("entry %d (%s): nobody asked for an approval of step %q", e.Seq, e.Type, *step)
+	case e.Type == TypeBreakGlass:
+		asked.Broken = &broken
+	case a.Binds != asked.Binds:
+		return fmt.Errorf("entry %d (%s): it approves something else than step %q as planned", e.Seq, e.Type, *step)
+	default:
+		asked.Given = append(asked.Given, a)
+	}
+	return nil
+}
+
+func (s *State) foldWitness(e journal.Entry) error {
+	var w WitnessHeld
+	if err := e.Decode(&w); err != nil {
+		return err
+	}
+	if s.Witnesses == nil {
+		s.Witnesses = make(map[string]WitnessHeld)
+	}
+	s.Witnesses[w.Sink] = w
 	return nil
 }
 
