@@ -24,7 +24,8 @@ type chain struct {
 	over    bool                    // takes no more commands
 	dead    bool                    // needs none
 
-	looked    bool // the baseline is on record
+	past      Past // what of it is not yet dealt with
+	looked    bool // the baseline is on record, or there can be none
 	seenAlive bool
 	existed   bool // when its revocation was accepted
 	byHand    bool // a person has to revoke it, and nobody said that they did
@@ -65,12 +66,17 @@ func (ch *chain) run(ctx context.Context) {
 
 // live takes the credential from its discovery on. It returns errSettled, or why ctx is done.
 func (ch *chain) live(ctx context.Context) error {
-	ours := ctx.Err() == nil && ch.ours(ctx)
+	accepted := ch.past.Accepted && !ch.past.Unsure // nothing is sent that needs to know whose it is
+	ours := ctx.Err() == nil && !accepted && ch.ours(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case accepted:
+		return ch.proveAccepted(ctx)
 	case ours:
 		return ch.settle(Change{Life: credential.Skipped, Err: ErrOurs})
+	case ch.c.Secret.Empty() && ch.past.Unsure:
+		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, and before: %w", ErrUnresolved, ErrUncertain)})
 	case ch.c.Secret.Empty():
 		return ch.manual(ctx, ErrUnresolved)
 	case ch.lane == nil || !ch.known:
@@ -80,6 +86,14 @@ func (ch *chain) live(ctx context.Context) error {
 	}
 	if err := ch.baseline(ctx); err != nil {
 		return err
+	}
+	if ch.past.Unsure {
+		switch arrived, err := ch.lookFirst(ctx); {
+		case err != nil:
+			return err
+		case arrived:
+			return ch.arrived(ctx)
+		}
 	}
 	return ch.kill(ctx)
 }
@@ -182,9 +196,11 @@ func (ch *chain) kill(ctx context.Context) error {
 		case !uncertain:
 			return ch.settle(Change{Life: credential.Failed, Err: err})
 		}
-		ch.unsure = ch.unsure || uncertain
 		ch.trouble = err
-		if ch.now().Sub(began) > outagePatience {
+		late := ch.now().Sub(began) > outagePatience
+		if uncertain {
+			ch.unsure, ch.livedAt = true, time.Time{}
+		} else if late {
 			return ch.notKilled(err)
 		}
 		if err := ch.rest(ctx, wait); err != nil {
@@ -195,6 +211,9 @@ func (ch *chain) kill(ctx context.Context) error {
 				return err
 			}
 		}
+		if late {
+			return ch.notKilled(err)
+		}
 	}
 }
 
@@ -204,12 +223,12 @@ func (ch *chain) lookAgain(ctx context.Context) (done bool, err error) {
 	if !ch.probeable() || !ch.mayBeRefused() {
 		return false, nil
 	}
-	v, err := ch.probe(ctx, baselineTimeout)
+	v, err := ch.probe(ctx, proving, baselineTimeout)
 	if err != nil || v.Outcome != Refused {
 		ch.lane.giveBack(&ch.held)
 		return false, err
 	}
-	return true, ch.prove(ctx)
+	return true, ch.arrived(ctx)
 }
 
 // notKilled gives up on a revocation, and says what is known.
@@ -282,7 +301,7 @@ func (ch *chain) probeIfAllowed(ctx context.Context) (Verdict, error) {
 	if !ch.mayBeRefused() {
 		return Verdict{Answer: notAllowed}, nil
 	}
-	return ch.probe(ctx, ch.patience()-ch.proof.stalled(ch.accepted, ch.now()))
+	return ch.probe(ctx, proving, ch.patience()-ch.proof.stalled(ch.accepted, ch.now()))
 }
 
 // mayBeRefused reports whether the provider's allowance has room for the proof.
@@ -333,9 +352,9 @@ func (ch *chain) rest(ctx context.Context, d time.Duration) error {
 
 // probe asks the provider once and counts the answer. For a place in the lane it waits for
 // patience at most.
-func (ch *chain) probe(ctx context.Context, patience time.Duration) (Verdict, error) {
+func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Verdict, error) {
 	waiting, cancel := withTimeout(ctx, ch.sweep.Clock, patience)
-	leave, err := ch.lane.enter(waiting, ch.priority(proving))
+	leave, err := ch.lane.enter(waiting, ch.priority(s))
 	cancel()
 	if err != nil {
 		return Verdict{Answer: notOpen}, context.Cause(ctx)
@@ -395,7 +414,7 @@ func (ch *chain) watch(ctx context.Context) error {
 		if !ch.mayBeRefused() {
 			continue
 		}
-		v, err := ch.probe(ctx, outagePatience)
+		v, err := ch.probe(ctx, proving, outagePatience)
 		switch {
 		case err != nil:
 			return err
@@ -422,13 +441,10 @@ func (ch *chain) obey(ctx context.Context, c Command) error {
 		return ch.settle(Change{Life: credential.Skipped, Err: ErrDecision})
 	case ByHand:
 		ch.byHand = false
-		ch.sweep.Ledger.Receipt(ch.c, Receipt{Answer: "revoked by hand"})
-		if ch.lane == nil || !ch.known || ch.c.Secret.Empty() {
-			return ch.settle(Change{Life: credential.Unverified, Err: ErrUnverifiable})
-		}
-		return ch.prove(ctx)
+		ch.sweep.Ledger.Receipt(ch.c, Receipt{Answer: answerByHand})
+		return ch.proveAccepted(ctx)
 	}
-	ch.byHand = false
+	ch.byHand, ch.past.Accepted = false, false
 	ch.proof = newProof(ch.kind.Propagation)
 	return ch.live(ctx)
 }
@@ -450,7 +466,7 @@ func (ch *chain) unfinished(why error) {
 		return // it waits for a person, as it did before
 	case ch.lives():
 		l = Change{Life: credential.Alive, Err: fmt.Errorf("%w: %w", ErrStillAlive, why)}
-	case !ch.accepted.IsZero():
+	case !ch.accepted.IsZero(), ch.past.Accepted && !ch.past.Unsure:
 		l.Err = fmt.Errorf("%w: %w", ErrUnproved, why)
 	case ch.unsure:
 		l.Err = fmt.Errorf("%w: %w", ErrUncertain, why)

@@ -75,6 +75,7 @@ type KindInfo struct {
 	Authority    string      // the permission that an authority needs, where one is needed
 	Reversible   bool        // the provider can undo the revocation
 	Payment      bool        // it moves money: it goes first among equals
+	Unanswered   string      // what may be left undone where the answer to its revocation is lost and it is refused afterwards
 	Effect       string      // what else happens: "mails the owner"
 	Propagation  Propagation // how its death is proved
 	Mints        []string    // kinds that it can mint

@@ -68,6 +68,9 @@ type Sweep struct {
 	// Attended says that somebody does the manual steps: the sweep waits for them. Otherwise
 	// they are probed for as long as there is other work.
 	Attended bool
+	// Past is what earlier runs have on record of a credential; nil where there was none. What was
+	// accepted is not revoked again but proved, and what may have been is looked at first.
+	Past func(credential.Fingerprint) Past
 
 	lanes map[string]*lane
 
@@ -129,6 +132,10 @@ func (s *Sweep) take(ctx context.Context, found <-chan credential.Credential, ch
 }
 
 func (s *Sweep) begin(c credential.Credential) *chain {
+	var past Past
+	if s.Past != nil {
+		past = s.Past(c.Fingerprint)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.chains[c.Fingerprint] != nil {
@@ -139,6 +146,7 @@ func (s *Sweep) begin(c credential.Credential) *chain {
 		ch.lane = s.lanes[c.Provider]
 		ch.kind, ch.known = p.Info().Kind(c.Kind)
 	}
+	ch.take(past)
 	ch.proof = newProof(ch.kind.Propagation)
 	s.chains[c.Fingerprint] = ch
 	s.busy++
