@@ -154,7 +154,7 @@ func BenchmarkAppendAlone(b *testing.B) {
 func BenchmarkAppendGroup(b *testing.B) {
 	const many = 1000
 	d := newDisk(b)
-	j := start(d, nil, time.Now)
+	j := start(d, &payloadMemory{}, nil, time.Now)
 	defer func() { _ = j.Close() }()
 	for b.Loop() {
 		var group sync.WaitGroup

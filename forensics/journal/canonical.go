@@ -9,10 +9,9 @@ import (
 
 // checkKeys refuses a line in which an object names a key twice: two programs would read two
 // different records. line is valid compact JSON. encoding/json takes "Step" for "step", so keys
-// that differ in case alone count as the same in the entry and in its data, whose keys this
-// program names; further in, a map's keys may be anything.
-func checkKeys(line []byte) error {
-	const folded = 2
+// that differ in case alone count as the same in the outermost objects, the entry and its data,
+// whose keys this program names; further in, a map's keys may be anything.
+func checkKeys(line []byte, folded int) error {
 	var keys [][]byte // of all objects that are open
 	var open []int    // where the keys of each begin
 	for i := 0; i < len(line); {
@@ -24,7 +23,7 @@ func checkKeys(line []byte) error {
 			slices.SortFunc(mine, bytes.Compare)
 			for k := 1; k < len(mine); k++ {
 				if bytes.Equal(mine[k-1], mine[k]) {
-					return fmt.Errorf("not an entry: an object has the key %.40q twice", mine[k])
+					return fmt.Errorf("an object has the key %.40q twice", mine[k])
 				}
 			}
 			keys = keys[:len(keys)-len(mine)]

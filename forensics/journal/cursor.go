@@ -15,14 +15,30 @@ import (
 // Cursor reads a record from its first entry on, at its own pace: a slow reader holds up nobody
 // and misses nothing.
 type Cursor struct {
-	j      *Journal
-	offset int64
+	from   source
+	offset int64  // of what is read next
 	buf    []byte // read and not yet given out
 	prev   Entry
 }
 
+// source is a record that may still grow.
+type source interface {
+	loader
+	// more waits for what stands behind the first offset bytes, the last of which are the line last. It
+	// returns io.EOF when nothing will come any more.
+	more(ctx context.Context, offset int64, last []byte) ([]byte, error)
+}
+
+// chunk is how much is read at once.
+const chunk = 256 << 10
+
 // Cursor returns a reader that begins at the first entry.
-func (j *Journal) Cursor() *Cursor { return &Cursor{j: j} }
+func (j *Journal) Cursor() *Cursor { return &Cursor{from: entries{j, false}} }
+
+// DurableCursor returns a reader that begins at the first entry and waits before each one until it
+// is on disk: what it has given out is in the record after any crash. It ends with io.EOF after
+// the last durable entry of a closed record.
+func (j *Journal) DurableCursor() *Cursor { return &Cursor{from: entries{j, true}} }
 
 // Next returns the next entry, waiting for it if need be. It returns io.EOF after the last entry
 // of a closed record.
@@ -37,29 +53,41 @@ func (c *Cursor) Next(ctx context.Context) (Entry, error) {
 				return Entry{}, fmt.Errorf("read the record: %w", err)
 			}
 			c.buf = c.buf[i+1:]
+			e.from = c.from
 			c.prev = e
 			return e, nil
 		}
-		changed, err := c.fill()
+		b, err := c.from.more(ctx, c.offset, c.prev.line)
 		if err != nil {
 			return Entry{}, err
 		}
+		c.buf, c.offset = append(c.buf, b...), c.offset+int64(len(b))
+	}
+}
+
+// entries is the source of a journal's own cursors.
+type entries struct {
+	*Journal
+	durable bool // those that are on disk alone
+}
+
+func (s entries) more(ctx context.Context, offset int64, _ []byte) ([]byte, error) {
+	for {
+		b, changed, err := s.there(offset)
 		if changed == nil {
-			continue
+			return b, err
 		}
 		select {
 		case <-changed:
-		case <-c.j.done:
 		case <-ctx.Done():
-			return Entry{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// fill reads on. It returns a channel to wait for when there is nothing to read.
-func (c *Cursor) fill() (<-chan struct{}, error) {
-	const chunk = 256 << 10
-	j := c.j
+// there returns what there is to read, or a channel to wait for.
+func (s entries) there(offset int64) ([]byte, <-chan struct{}, error) {
+	j := s.Journal
 	over := false // asked first: what is added before the end is then seen below
 	select {
 	case <-j.done:
@@ -69,27 +97,25 @@ func (c *Cursor) fill() (<-chan struct{}, error) {
 	j.mu.Lock()
 	size, changed := j.size, j.changed
 	var held []byte
-	if c.offset >= size && j.failure != nil {
-		held = bytes.Clone(j.held[c.offset-size:])
+	if offset >= size && j.failure != nil && !s.durable {
+		held = bytes.Clone(j.held[offset-size:])
 	}
 	j.mu.Unlock()
 
 	switch {
-	case c.offset < size:
-		b := make([]byte, min(chunk, size-c.offset))
-		n, err := j.file.ReadAt(b, c.offset)
+	case offset < size:
+		b := make([]byte, min(chunk, size-offset))
+		n, err := j.file.ReadAt(b, offset)
 		if n == 0 && err != nil {
-			return nil, fmt.Errorf("read the record: %w", err)
+			return nil, nil, fmt.Errorf("read the record: %w", err)
 		}
-		c.buf, c.offset = append(c.buf, b[:n]...), c.offset+int64(n)
-		return nil, nil
+		return b[:n], nil, nil
 	case len(held) > 0:
-		c.buf, c.offset = append(c.buf, held...), c.offset+int64(len(held))
-		return nil, nil
+		return held, nil, nil
 	case over:
-		return nil, io.EOF
+		return nil, nil, io.EOF
 	}
-	return changed, nil
+	return nil, changed, nil
 }
 
 // Entries gives what the record holds now, from its first entry on.
@@ -121,11 +147,11 @@ func Read(dir string) iter.Seq2[Entry, error] {
 			return
 		}
 		defer func() { _ = f.Close() }()
-		read(f, yield)
+		read(f, &payloadFolder{dir: dir}, yield)
 	}
 }
 
-func read(r io.Reader, yield func(Entry, error) bool) {
+func read(r io.Reader, from loader, yield func(Entry, error) bool) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, MaxLine+1)
 	lines.Split(withNewline)
@@ -145,6 +171,7 @@ func read(r io.Reader, yield func(Entry, error) bool) {
 			yield(Entry{}, fmt.Errorf("line %d: %w", n, err))
 			return
 		}
+		e.from = from
 		prev = e
 		if !yield(e, nil) {
 			return

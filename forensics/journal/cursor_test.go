@@ -16,7 +16,7 @@ import (
 func record(t testing.TB, n int) [][]byte {
 	t.Helper()
 	d := newDisk(t)
-	j := start(d, nil, ticking())
+	j := start(d, &payloadMemory{}, nil, ticking())
 	for i := range n {
 		if err := j.Note("note", step{fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)
@@ -30,7 +30,7 @@ func record(t testing.TB, n int) [][]byte {
 
 // readAll counts what is read of a record before its first fault.
 func readAll(content []byte) (n int, err error) {
-	read(bytes.NewReader(content), func(_ Entry, fault error) bool {
+	read(bytes.NewReader(content), nil, func(_ Entry, fault error) bool {
 		if err = fault; err == nil {
 			n++
 		}
@@ -171,7 +171,7 @@ func TestParseTakesOneFormAlone(t *testing.T) {
 
 func TestCursorsComeAtAnyTime(t *testing.T) {
 	const n = 800 // more than one chunk
-	for name, j := range map[string]*Journal{"disk": start(newDisk(t), nil, ticking()), "memory": InMemory(ticking()), "refused": Refused(io.ErrShortWrite, ticking())} {
+	for name, j := range map[string]*Journal{"disk": start(newDisk(t), &payloadMemory{}, nil, ticking()), "memory": InMemory(ticking()), "refused": Refused(io.ErrShortWrite, ticking())} {
 		t.Run(name, func(t *testing.T) {
 			early, slow := j.Cursor(), j.Cursor()
 			read := func(c *Cursor, want int) {
@@ -252,7 +252,7 @@ func TestCursorWaits(t *testing.T) {
 
 func TestCursorNoticesAChangedRecord(t *testing.T) {
 	d := newDisk(t)
-	j := start(d, nil, ticking())
+	j := start(d, &payloadMemory{}, nil, ticking())
 	defer func() { _ = j.Close() }()
 	for _, s := range []string{"one", "two"} {
 		if err := j.Append(t.Context(), "note", step{s}); err != nil {
@@ -300,7 +300,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("\n\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var taken []byte
-		read(bytes.NewReader(content), func(e Entry, err error) bool {
+		read(bytes.NewReader(content), nil, func(e Entry, err error) bool {
 			if errors.Is(err, ErrTorn) && bytes.HasSuffix(content, nl) {
 				t.Fatalf("%q is torn", content)
 			}

@@ -18,8 +18,9 @@ import (
 // Version is the version of the entry format.
 const Version = 1
 
-// MaxLine bounds a line, without its newline. What is larger belongs into a file that the entry names by digest.
-const MaxLine = 1 << 20
+// MaxLine bounds a line, without its newline: what an entry of a transparency log (C2SP tlog-tiles) may have.
+// Data that makes a line longer stands in a file of its own: see Payload.
+const MaxLine = 1<<16 - 1
 
 // Entry is one line of the record.
 type Entry struct {
@@ -28,9 +29,12 @@ type Entry struct {
 	Time time.Time       `json:"time"` // UTC, nanoseconds, never before the entry before
 	Type string          `json:"type"` // "step.intent"
 	Prev string          `json:"prev"` // SHA-256 of the line before, in hex; empty in the first
-	Data json.RawMessage `json:"data"`
+	Data json.RawMessage `json:"data,omitempty"`
+
+	Payload *Payload `json:"payload,omitempty"` // instead of Data, where that is too long for a line
 
 	line []byte
+	from loader // of the payload; nil when nobody knows where it is
 }
 
 // Line returns the entry as it stands in the record, without its newline.
@@ -39,17 +43,57 @@ func (e Entry) Line() []byte { return e.line }
 // Hash returns the SHA-256 of the line: the Prev of the next entry.
 func (e Entry) Hash() string { return hashLine(e.line) }
 
-// Decode reads the entry's data into v.
+// Decode reads the entry's data into v, from its payload where it has one.
 func (e Entry) Decode(v any) error {
-	if err := json.Unmarshal(e.Data, v); err != nil {
+	data, err := e.Content()
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
 		return fmt.Errorf("entry %d (%s): %w", e.Seq, e.Type, err)
 	}
 	return nil
 }
 
+// Content returns the entry's data. A payload is read and checked each time.
+func (e Entry) Content() (json.RawMessage, error) {
+	switch {
+	case e.Payload == nil:
+		return e.Data, nil
+	case e.from == nil:
+		return nil, fmt.Errorf("its data is in %s, in the folder of its incident", e.Payload.name())
+	}
+	b, err := e.from.load(*e.Payload)
+	if err == nil {
+		err = e.Payload.check(b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.Payload.name(), err)
+	}
+	return b, nil
+}
+
 func hashLine(line []byte) string {
 	sum := sha256.Sum256(line)
 	return hex.EncodeToString(sum[:])
+}
+
+// write returns the entry's line, and the payload of data that is too long for it.
+func (e Entry) write() (line, payload []byte, err error) {
+	line, err = json.Marshal(e)
+	if err != nil || len(line) <= MaxLine {
+		return line, nil, err
+	}
+	if len(e.Data) > MaxPayload {
+		return nil, nil, fmt.Errorf("its data has %d bytes, more than %d", len(e.Data), MaxPayload)
+	}
+	payload, e.Data = e.Data, nil
+	e.Payload = &Payload{SHA256: hashLine(payload), Bytes: int64(len(payload))}
+	if err := e.Payload.check(payload); err != nil {
+		return nil, nil, err
+	}
+	line, err = json.Marshal(e)
+	return line, payload, err
 }
 
 // Parse reads one line. It checks the line alone; Check checks its place. There is one way to
@@ -72,8 +116,14 @@ func Parse(line []byte) (Entry, error) {
 	if same, err := json.Marshal(e); err != nil || e.Time.Location() != time.UTC || !bytes.Equal(same, line) {
 		return Entry{}, errors.New("not an entry: it is not written down as this program writes it")
 	}
-	if err := checkKeys(line); err != nil {
-		return Entry{}, err
+	if err := checkKeys(line, 2); err != nil {
+		return Entry{}, fmt.Errorf("not an entry: %w", err)
+	}
+	if (len(e.Data) == 0) == (e.Payload == nil) {
+		return Entry{}, errors.New("not an entry: it has to have either data or a payload")
+	}
+	if e.Payload != nil && !e.Payload.valid() {
+		return Entry{}, errors.New("not an entry: its payload has no SHA-256 or no possible size")
 	}
 	e.line = bytes.Clone(line)
 	return e, nil

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// disk is the file of a journal under test: a real one, whose faults and fsyncs the test controls.
-type disk struct {
+// testDisk is the file of a journal under test: a real one, whose faults and fsyncs the test controls.
+type testDisk struct {
 	*os.File
 	dir string
 
@@ -27,17 +27,17 @@ type disk struct {
 
 var errNoSpace = errors.New("no space left on device")
 
-func newDisk(t testing.TB) *disk {
+func newDisk(t testing.TB) *testDisk {
 	dir := t.TempDir()
 	f, err := os.OpenFile(filepath.Join(dir, FileName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	return &disk{File: f, dir: dir}
+	return &testDisk{File: f, dir: dir}
 }
 
-func (d *disk) WriteAt(b []byte, off int64) (int, error) {
+func (d *testDisk) WriteAt(b []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.writeErr != nil {
@@ -50,7 +50,7 @@ func (d *disk) WriteAt(b []byte, off int64) (int, error) {
 	return d.File.WriteAt(b, off)
 }
 
-func (d *disk) Sync() error {
+func (d *testDisk) Sync() error {
 	d.mu.Lock()
 	d.syncs++
 	err := d.syncErr
@@ -62,7 +62,7 @@ func (d *disk) Sync() error {
 	return err
 }
 
-func (d *disk) Truncate(size int64) error {
+func (d *testDisk) Truncate(size int64) error {
 	d.mu.Lock()
 	d.truncated++
 	d.mu.Unlock()
@@ -70,19 +70,19 @@ func (d *disk) Truncate(size int64) error {
 }
 
 // set changes the faults.
-func (d *disk) set(change func(*disk)) {
+func (d *testDisk) set(change func(*testDisk)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	change(d)
 }
 
-func (d *disk) count() int {
+func (d *testDisk) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.syncs
 }
 
-func (d *disk) content(t testing.TB) []byte {
+func (d *testDisk) content(t testing.TB) []byte {
 	t.Helper()
 	b, err := io.ReadAll(io.NewSectionReader(d.File, 0, 1<<30))
 	if err != nil {

@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -33,23 +32,39 @@ const maxHeld = 64 << 20
 
 // Journal is the one writer of a record. Its methods may be called from several goroutines at once.
 type Journal struct {
-	now  func() time.Time
-	file file
-	lock *os.File
-	most int // bytes that wait for the disk
+	now      func() time.Time
+	file     file
+	payloads payloads
+	lock     *os.File
+	most     int // bytes that wait for the disk
 
 	mu      sync.Mutex
 	last    Entry         // newest, written or not
 	size    int64         // bytes on disk that are known to be durable
 	whole   int64         // bytes on disk up to the end of the last whole line, durable or not
 	held    []byte        // lines after them, in order
+	large   []*large      // the payloads of those lines
 	failure error         // why held is not on disk, once a commit has failed
-	waiting []chan error  // for the commit of all that is held
+	waiting []waiter      // for a commit
 	wake    chan struct{} // capacity 1: there is something to commit
 	changed chan struct{} // closed and replaced whenever readers have something new
 	closed  bool
 
 	done chan struct{} // the committer has ended
+}
+
+// large is a payload that waits for the disk.
+type large struct {
+	Payload
+	b     []byte
+	at    int64 // where its line begins in the record
+	saved bool  // for the committer alone
+}
+
+// waiter waits until the record is durable up to a line's end.
+type waiter struct {
+	end  int64
+	done chan<- error
 }
 
 // file is what the journal needs of its file; tests put a failing one in its place.
@@ -60,37 +75,23 @@ type file interface {
 	Sync() error
 }
 
-// Create starts a new record in dir, which must exist, and takes its lock for holder.
-func Create(dir string, holder Holder, now func() time.Time) (*Journal, error) {
-	lock, err := Lock(filepath.Join(dir, LockName), holder)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, FileName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		_ = lock.Close()
-		return nil, fmt.Errorf("create the record: %w", err)
-	}
-	if err := syncNames(dir); err != nil {
-		_ = lock.Close()
-		_ = f.Close()
-		return nil, fmt.Errorf("create the record: %w", err)
-	}
-	return start(f, lock, now), nil
-}
-
 // InMemory starts a record that is kept nowhere, for what changes nothing.
-func InMemory(now func() time.Time) *Journal { return start(&memory{}, nil, now) }
+func InMemory(now func() time.Time) *Journal { return start(&memory{}, &payloadMemory{}, nil, now) }
 
 // Refused starts a record that no disk would take, because of why. All of its entries are shown
 // and none is durable.
-func Refused(why error, now func() time.Time) *Journal { return start(refusing{why}, nil, now) }
+func Refused(why error, now func() time.Time) *Journal {
+	return start(refusing{why}, refusing{why}, nil, now)
+}
 
-func start(f file, lock *os.File, now func() time.Time) *Journal {
-	j := &Journal{
-		now: now, file: f, lock: lock, most: maxHeld,
-		wake: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
-	}
+func start(f file, p payloads, lock *os.File, now func() time.Time) *Journal {
+	return proceed(&Journal{now: now, file: f, payloads: p, lock: lock})
+}
+
+// proceed starts the committer of a journal that knows where its record ends.
+func proceed(j *Journal) *Journal {
+	j.most, j.whole = maxHeld, j.size
+	j.wake, j.changed, j.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go j.commit()
 	return j
 }
@@ -139,7 +140,7 @@ func (j *Journal) add(typ string, data any, committed chan error) error {
 		return err
 	}
 	if committed != nil {
-		j.waiting = append(j.waiting, committed)
+		j.waiting = append(j.waiting, waiter{j.size + int64(len(j.held)), committed})
 	}
 	select {
 	case j.wake <- struct{}{}:
@@ -157,15 +158,22 @@ func (j *Journal) addLocked(typ string, raw json.RawMessage) error {
 	if j.last.Seq > 0 {
 		e.Prev = j.last.Hash()
 	}
-	line, err := json.Marshal(e)
+	line, payload, err := e.write()
 	if err == nil {
 		e, err = Parse(line) // what cannot be read must not be written
+	}
+	waits := len(j.held)
+	for _, l := range j.large {
+		waits += len(l.b)
 	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("entry %s: %w", typ, err)
-	case len(j.held)+len(line) > j.most:
-		return fmt.Errorf("entry %s: %w: %d bytes wait for the disk already", typ, ErrNotDurable, len(j.held))
+	case waits+len(line)+len(payload) > j.most:
+		return fmt.Errorf("entry %s: %w: %d bytes wait for the disk already", typ, ErrNotDurable, waits)
+	}
+	if e.Payload != nil {
+		j.large = append(j.large, &large{Payload: *e.Payload, b: payload, at: j.size + int64(len(j.held))})
 	}
 	j.last = e
 	j.held = append(append(j.held, line...), '\n')
@@ -174,7 +182,12 @@ func (j *Journal) addLocked(typ string, raw json.RawMessage) error {
 
 // commit is the goroutine that writes: all that is held goes to disk with one write and one fsync.
 func (j *Journal) commit() {
-	defer close(j.done)
+	defer func() {
+		close(j.done)
+		j.mu.Lock()
+		close(j.changed) // for those who wait for more
+		j.mu.Unlock()
+	}()
 	for range j.wake {
 		j.commitHeld()
 		j.mu.Lock()
@@ -189,44 +202,82 @@ func (j *Journal) commit() {
 
 func (j *Journal) commitHeld() {
 	j.mu.Lock()
-	batch, at, waiting := j.held[:len(j.held):len(j.held)], j.size, j.waiting
-	j.waiting = nil
+	batch, at, payloads := j.held[:len(j.held):len(j.held)], j.size, slices.Clone(j.large)
 	j.mu.Unlock()
 
-	whole, err := j.write(batch, at)
+	whole, durable, err := j.write(batch, at, payloads)
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.whole = max(j.whole, at+int64(whole)) // an earlier try may have come further, with the same lines
-	if err == nil {
-		j.size += int64(len(batch))
-		j.held = append([]byte(nil), j.held[len(batch):]...)
-		j.failure = nil
-	} else {
+	j.size += int64(durable)
+	j.held = append([]byte(nil), j.held[durable:]...)
+	j.large = slices.DeleteFunc(j.large, func(l *large) bool { return l.at < j.size })
+	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrNotDurable, err)
 		if j.failure == nil {
 			raw, _ := json.Marshal(Trouble{Error: err.Error()})
 			_ = j.addLocked(TypeTrouble, raw)
 		}
-		j.failure = err
 	}
+	j.failure = err
 	close(j.changed)
 	j.changed = make(chan struct{})
-	for _, w := range waiting {
-		w <- err
-	}
+	j.waiting = slices.DeleteFunc(j.waiting, func(w waiter) bool { return j.tell(w, at+int64(len(batch)), err) })
 }
 
-// write returns how many bytes of whole lines are in the file, and an error unless all are durable.
-func (j *Journal) write(batch []byte, at int64) (whole int, err error) {
+// tell tells a waiter how the commit up to tried went, if its line was among them.
+func (j *Journal) tell(w waiter, tried int64, err error) bool {
+	switch {
+	case w.end <= j.size:
+		w.done <- nil
+	case w.end <= tried:
+		w.done <- err
+	default:
+		return false // the next commit is theirs
+	}
+	return true
+}
+
+// write returns how many bytes of whole lines are in the file, and how many of them are durable,
+// with an error unless all are. A payload that cannot be saved holds up its line and those after it.
+func (j *Journal) write(batch []byte, at int64, payloads []*large) (whole, durable int, err error) {
+	var unsaved error
+	for _, l := range payloads {
+		if l.saved {
+			continue
+		}
+		if err := j.payloads.save(l.Payload, l.b); err != nil {
+			unsaved = fmt.Errorf("%s: %w", l.name(), err)
+			batch = batch[:l.at-at]
+			break
+		}
+		l.saved = true
+	}
 	if len(batch) == 0 {
-		return 0, nil
+		return 0, 0, unsaved
 	}
 	// Always at the durable end: what a failed write left behind is overwritten by the same.
 	if n, err := j.file.WriteAt(batch, at); err != nil {
-		return bytes.LastIndexByte(batch[:n], '\n') + 1, err
+		return bytes.LastIndexByte(batch[:n], '\n') + 1, 0, err
 	}
-	return len(batch), j.file.Sync()
+	if err := j.file.Sync(); err != nil {
+		return len(batch), 0, err
+	}
+	return len(batch), len(batch), unsaved
+}
+
+// load finds a payload while it waits for the disk, and after.
+func (j *Journal) load(p Payload) ([]byte, error) {
+	j.mu.Lock()
+	for _, l := range j.large {
+		if l.Payload == p {
+			defer j.mu.Unlock()
+			return bytes.Clone(l.b), nil
+		}
+	}
+	j.mu.Unlock()
+	return j.payloads.load(p)
 }
 
 // Close commits what is held and ends the record. It returns ErrNotDurable when the last
@@ -254,27 +305,6 @@ func (j *Journal) Close() error {
 	return j.failure
 }
 
-// syncNames makes the record's name durable, and that of its folder, which is new.
-func syncNames(dir string) error {
-	if err := syncDir(dir); err != nil {
-		return err
-	}
-	err := syncDir(dir + "/..")
-	if errors.Is(err, fs.ErrPermission) {
-		return nil // a folder that is not ours to read was there before
-	}
-	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
-}
-
 // refusing is the file of a record that has no place on disk.
 type refusing struct{ why error }
 
@@ -282,6 +312,8 @@ func (r refusing) WriteAt([]byte, int64) (int, error) { return 0, r.why }
 func (r refusing) ReadAt([]byte, int64) (int, error)  { return 0, r.why }
 func (refusing) Truncate(int64) error                 { return nil }
 func (refusing) Sync() error                          { return nil }
+func (r refusing) save(Payload, []byte) error         { return r.why }
+func (r refusing) load(Payload) ([]byte, error)       { return nil, r.why }
 
 // memory is the file of a record that is kept nowhere. The journal writes at its end alone.
 type memory struct {

@@ -91,9 +91,9 @@ func TestTimeNeverRunsBack(t *testing.T) {
 
 func TestEntriesThatCannotBeReadAreNotWritten(t *testing.T) {
 	d := newDisk(t)
-	j := start(d, nil, ticking())
+	j := start(d, &payloadMemory{}, nil, ticking())
 	for name, data := range map[string]any{
-		"too large":        strings.Repeat("x", MaxLine),
+		"too large":        strings.Repeat("x", MaxPayload),
 		"no JSON":          make(chan int),
 		"a key twice":      json.RawMessage(`{"a":1,"b":{"c":1,"c":2}}`),
 		"keys that differ": map[string]int{"step": 1, "Step": 2},
@@ -123,7 +123,7 @@ func TestAppendsAtTheSameTimeShareAnFsync(t *testing.T) {
 	const many = 500
 	d := newDisk(t)
 	d.syncing, d.goOn = make(chan struct{}), make(chan struct{})
-	j := start(d, nil, ticking())
+	j := start(d, &payloadMemory{}, nil, ticking())
 	var appends sync.WaitGroup
 	var returned atomic.Int32
 	begin := func() {
@@ -166,7 +166,7 @@ func TestAppendsAtTheSameTimeShareAnFsync(t *testing.T) {
 func TestAppendEndsWithItsContext(t *testing.T) {
 	d := newDisk(t)
 	d.syncing, d.goOn = make(chan struct{}), make(chan struct{})
-	j := start(d, nil, ticking())
+	j := start(d, &payloadMemory{}, nil, ticking())
 	why := errors.New("the responder left")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	result := make(chan error)
@@ -194,15 +194,15 @@ func TestAppendEndsWithItsContext(t *testing.T) {
 }
 
 func TestADiskThatFailsLosesNothing(t *testing.T) {
-	faults := map[string]func(*disk){
-		"write": func(d *disk) { d.writeErr = errors.New("input/output error") },
-		"fsync": func(d *disk) { d.syncErr = errors.New("input/output error") },
-		"full":  func(d *disk) { d.room = 200 }, // in the middle of the second line
+	faults := map[string]func(*testDisk){
+		"write": func(d *testDisk) { d.writeErr = errors.New("input/output error") },
+		"fsync": func(d *testDisk) { d.syncErr = errors.New("input/output error") },
+		"full":  func(d *testDisk) { d.room = 200 }, // in the middle of the second line
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			d := newDisk(t)
-			j := start(d, nil, ticking())
+			j := start(d, &payloadMemory{}, nil, ticking())
 			defer func() { _ = j.Close() }()
 			if err := j.Append(t.Context(), "note", step{"before"}); err != nil {
 				t.Fatal(err)
@@ -217,7 +217,7 @@ func TestADiskThatFailsLosesNothing(t *testing.T) {
 			if got := shown(t, j, len(want)); !slices.Equal(got, want) {
 				t.Errorf("readers saw %q", got)
 			}
-			d.set(func(d *disk) { d.writeErr, d.syncErr, d.room = nil, nil, 0 })
+			d.set(func(d *testDisk) { d.writeErr, d.syncErr, d.room = nil, nil, 0 })
 			if err := j.Append(t.Context(), "note", step{"after"}); err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +229,7 @@ func TestADiskThatFailsLosesNothing(t *testing.T) {
 				t.Errorf("the disk has %q, %v", got, err)
 			}
 			d.set(fault) // and once more: the second time is trouble again
-			d.set(func(d *disk) { d.room = min(d.room, 1) })
+			d.set(func(d *testDisk) { d.room = min(d.room, 1) })
 			if err := j.Append(t.Context(), "note", step{"again"}); !errors.Is(err, ErrNotDurable) {
 				t.Errorf("Append returned %v", err)
 			}
@@ -237,7 +237,7 @@ func TestADiskThatFailsLosesNothing(t *testing.T) {
 			if got := shown(t, j, len(want)); !slices.Equal(got, want) {
 				t.Errorf("readers saw %q", got)
 			}
-			d.set(func(d *disk) { d.writeErr, d.syncErr, d.room = nil, nil, 0 })
+			d.set(func(d *testDisk) { d.writeErr, d.syncErr, d.room = nil, nil, 0 })
 			if err := j.Close(); err != nil {
 				t.Errorf("Close returned %v although the disk works again", err)
 			}
@@ -268,13 +268,13 @@ func shown(t *testing.T, j *Journal, n int) (all []string) {
 
 func TestCloseOnAFullDiskLeavesWholeLines(t *testing.T) {
 	d := newDisk(t)
-	j := start(d, nil, ticking())
+	j := start(d, &payloadMemory{}, nil, ticking())
 	if err := j.Append(t.Context(), "note", step{"durable"}); err != nil {
 		t.Fatal(err)
 	}
 	line := int64(len(d.content(t)))
 	// A whole second line that is not durable, and a part of the third.
-	d.set(func(d *disk) { d.room, d.syncErr = 5*line/2+64, errNoSpace })
+	d.set(func(d *testDisk) { d.room, d.syncErr = 5*line/2+64, errNoSpace })
 	for _, s := range []string{"written", "torn off", "missing"} {
 		if err := j.Append(t.Context(), "note", step{s}); !errors.Is(err, ErrNotDurable) {
 			t.Fatal(err)
@@ -305,7 +305,7 @@ func TestCloseOnAFullDiskLeavesWholeLines(t *testing.T) {
 func TestCloseWritesWhatCameLast(t *testing.T) {
 	d := newDisk(t)
 	d.syncing, d.goOn = make(chan struct{}), make(chan struct{})
-	j := start(d, nil, ticking())
+	j := start(d, &payloadMemory{}, nil, ticking())
 	for _, s := range []string{"first", "last"} {
 		if err := j.Note("note", step{s}); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -49,15 +50,46 @@ func Lock(path string, holder Holder) (*os.File, error) {
 		_ = f.Close()
 		return nil, locked
 	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		err = json.NewEncoder(f).Encode(holder)
-	}
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("take the lock %s: %w", path, err)
 	}
+	// Who holds it is a courtesy, which a full disk may refuse: the lock holds all the same.
+	if f.Truncate(0) == nil {
+		_ = json.NewEncoder(f).Encode(holder)
+	}
 	return f, nil
+}
+
+// lockSoon takes a lock that those who follow the record may hold for a moment, to see whether it is free.
+func lockSoon(path string, holder Holder) (*os.File, error) {
+	const tries, pause = 20, 50 * time.Millisecond
+	for n := 1; ; n++ {
+		f, err := Lock(path, holder)
+		var locked *LockedError
+		if n == tries || !errors.As(err, &locked) {
+			return f, err
+		}
+		time.Sleep(pause)
+	}
+}
+
+// free says whether nobody holds the lock at path. It takes it for a moment, together with all who ask.
+func free(path string) (bool, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask for the lock: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask for the lock %s: %w", path, err)
+	}
+	return true, nil
 }
