@@ -40,7 +40,7 @@ func (s *situation) rehearse(ctx context.Context, book playbooks.Playbook, json 
 		p.summary(state.Summarize(""))
 	}
 	s.showPlan(book)
-	s.showCredentials(state)
+	s.showCredentials(ctx, work, state)
 	fmt.Fprintln(s.app.err, "\ndry run: nothing was changed, and nothing was sent to any provider")
 	if err := j.Close(); err != nil {
 		return err
@@ -76,11 +76,11 @@ func (s *situation) showPlan(book playbooks.Playbook) {
 }
 
 // showCredentials prints what would become of each credential.
-func (s *situation) showCredentials(state incident.State) {
+func (s *situation) showCredentials(ctx context.Context, work *actions.Response, state incident.State) {
 	fmt.Fprintf(s.app.err, "\n%d credentials\n", len(state.Credentials))
 	w := tabwriter.NewWriter(s.app.err, 0, 8, 2, ' ', 0)
 	for _, c := range state.Credentials {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", c.Kind, incident.Safe(c.Masked), s.fate(c), firstSource(c))
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", c.Kind, incident.Safe(c.Masked), incident.Safe(work.Fate(ctx, c.Found).Why), firstSource(c))
 	}
 	_ = w.Flush()
 	if state.Searched != nil {
@@ -91,32 +91,6 @@ func (s *situation) showCredentials(state incident.State) {
 	for _, warning := range state.Warnings {
 		fmt.Fprintf(s.app.err, "  warning: %s\n", incident.Safe(warning.Text))
 	}
-}
-
-// fate says how a credential would be revoked.
-func (s *situation) fate(c *incident.Credential) string {
-	p := s.providers[c.Provider]
-	if c.Unresolved != "" {
-		return "by hand: " + incident.Safe(c.Unresolved)
-	}
-	if c.Kind == "openclaw.gateway" || c.Kind == "openclaw.hook" {
-		return "dies with the agent's gateway"
-	}
-	if p == nil {
-		return "by hand: no provider of clawback knows it"
-	}
-	k, ok := p.Info().Kind(c.Kind)
-	switch {
-	case !ok || k.Manual:
-		return "by hand"
-	case k.SelfRevoking:
-		return "revoked with itself"
-	case s.authorities.Load[c.Provider] == nil:
-		return "needs an authority for " + c.Provider
-	case s.authorities.Suspect && !s.authorities.Accepted:
-		return "needs --accept-risk " + actions.RiskAuthorityOnSuspect
-	}
-	return "revoked with your authority"
 }
 
 func firstSource(c *incident.Credential) string {

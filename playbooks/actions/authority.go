@@ -58,8 +58,8 @@ func (a *Authorities) Used() map[string]revoke.Authority {
 	return used
 }
 
-// holds reports whether a found credential is its provider's authority, used or not.
-func (a *Authorities) holds(ctx context.Context, c credential.Credential) bool {
+// Holds reports whether a found credential is its provider's authority, used or not.
+func (a *Authorities) Holds(ctx context.Context, c credential.Credential) bool {
 	load := a.Load[c.Provider]
 	if load == nil {
 		return false

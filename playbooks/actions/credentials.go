@@ -19,7 +19,7 @@ import (
 // revokes it, and it dies with the gateway. A place says so, and a value that looks like another
 // provider's says otherwise: whoever owns the host writes both.
 func ofGateway(c credential.Credential) bool {
-	if c.Kind != "openclaw.gateway" && c.Kind != "openclaw.hook" {
+	if !gatewayKind(c.Kind) {
 		return false
 	}
 	_, foreign := credential.Recognize(c.Secret.Reveal("value"))
@@ -86,13 +86,15 @@ func (r *Response) found(f discover.Found, rec engine.Recorder) {
 		rec.Note(incident.TypeSource, incident.Source{Fingerprint: c.Fingerprint, Source: f.Source})
 		return
 	}
-	out := incident.Found{Credential: c, Unresolved: f.Unresolved, Endpoint: f.Endpoint}
-	if p := r.Providers[c.Provider]; p != nil {
-		if k, ok := p.Info().Kind(c.Kind); ok {
-			out.Manual, out.Steps, out.Link, out.Effect = k.Manual, k.Steps, k.Link, k.Effect
-		}
+	rec.Note(incident.TypeFound, r.Found(c, f))
+	if r.Planned != nil && !r.Planned(c) {
+		// The agent held it, so it is known to the attacker, and what appears in the middle of a
+		// response is the last thing to leave alive. That the plan lacks it has to be seen, though.
+		rec.Note(incident.TypeWarning, incident.Warning{
+			Text: fmt.Sprintf("%s %s in %s was not in the plan", c.Kind, c.Masked, f.Source),
+			Hint: "it is handled like the others; whoever approved the plan should know",
+		})
 	}
-	rec.Note(incident.TypeFound, out)
 	if ofGateway(c) {
 		r.mu.Lock()
 		r.ofAgent = append(r.ofAgent, c)
@@ -216,5 +218,5 @@ func (v revocation) Command(_ context.Context, c incident.Command) error {
 
 // ours reports whether a credential is one of the authorities that this response uses.
 func (r *Response) ours(ctx context.Context, c credential.Credential) bool {
-	return r.Authorities != nil && r.Authorities.holds(ctx, c)
+	return r.Authorities != nil && r.Authorities.Holds(ctx, c)
 }

@@ -43,6 +43,8 @@ type Response struct {
 	Key         credential.FingerprintKey
 	Report      func(context.Context) (incident.Report, error)
 	Score       func() incident.Adversary // of a drill; nil otherwise
+	// Planned reports whether a credential is in the plan that is carried out; nil where there is none.
+	Planned func(credential.Credential) bool
 
 	mu       sync.Mutex
 	frozen   *containment.Frozen
