@@ -106,7 +106,7 @@ func TestLargestPlanFitsTheRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		raw, err := json.Marshal(engine.Plan(book))
-		if err != nil || len(raw) > journal.MaxLine-1024 {
+		if err != nil || len(raw) > journal.MaxPayload-1024 {
 			t.Errorf("%q: the plan has %d bytes, %v", unit, len(raw), err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestLargestPlanFitsTheRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := json.Marshal(engine.Plan(book)); err != nil || len(raw) > journal.MaxLine-1024 {
+	if raw, err := json.Marshal(engine.Plan(book)); err != nil || len(raw) > journal.MaxPayload-1024 {
 		t.Errorf("%d steps: the plan has %d bytes, %v", len(book.Steps()), len(raw), err)
 	}
 }

@@ -150,7 +150,7 @@ func TestNobodyIsWaitedForInVain(t *testing.T) {
 		"attended, decider fails":       {true, decider(func(context.Context, incident.Question) (incident.Answer, error) { return incident.Answer{}, broken }), broken.Error()},
 		"attended, decider panics":      {true, decider(func(context.Context, incident.Question) (incident.Answer, error) { panic("secret") }), "a fault of clawback itself, at "},
 		"attended, decider never fits":  {true, always("maybe", ""), "got 10 answers, and none of them fits"},
-		"attended, answer is too large": {true, always(incident.Yes, strings.Repeat("x", journal.MaxLine)), "more than"},
+		"attended, answer is too large": {true, always(incident.Yes, strings.Repeat("x", journal.MaxPayload)), "more than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // which fails when everybody waits
@@ -207,7 +207,7 @@ func TestSubmitAnswers(t *testing.T) {
 						t.Errorf("an answer to %q: %v", id, err)
 					}
 				}
-				if err := answer("q1", incident.Yes, strings.Repeat("x", journal.MaxLine)); err == nil {
+				if err := answer("q1", incident.Yes, strings.Repeat("x", journal.MaxPayload)); err == nil {
 					t.Error("an answer that the record cannot take was taken")
 				}
 				synctest.Wait()
@@ -370,7 +370,7 @@ func TestCommandsAreRecordedBeforeTheyHaveAnEffect(t *testing.T) {
 	if err := e.Submit(t.Context(), Command{Credential: &sent}); err == nil || err.Error() != "taken" || taken != 1 {
 		t.Errorf("%v, taken %d times", err, taken)
 	}
-	if err := e.Submit(t.Context(), Command{Credential: &incident.Command{Text: strings.Repeat("x", journal.MaxLine)}}); err == nil || taken != 1 {
+	if err := e.Submit(t.Context(), Command{Credential: &incident.Command{Text: strings.Repeat("x", journal.MaxPayload)}}); err == nil || taken != 1 {
 		t.Errorf("a command that the record cannot take: %v", err)
 	}
 	if err := e.Submit(t.Context(), Command{Note: &incident.Note{Text: "the pager rang at 3", By: "dana"}}); err != nil {

@@ -132,7 +132,7 @@ func TestOutcomeSaysWhatTheErrorKnows(t *testing.T) {
 			t.Errorf("%s: %+v instead of %+v", name, got, test.want)
 		}
 	}
-	e := newEngine(map[string]Action{"a": fails(strings.Repeat("x", 2*journal.MaxLine))}, step("a", nil))
+	e := newEngine(map[string]Action{"a": fails(strings.Repeat("x", 2*journal.MaxPayload))}, step("a", nil))
 	if s := end(t, e); s.Steps["a"].Status != incident.Failed || len(s.Warnings) > 0 {
 		t.Errorf("an endless error made the step %s, warnings %v", s.Steps["a"].Status, s.Warnings)
 	}
@@ -392,7 +392,7 @@ func TestARecordWithoutADiskStopsNothing(t *testing.T) {
 }
 
 func TestWhatTheRecordCannotTakeIsSaid(t *testing.T) {
-	large := strings.Repeat("x", journal.MaxLine)
+	large := strings.Repeat("x", journal.MaxPayload)
 	e := newEngine(map[string]Action{"a": act(func(ctx context.Context, _ playbooks.Step, r Recorder) error {
 		r.Note(incident.TypeNote, incident.Note{Text: large})
 		return r.Intent(ctx, incident.TypeNote, incident.Note{Text: large})
