@@ -52,6 +52,12 @@ func (ch *chain) take(p Past) {
 	ch.past = p
 	ch.seenAlive, ch.existed, ch.unsure = p.SeenAlive, p.Existed, p.Unsure
 	ch.looked = p.SeenAlive || p.Accepted || p.Unsure // a look after a revocation is no baseline
+	if ch.lane == nil || !p.SeenAlive {
+		return
+	}
+	if r, ok := ch.lane.provider.(Rememberer); ok {
+		r.Remember(ch.c)
+	}
 }
 
 // proveAccepted proves the death of a credential whose revocation was accepted before.

@@ -38,6 +38,14 @@ type Batcher interface {
 	RevokeBatch(ctx context.Context, cs []credential.Credential) (Receipt, error)
 }
 
+// Rememberer is a Provider whose verdicts lean on what it saw of a credential before.
+type Rememberer interface {
+	Provider
+	// Remember tells it, before it is asked anything else about c, that an earlier process saw c
+	// alive. It does no I/O.
+	Remember(c credential.Credential)
+}
+
 // Info is what a provider says about itself.
 type Info struct {
 	Name        string        // "github", the Provider of its credentials

@@ -52,26 +52,37 @@ func newWorld(t testing.TB) *world {
 		fakes: make(map[string]fake.Provider), authority: make(map[string]credential.Credential),
 	}
 	w.client = w.net.Client()
-	w.ledger = &ledger{}
-	w.sweep = &revoke.Sweep{Providers: make(map[string]revoke.Provider), Clock: clock, Ledger: w.ledger}
-	news := map[string]revoke.New{"aws": aws.New, "github": github.New, "slack": slack.New, "stripe": stripe.New}
 	for _, f := range fakes {
 		w.fakes[f.Name()] = f
-		env := revoke.Env{HTTP: w.client, Sleep: clock.Sleep, Now: clock.Now}
 		if c, ok := f.MintAuthority(); ok {
 			w.authority[f.Name()] = c
+		}
+	}
+	w.ledger = &ledger{}
+	w.sweep = w.newSweep(w.client, w.ledger)
+	w.ledger.changed = w.mustNotWork
+	return w
+}
+
+// newSweep is a sweep by a process that remembers nothing.
+func (w *world) newSweep(client *http.Client, l revoke.Ledger) *revoke.Sweep {
+	clock := fake.Wall{}
+	s := &revoke.Sweep{Providers: make(map[string]revoke.Provider), Clock: clock, Ledger: l}
+	news := map[string]revoke.New{"aws": aws.New, "github": github.New, "slack": slack.New, "stripe": stripe.New}
+	for name := range w.fakes {
+		env := revoke.Env{HTTP: client, Sleep: clock.Sleep, Now: clock.Now}
+		if c, ok := w.authority[name]; ok {
 			env.Authority = func(context.Context) (revoke.Authority, error) {
 				return revoke.Authority{Secret: c.Secret, Kind: c.Kind, From: "the test"}, nil
 			}
 		}
-		p, err := news[f.Name()](env)
+		p, err := news[name](env)
 		if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
-		w.sweep.Providers[f.Name()] = p
+		s.Providers[name] = p
 	}
-	w.ledger.changed = w.mustNotWork
-	return w
+	return s
 }
 
 // mustNotWork is the worst error that there is.

@@ -36,6 +36,8 @@ type provider struct {
 	signed   map[keys]principal // whose the pairs are that signed for themselves
 }
 
+var _ revoke.Rememberer = (*provider)(nil)
+
 // New makes the provider. A pinned endpoint serves both STS and IAM.
 func New(env revoke.Env) (revoke.Provider, error) {
 	p := &provider{env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, undenied: map[string]bool{}, signed: map[keys]principal{}}

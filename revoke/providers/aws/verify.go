@@ -84,6 +84,13 @@ func unknownToIAM(ctx context.Context, c *caller, f *failure) revoke.Verdict {
 	return identityVerdict(who, err)
 }
 
+// Remember takes in that a session was seen without a deny: it never counts as alive with one.
+func (p *provider) Remember(c credential.Credential) {
+	if c.Kind == sessionKind {
+		p.sawUndenied(keysOf(c).id)
+	}
+}
+
 func (p *provider) sawUndenied(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

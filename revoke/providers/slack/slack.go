@@ -131,7 +131,8 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 // Slack says invalid_auth both to a token that does not exist and to a request "from an IP address
 // disallowed from making the request" (https://docs.slack.dev/reference/methods/auth.test): a token
 // that is tied to the agent's address would look dead from ours and serve its thief. It counts
-// only where the token worked from here before. Whether Slack says it to every app-level token
+// only where the token worked from here before: in this process, since the address of an earlier
+// one may have been another (so there is no revoke.Rememberer here). Whether Slack says it to every app-level token
 // at auth.test is not documented, so there it never counts.
 func (p *provider) refused(a answer, c credential.Credential) bool {
 	if a.Ok == nil || *a.Ok {
