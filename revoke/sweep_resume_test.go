@@ -210,15 +210,36 @@ func (w *world) mustLookBeforeRepeating(t *testing.T, c credential.Credential) {
 		what := call.Method + " " + call.Path + " " + call.Action
 		before := last[what]
 		last[what] = call.At
-		if !before.IsZero() && !slices.ContainsFunc(w.ledger.of(c, "probe"), func(e entry) bool {
-			return !e.at.Before(before) && !e.at.After(call.At)
-		}) {
+		if !before.IsZero() && !w.ledger.lookedBetween(c, before, call.At) {
 			t.Errorf("%s: %s was repeated and nobody looked", c.Kind, what)
 		}
 	}
 	if len(last) == 0 {
 		t.Errorf("%s was never revoked", c.Kind)
 	}
+	for _, receipt := range w.ledger.of(c, "receipt") {
+		for what, at := range last {
+			if at.After(receipt.at) {
+				t.Errorf("%s: %s came after it was accepted", c.Kind, what)
+			}
+		}
+	}
+}
+
+// lookedBetween reports whether a look after the first mutation came before the intent of the second.
+func (l *ledger) lookedBetween(c credential.Credential, first, second time.Time) bool {
+	looked, found := false, false
+	for _, e := range l.of(c, "probe", "intent") {
+		switch {
+		case e.at.After(second):
+			return found
+		case e.what == "intent":
+			found = looked
+		case !e.at.Before(first):
+			looked = true
+		}
+	}
+	return found
 }
 
 // mutations are the changes for a credential that its fake was asked for, oldest first.
