@@ -59,6 +59,7 @@ func (c *Credential) become(l Life, at time.Time) {
 	case c.DiedAt.IsZero():
 		c.DiedAt = at
 	}
+	c.Indeterminate = false
 	c.Life, c.Reason, c.Evidence, c.Error, c.Hint, c.Weak = l.Life, l.Reason, l.Evidence, l.Error, l.Hint, l.Weak
 }
 

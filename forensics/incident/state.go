@@ -47,6 +47,7 @@ type State struct {
 	Approvals map[string]*Approval // by step
 	Refused   []InboxRefused
 	Terminals []Terminal
+	Consoles  int                    // that show the response and can answer, as far as the record says
 	Witnesses map[string]WitnessHeld // the newest word on each sink
 	Resumed   []Resumed
 
@@ -96,6 +97,10 @@ type Credential struct {
 	RevokedAt time.Time // the first intent
 	DiedAt    time.Time // zero unless it is dead
 	Changed   time.Time
+
+	// Indeterminate says that an earlier run sent its revocation and died before the answer: it
+	// may be dead or alive, until somebody looks.
+	Indeterminate bool
 }
 
 // Credential returns the credential with that fingerprint, or nil.
@@ -144,7 +149,7 @@ func FoldAll(entries iter.Seq2[journal.Entry, error]) (State, error) {
 func (s *State) fold(e journal.Entry) error {
 	switch e.Type {
 	case TypeDeclared:
-		s.DeclaredAt = e.Time
+		s.DeclaredAt, s.Consoles = e.Time, 1
 		return value(e, &s.Declared)
 	case TypePlan:
 		return s.foldPlan(e)
@@ -181,12 +186,15 @@ func (s *State) fold(e journal.Entry) error {
 	case TypeRefused:
 		return grow(e, &s.Refused)
 	case TypeTerminal:
-		return grow(e, &s.Terminals)
+		return s.foldTerminal(e)
 	case TypeWitness:
 		return s.foldWitness(e)
 	case TypeResumed:
 		s.Exit, s.ClosedAt, s.Interrupted = nil, time.Time{}, ""
-		s.Open = nil // whoever asked is gone
+		s.Open, s.Consoles = nil, 1 // whoever asked is gone
+		for _, c := range s.Credentials {
+			c.Indeterminate = c.Indeterminate || c.sent()
+		}
 		return grow(e, &s.Resumed)
 	case TypeAdversary:
 		return set(e, &s.Adversary)
