@@ -22,6 +22,8 @@ const (
 	maxSteps    = 500
 	maxDepth    = 32
 	maxErrors   = 20
+
+	maxApprovals = 9
 )
 
 // Error is what is wrong with a playbook, and where.
@@ -206,10 +208,11 @@ func (p *parser) step(n *yaml.Node) Step {
 		"uses":         p.oneOf(&s.Uses, "action", p.actions),
 		"with":         p.with(&s.With),
 		"needs":        p.texts(&s.Needs, "needs"),
-		"gate":         p.oneOf(&s.Gate, "gate", []string{Auto, Confirm, Typed}),
+		"gate":         p.oneOf(&s.Gate, "gate", gates),
+		"approvals":    p.count(&s.Approvals, maxApprovals),
 		"when":         p.condition(&s.When),
 		"deadline":     p.duration(&s.Deadline),
-		"on_failure":   p.oneOf(&s.OnFailure, "on_failure", []string{GoOn, Stop}),
+		"on_failure":   p.oneOf(&s.OnFailure, "on_failure", afterFailure),
 	})
 	if sound && (s.ID == "" || s.Title == "" || s.Uses == "") {
 		p.fail(n.Line, "a step needs id, title and uses")
@@ -246,6 +249,18 @@ func (p *parser) boolean(to *bool) func(*yaml.Node) {
 		if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(to) != nil {
 			p.fail(n.Line, "true or false belongs here")
 		}
+	}
+}
+
+// count reads a whole number from 0 to most, as people write one.
+func (p *parser) count(to *int, most int) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		i, err := strconv.Atoi(n.Value)
+		if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil || i < 0 || i > most || strconv.Itoa(i) != n.Value {
+			p.fail(n.Line, "a number from 0 to %d belongs here, not %q", most, n.Value)
+			return
+		}
+		*to = i
 	}
 }
 
@@ -288,21 +303,28 @@ func (p *parser) with(to *map[string]any) func(*yaml.Node) {
 	}
 }
 
-// condition reads "remote", "not remote", "STEP is CHOICE" and "STEP is not CHOICE".
 func (p *parser) condition(to *Condition) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		words := strings.Fields(n.Value)
-		switch {
-		case len(words) == 1:
-			*to = Condition{Fact: words[0]}
-		case len(words) == 2 && words[0] == "not":
-			*to = Condition{Fact: words[1], Not: true}
-		case len(words) == 3 && words[1] == "is":
-			*to = Condition{Fact: words[0], Choice: words[2]}
-		case len(words) == 4 && words[1] == "is" && words[2] == "not":
-			*to = Condition{Fact: words[0], Choice: words[3], Not: true}
-		default:
-			p.fail(n.Line, "%q is no condition: write remote, not remote, STEP is CHOICE or STEP is not CHOICE", n.Value)
+		c, err := ParseCondition(n.Value)
+		if err != nil {
+			p.fail(n.Line, "%s", err)
+			return
 		}
+		*to = c
 	}
+}
+
+// ParseCondition reads "remote", "not remote", "STEP is CHOICE" and "STEP is not CHOICE".
+func ParseCondition(text string) (Condition, error) {
+	switch words := strings.Fields(text); {
+	case len(words) == 1:
+		return Condition{Fact: words[0]}, nil
+	case len(words) == 2 && words[0] == "not":
+		return Condition{Fact: words[1], Not: true}, nil
+	case len(words) == 3 && words[1] == "is":
+		return Condition{Fact: words[0], Choice: words[2]}, nil
+	case len(words) == 4 && words[1] == "is" && words[2] == "not":
+		return Condition{Fact: words[0], Choice: words[3], Not: true}, nil
+	}
+	return Condition{}, fmt.Errorf("%q is no condition: write remote, not remote, STEP is CHOICE or STEP is not CHOICE", text)
 }

@@ -34,6 +34,11 @@ const (
 	Stop = "stop"     // they are skipped
 )
 
+var (
+	gates        = []string{Auto, Confirm, Typed}
+	afterFailure = []string{GoOn, Stop}
+)
+
 // Step is one thing that a response does.
 type Step struct {
 	ID           string
@@ -44,6 +49,7 @@ type Step struct {
 	With         map[string]any
 	Needs        []string // steps that have to end first
 	Gate         string
+	Approvals    int // other people who have to approve it first, each with their own key
 	When         Condition
 	Deadline     time.Duration // 0 means none
 	OnFailure    string

@@ -72,6 +72,7 @@ type Declared struct {
 	Roles         map[string]string `json:"roles,omitempty"`          // who is commander, scribe, communications, legal
 	CheckpointKey string            `json:"checkpoint_key,omitempty"` // verifier key of the record's checkpoints
 	Approved      string            `json:"approved_plan,omitempty"`  // SHA-256 of the plan file that was carried out
+	Endpoints     map[string]string `json:"endpoints,omitempty"`      // of providers, as the command line named them
 }
 
 // Plan is what will be done, phase by phase.
@@ -126,6 +127,7 @@ type StepOutcome struct {
 	Error  string `json:"error,omitempty"`         // why it failed
 	Hint   string `json:"hint,omitempty"`          // what to do next
 	Gate   bool   `json:"evidence_gate,omitempty"` // the failure is that evidence is not sealed
+	Needed string `json:"needed,omitempty"`        // the step that did not succeed, where it was skipped for that
 }
 
 // Kinds of a question.
@@ -167,6 +169,8 @@ type Answer struct {
 	Choice   string `json:"choice"`         // Yes, No, Later, or an Option's id
 	Text     string `json:"text,omitempty"` // what they typed or recorded
 	By       string `json:"by"`
+
+	Signed *Signed `json:"signed,omitempty"`
 }
 
 // Kinds of a command that concerns one credential.
@@ -176,18 +180,40 @@ const (
 	Skip   = "skip"
 )
 
+// Kinds of a command that concerns one step, which waits for its approvals.
+const (
+	Break    = "break-glass" // go ahead without them, for a reason; it is recorded as TypeBreakGlass
+	LeaveOut = "leave-out"   // skip the step
+)
+
+// Interrupt is the kind of a command that ends the run as ctrl+c does.
+const Interrupt = "interrupt"
+
+// Signed is how something came in from another terminal: what its sender signed and with which
+// key, so that it can be checked without this program. All that the message says is their claim.
+type Signed struct {
+	Key       string `json:"key"` // fingerprint, "SHA256:…"
+	Message   string `json:"message"`
+	Signature string `json:"signature"`
+}
+
 // Command is what a responder asked for in the middle of a run.
 type Command struct {
 	Kind       string                 `json:"kind"`
 	Credential credential.Fingerprint `json:"credential,omitempty"`
+	Step       string                 `json:"step,omitempty"`
 	Text       string                 `json:"text,omitempty"`
 	By         string                 `json:"by"`
+
+	Signed *Signed `json:"signed,omitempty"`
 }
 
 // Note is what a person wants on record.
 type Note struct {
 	Text string `json:"text"`
 	By   string `json:"by"`
+
+	Signed *Signed `json:"signed,omitempty"`
 }
 
 // Warning is something that went wrong without stopping anything.
@@ -227,6 +253,7 @@ type Stopped struct {
 	Did      []string `json:"did,omitempty"`
 	Held     []string `json:"held,omitempty"`
 	Problems []string `json:"problems,omitempty"`
+	WaitMS   int64    `json:"wait_ms,omitempty"` // what restarts it has to be given this long
 }
 
 // Checked is the host's claim about whether the agent stays down.
@@ -361,7 +388,8 @@ type Approved struct {
 	Binds     string `json:"binds"`
 	Message   string `json:"message"`
 	Signature string `json:"signature"`
-	Late      bool   `json:"late,omitempty"` // after the step went ahead without it
+	Plan      string `json:"approved_plan,omitempty"` // given beforehand: SHA-256 of the plan file, instead of the incident
+	Late      bool   `json:"late,omitempty"`          // after the step went ahead without it
 }
 
 // BreakGlass is a step that went ahead without its approvals, for a reason. They are asked for
@@ -370,6 +398,8 @@ type BreakGlass struct {
 	Step   string `json:"step"`
 	By     string `json:"by"`
 	Reason string `json:"reason"`
+
+	Signed *Signed `json:"signed,omitempty"`
 }
 
 // InboxRefused is a message from another terminal that was not taken.
@@ -383,6 +413,8 @@ type Terminal struct {
 	State string `json:"state"` // "lost", "attached", "detached"
 	By    string `json:"by,omitempty"`
 	Hint  string `json:"hint,omitempty"` // how to take it back
+
+	Signed *Signed `json:"signed,omitempty"`
 }
 
 // WitnessHeld is how much of the record a sink off the host was given.

@@ -25,7 +25,7 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return "answer", strings.TrimSpace(a.Choice+" "+a.Text) + ", by " + a.By, ok
 	case TypeCommand:
 		c, ok := decoded[Command](e)
-		return "command", fmt.Sprintf("%s %s, by %s", c.Kind, s.name(c.Credential), c.By), ok
+		return "command", fmt.Sprintf("%s %s, by %s", c.Kind, s.about(c), c.By), ok
 	case TypeNote:
 		n, ok := decoded[Note](e)
 		return "note", n.Text + ", by " + n.By, ok
@@ -182,6 +182,14 @@ func (s State) name(f credential.Fingerprint) string {
 		return c.String()
 	}
 	return f.Short()
+}
+
+// about is what a command concerns.
+func (s State) about(c Command) string {
+	if c.Step != "" {
+		return s.title(c.Step)
+	}
+	return s.name(c.Credential)
 }
 
 func decoded[T any](e journal.Entry) (T, bool) {

@@ -17,11 +17,14 @@ type State struct {
 	DeclaredAt time.Time
 	Now        time.Time // of the newest entry
 	Entries    uint64
+	First      string // SHA-256 of the first entry, in hex: no other incident has it
 
 	Plan  Plan
 	Steps map[string]*Step
 
-	Open []Question // asked and not answered, oldest first
+	Open     []Question // asked and not answered, oldest first
+	Answered []Answered // every question that was, oldest first
+	Asked    int        // the highest number of a question
 
 	Decisions map[string]Answer // by step
 	Notes     []Note
@@ -66,6 +69,13 @@ type Step struct {
 	Began   time.Time
 	Ended   time.Time
 	Outcome StepOutcome
+}
+
+// Answered is a question with its answer.
+type Answered struct {
+	Question
+	Answer Answer
+	At     time.Time
 }
 
 // Approval is how the approval of a step stands.
@@ -149,7 +159,7 @@ func FoldAll(entries iter.Seq2[journal.Entry, error]) (State, error) {
 func (s *State) fold(e journal.Entry) error {
 	switch e.Type {
 	case TypeDeclared:
-		s.DeclaredAt, s.Consoles = e.Time, 1
+		s.DeclaredAt, s.First, s.Consoles = e.Time, e.Hash(), 1
 		return value(e, &s.Declared)
 	case TypePlan:
 		return s.foldPlan(e)
@@ -178,7 +188,7 @@ func (s *State) fold(e journal.Entry) error {
 	case TypeIsolated:
 		return set(e, &s.Isolated)
 	case TypeSealed:
-		return grow(e, &s.Sealed)
+		return s.foldSealed(e)
 	case TypeSearched:
 		return set(e, &s.Searched)
 	case TypeApproval, TypeApproved, TypeBreakGlass:
@@ -303,12 +313,39 @@ func (s *State) foldApproval(e journal.Entry) error {
 		return fmt.Errorf("entry %d (%s): nobody asked for an approval of step %q", e.Seq, e.Type, *step)
 	case e.Type == TypeBreakGlass:
 		asked.Broken = &broken
-	case a.Binds != asked.Binds:
+	case !s.approves(a, asked):
 		return fmt.Errorf("entry %d (%s): it approves something else than step %q as planned", e.Seq, e.Type, *step)
 	default:
 		asked.Given = append(asked.Given, a)
 	}
 	return nil
+}
+
+// foldSealed takes the newest package of each place: one that a resumed run found broken was set
+// aside before it was captured anew.
+func (s *State) foldSealed(e journal.Entry) error {
+	if err := grow(e, &s.Sealed); err != nil {
+		return err
+	}
+	last := len(s.Sealed) - 1
+	for i, bag := range s.Sealed[:last] {
+		if bag.Path == s.Sealed[last].Path {
+			s.Sealed[i] = s.Sealed[last]
+			s.Sealed = s.Sealed[:last]
+			break
+		}
+	}
+	return nil
+}
+
+// approves reports whether an approval is of the step as planned: in this incident, or in the plan
+// file that it carries out.
+func (s *State) approves(a Approved, asked *Approval) bool {
+	if a.Plan == "" || a.Plan != s.Declared.Approved {
+		return a.Plan == "" && a.Binds == asked.Binds
+	}
+	binds, err := Binds(a.Plan, s.Plan, a.Step)
+	return err == nil && a.Binds == binds
 }
 
 func (s *State) foldWitness(e journal.Entry) error {
@@ -325,7 +362,14 @@ func (s *State) foldWitness(e journal.Entry) error {
 
 func (s *State) foldQuestion(e journal.Entry) error {
 	if e.Type == TypeAsked {
-		return grow(e, &s.Open)
+		if err := grow(e, &s.Open); err != nil {
+			return err
+		}
+		var n int
+		if _, err := fmt.Sscanf(s.Open[len(s.Open)-1].ID, "q%d", &n); err == nil {
+			s.Asked = max(s.Asked, n)
+		}
+		return nil
 	}
 	var a Answer
 	if err := e.Decode(&a); err != nil {
@@ -334,6 +378,7 @@ func (s *State) foldQuestion(e journal.Entry) error {
 	for i, q := range s.Open {
 		if q.ID == a.Question {
 			s.Decisions[q.Step] = a
+			s.Answered = append(s.Answered, Answered{q, a, e.Time})
 			s.Open = slices.Delete(s.Open, i, i+1)
 			break
 		}

@@ -84,7 +84,7 @@ func TestFoldEachEntry(t *testing.T) {
 			func(s State) any { return []any{s.Open, s.Decisions} }, []any{[]Question{{ID: "q2"}}, map[string]Answer{"freeze": answer}}},
 		{"answered what was not asked", []entry{{TypeAnswered, answer}}, func(s State) any { return []any{len(s.Decisions), s.Unreadable} }, []any{0, 0}},
 		{"command", []entry{{TypeCommand, Command{Kind: Retry, Credential: "f1", By: "dana"}}}, func(s State) any { return s.Unreadable }, 0},
-		{"note", []entry{{TypeNote, Note{"a", "dana"}}, {TypeNote, Note{"b", "lee"}}}, func(s State) any { return s.Notes }, []Note{{"a", "dana"}, {"b", "lee"}}},
+		{"note", []entry{{TypeNote, Note{Text: "a", By: "dana"}}, {TypeNote, Note{Text: "b", By: "lee"}}}, func(s State) any { return s.Notes }, []Note{{Text: "a", By: "dana"}, {Text: "b", By: "lee"}}},
 		{"warning", []entry{{TypeWarning, Warning{Text: "w"}}}, func(s State) any { return s.Warnings }, []Warning{{Text: "w"}}},
 		{"trouble", []entry{{journal.TypeTrouble, journal.Trouble{Error: "full"}}}, func(s State) any { return s.Trouble }, "full"},
 		{"trouble of no name", []entry{{journal.TypeTrouble, nil}}, func(s State) any { return s.Trouble != "" }, true},

@@ -113,13 +113,13 @@ func (e *Engine) decide(ctx context.Context, q incident.Question) error {
 		return err
 	}
 	a.Question = q.ID
-	if err := e.answer(a); err != nil && !errors.Is(err, ErrNoQuestion) { // somebody was faster
+	if err := durable(e.answer(a)); err != nil && !errors.Is(err, ErrNoQuestion) { // somebody was faster
 		return err
 	}
 	return nil
 }
 
-// answer records an answer and hands it to who asked.
+// answer records an answer and hands it to who asked, also with ErrNotDurable.
 func (e *Engine) answer(a incident.Answer) error {
 	e.mu.Lock()
 	waiting := e.questions[a.Question]
@@ -131,12 +131,13 @@ func (e *Engine) answer(a incident.Answer) error {
 	<-waiting.recorded
 	// Not under the context of who answers: the question is theirs now, so this has to end one way
 	// or the other.
-	if err := durable(e.Journal.Append(context.Background(), incident.TypeAnswered, a)); err != nil {
+	err := e.Journal.Append(context.Background(), incident.TypeAnswered, a)
+	if durable(err) != nil {
 		e.mu.Lock()
 		e.questions[a.Question] = waiting // what is not on record was not answered
 		e.mu.Unlock()
 		return err
 	}
 	waiting.answer <- a
-	return nil
+	return err
 }

@@ -35,6 +35,12 @@ type Commander interface {
 	Command(ctx context.Context, c incident.Command) error
 }
 
+// Repeater is an Action of which something dies with the process, or with the machine, so that a
+// resumed run may have to carry out a step again although it is done.
+type Repeater interface {
+	Repeat(s playbooks.Step) bool
+}
+
 // Recorder writes the journal for one step.
 type Recorder interface {
 	// Intent returns once the entry is on disk. A record that cannot be written never holds up
@@ -75,6 +81,7 @@ type Gater interface{ EvidenceGate() bool }
 var (
 	ErrNoQuestion = errors.New("that question is not open")
 	ErrNoTaker    = errors.New("nothing in this response takes that command now")
+	ErrNotAsked   = errors.New("no approval of that step is asked for")
 )
 
 // Errors of a question.
@@ -91,6 +98,15 @@ type Engine struct {
 	Decider  Decider
 	Clock    Clock
 	Facts    map[string]bool // "remote", "local": what conditions can ask for
+	// Resumed is what the record adds up to of a run that died or was interrupted, and that this
+	// one goes on with; nil for a new run. The engine keeps it, and changes nothing in it.
+	Resumed *incident.State
+
+	Approvals Approvals
+	Inbox     Inbox           // what other terminals send; nil for none
+	Interrupt func(by string) // ends the run on an incident.Interrupt; nil where nothing can
+
+	desk approvalDesk
 
 	mu        sync.Mutex
 	questions map[string]*question
@@ -98,30 +114,67 @@ type Engine struct {
 	asked     int
 }
 
-// Command is what a responder wants in the middle of a run: an answer, a note, or a command about
-// a credential. Exactly one field is set.
+// Command is what somebody wants in the middle of a run. Exactly one field is set.
 type Command struct {
 	Answer     *incident.Answer
 	Note       *incident.Note
-	Credential *incident.Command
+	Credential *incident.Command  // of ByHand, Retry, Skip
+	Step       *incident.Command  // of Break, LeaveOut
+	Approval   *incident.Approved // whose signature the sender has checked
+	Terminal   *incident.Terminal
+	Interrupt  *incident.Command
 }
 
 // Submit hands in a command. It is recorded before it has an effect.
 func (e *Engine) Submit(ctx context.Context, c Command) error {
+	return durable(e.Deliver(ctx, c))
+}
+
+// Deliver is Submit, except that with journal.ErrNotDurable the command has its effect and is not
+// on disk yet.
+func (e *Engine) Deliver(ctx context.Context, c Command) error {
+	err := e.deliver(ctx, c)
+	if durable(err) == nil {
+		e.remember(c.message())
+	}
+	return err
+}
+
+func (e *Engine) deliver(ctx context.Context, c Command) error {
 	switch {
 	case c.Answer != nil:
 		return e.answer(*c.Answer)
 	case c.Note != nil:
-		return durable(e.Journal.Append(ctx, incident.TypeNote, c.Note))
+		return e.Journal.Append(ctx, incident.TypeNote, c.Note)
 	case c.Credential != nil:
 		return e.command(ctx, *c.Credential)
+	case c.Step != nil:
+		return e.aboutStep(ctx, *c.Step)
+	case c.Approval != nil:
+		return e.approve(ctx, *c.Approval)
+	case c.Terminal != nil:
+		return e.Journal.Append(ctx, incident.TypeTerminal, c.Terminal)
+	case c.Interrupt != nil:
+		return e.interrupt(ctx, *c.Interrupt)
 	}
 	return errors.New("a command of nothing")
 }
 
+func (e *Engine) interrupt(ctx context.Context, c incident.Command) error {
+	if e.Interrupt == nil {
+		return ErrNoTaker
+	}
+	err := e.Journal.Append(ctx, incident.TypeCommand, c)
+	if durable(err) == nil {
+		e.Interrupt(c.By)
+	}
+	return err
+}
+
 func (e *Engine) command(ctx context.Context, c incident.Command) error {
-	if err := durable(e.Journal.Append(ctx, incident.TypeCommand, c)); err != nil {
-		return err
+	recorded := e.Journal.Append(ctx, incident.TypeCommand, c)
+	if durable(recorded) != nil {
+		return recorded
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Actions)) {
 		taker, ok := e.Actions[name].(Commander)
@@ -130,7 +183,7 @@ func (e *Engine) command(ctx context.Context, c incident.Command) error {
 		}
 		err := guarded(func() error { return taker.Command(ctx, c) })
 		if !errors.Is(err, ErrNoTaker) {
-			return err
+			return errors.Join(err, recorded)
 		}
 	}
 	return ErrNoTaker
