@@ -42,6 +42,7 @@ func (a *app) drillCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.auto, "auto", false, "a simulated person answers, and does the manual steps")
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line; needs --auto")
 	c.Flags().Uint64Var(&o.seed, "seed", 0, "make the same world again (default: another each time)")
+	signKeyFlag(c, &o.signKey)
 	c.Flags().Float64Var(&o.speed, "speed", 1, "how much faster than the wall clock the world runs (20 with --auto)")
 	return c
 }
@@ -59,6 +60,8 @@ type drillOptions struct {
 	auto, json bool
 	seed       uint64
 	speed      float64
+	signKey    string
+	own        ownKey
 }
 
 func (a *app) drill(ctx context.Context, o drillOptions) error {
@@ -75,6 +78,9 @@ func (a *app) drill(ctx context.Context, o drillOptions) error {
 	}
 	if !o.auto {
 		scenario.Deadline = 0 // a person takes the time that they take
+	}
+	if o.own, err = signKey(o.signKey); err != nil {
+		return err
 	}
 	book, err := a.playbook(playbooks.SuspectedCompromise, scenario.Deadline)
 	if err != nil {
@@ -144,6 +150,7 @@ func (a *app) practise(ctx context.Context, o drillOptions, world *drill.World, 
 	if d := world.Scenario.Deadline; d > 0 {
 		r.declared.Deadline = d.String()
 	}
+	r.signWith(o.own, "")
 	return r.run(ctx)
 }
 

@@ -33,12 +33,14 @@ type target struct {
 	endpoints []string
 	risks     []string
 	deadline  time.Duration
+	signKey   string
 }
 
 func (t *target) flags(c *cobra.Command) {
 	t.machineFlags(c)
 	c.Flags().StringArrayVar(&t.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of the compiled-in address")
 	c.Flags().StringArrayVar(&t.risks, "accept-risk", nil, "accept one named risk: "+strings.Join(riskNames(), ", "))
+	signKeyFlag(c, &t.signKey)
 }
 
 // machineFlags are the flags that name the machine under response.
@@ -153,6 +155,7 @@ type situation struct {
 	authorities *actions.Authorities
 	providers   map[string]revoke.Provider
 	accepted    map[string]bool
+	own         ownKey
 }
 
 // prepare reaches the target and looks at it. Nothing is changed, and no provider is asked.
@@ -166,6 +169,9 @@ func (a *app) prepare(ctx context.Context, t target, dry bool) (*situation, erro
 	}
 	endpoints, err := a.endpoints(t.endpoints)
 	if err != nil {
+		return nil, err
+	}
+	if s.own, err = signKey(t.signKey); err != nil {
 		return nil, err
 	}
 	if s.host, err = a.reach(ctx, &t); err != nil {
@@ -305,6 +311,7 @@ func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, co
 	}
 	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: clock, Facts: s.facts()}
 	r.declared = s.declared(o.id, book, console)
+	r.signWith(s.own, "")
 	return r.run(ctx)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/forensics/journal/tree"
 	"clawback/forensics/report"
 	"clawback/playbooks"
 	"clawback/playbooks/actions"
@@ -31,6 +33,11 @@ type response struct {
 	beside    []func(context.Context) // run until the response ends
 	declareAt func()                  // at the moment of the declaration; nil for none
 	score     func() incident.Adversary
+
+	signer  *tree.Signer // of the record's checkpoints; nil where it has none
+	warned  bool         // that something is not sealed
+	sealed  tree.Checkpoint
+	sealErr error // why the end is not sealed
 }
 
 // run carries the response out and shows it, and returns its exit code as an error.
@@ -53,7 +60,9 @@ func (r *response) run(ctx context.Context) error {
 	}
 
 	var others sync.WaitGroup
-	others.Go(func() { r.show(context.WithoutCancel(ctx)) })
+	sealing := make(chan struct{})
+	others.Go(func() { r.show(context.WithoutCancel(ctx), sealing) })
+	others.Go(func() { defer close(sealing); r.seal(context.WithoutCancel(ctx)) })
 	othersCtx, endOthers := context.WithCancel(ctx)
 	for _, do := range r.beside {
 		others.Go(func() { do(othersCtx) })
@@ -85,8 +94,9 @@ func (r *response) carry(ctx context.Context) (incident.State, error) {
 	return r.work.Carry(ctx, r.engine, r.declared)
 }
 
-// show prints the record as it grows: entries on stdout with --json, progress on stderr.
-func (r *response) show(ctx context.Context) {
+// show prints the record as it grows: entries on stdout with --json, progress on stderr. How it
+// ended comes once it is sealed.
+func (r *response) show(ctx context.Context, sealing <-chan struct{}) {
 	var printers []printer
 	if r.json {
 		printers = append(printers, newJSONPrinter(r.app.out))
@@ -109,6 +119,8 @@ func (r *response) show(ctx context.Context) {
 			p.entry(s, e)
 		}
 	}
+	<-sealing
+	r.showSeal()
 	sum := s.Summarize(r.reportPath(s))
 	for _, p := range printers {
 		p.summary(sum)
@@ -120,22 +132,23 @@ func (r *response) show(ctx context.Context) {
 
 // rescue keeps a record that its disk did not take, and the report, in a temporary folder.
 func (r *response) rescue(ctx context.Context, lost error) {
-	var lines []byte
+	var lines [][]byte
 	for e, err := range r.open.journal.Entries(ctx) {
 		if err != nil {
 			lost = errors.Join(lost, err)
 			break
 		}
-		lines = append(append(lines, e.Line()...), '\n')
+		lines = append(lines, e.Line())
 	}
 	dir, err := os.MkdirTemp("", "clawback-"+r.declared.Incident+"-")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, journal.FileName), lines, 0o600)
+		err = os.WriteFile(filepath.Join(dir, journal.FileName), append(bytes.Join(lines, []byte("\n")), '\n'), 0o600)
 	}
 	if err != nil {
 		complain(r.app.err, &failure{err: errors.Join(lost, err), hint: "what was printed here is all there is of it: keep it"})
 		return
 	}
+	lost = errors.Join(lost, r.sealCopy(dir, lines))
 	s, err := incident.FoldAll(journal.Read(dir))
 	if err == nil {
 		_, err = report.Write(dir, s, journal.Read(dir))
@@ -158,7 +171,11 @@ func (r *response) place() string {
 }
 
 func (r *response) end(s incident.State) error {
-	if code := s.ExitCode(); code != 0 {
+	code := s.ExitCode()
+	if code == incident.ExitContained && r.sealErr != nil {
+		code = incident.ExitPartial
+	}
+	if code != 0 {
 		return exitCode(code)
 	}
 	return nil

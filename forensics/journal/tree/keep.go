@@ -19,8 +19,9 @@ type Source interface {
 	Next(ctx context.Context) (journal.Entry, error)
 }
 
-// Keeper seals a record as it grows: with each phase that begins or is through, when the incident
-// is closed or taken up again, every 4,096 entries, and at the end.
+// Keeper seals a record as it grows: with its declaration, so that every record has a checkpoint,
+// with each phase that begins or is through, when the incident is closed or taken up again, every
+// 4,096 entries, and at the end.
 type Keeper struct {
 	Tree   *Tree
 	Sealed func(Checkpoint) // gets each new checkpoint, unless nil
@@ -66,11 +67,11 @@ type phases struct {
 	begun map[string]bool
 }
 
-// turn reports whether a phase begins or is through with e, or the incident is closed or resumed.
+// turn reports whether a phase begins or is through with e, or the incident is declared, closed or resumed.
 // Steps of several phases may run at the same time.
 func (p *phases) turn(e journal.Entry) bool {
 	switch e.Type {
-	case incident.TypeClosed, incident.TypeResumed:
+	case incident.TypeDeclared, incident.TypeClosed, incident.TypeResumed:
 		return true
 	case incident.TypePlan:
 		p.plan(e)
