@@ -329,7 +329,7 @@ func (s *State) foldSealed(e journal.Entry) error {
 	}
 	last := len(s.Sealed) - 1
 	for i, bag := range s.Sealed[:last] {
-		if bag.Path == s.Sealed[last].Path {
+		if bag.Path != "" && bag.Path == s.Sealed[last].Path {
 			s.Sealed[i] = s.Sealed[last]
 			s.Sealed = s.Sealed[:last]
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"clawback/forensics/incident"
 	"clawback/playbooks"
@@ -17,6 +18,15 @@ type action func(context.Context, playbooks.Step, engine.Recorder) error
 func (f action) Run(ctx context.Context, s playbooks.Step, r engine.Recorder) error {
 	return f(ctx, s, r)
 }
+
+// repeated is an action of which a resumed run may need another run although it is done.
+type repeated struct {
+	action
+	again func(playbooks.Step) bool
+}
+
+// Repeat implements engine.Repeater.
+func (r repeated) Repeat(s playbooks.Step) bool { return r.again(s) }
 
 // describe records what the host said before anything was changed: what runs the agent and what
 // brings it back.
@@ -55,6 +65,20 @@ func accountName(user string, uid int) string {
 		return fmt.Sprintf("uid %d", uid)
 	}
 	return user
+}
+
+// thawed reports whether an agent that was frozen may act again by now, since nobody knows what came
+// over its machine: unless it was killed, it is frozen anew.
+func (r *Response) thawed(playbooks.Step) bool {
+	if r.Before == nil {
+		return false
+	}
+	for _, step := range r.Before.State.Steps {
+		if step.Uses == "agent.stop" && step.Status == incident.Done {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
@@ -102,45 +126,57 @@ func (r *Response) killNow(ctx context.Context, rec engine.Recorder) {
 			Hint: "power the machine off, or cut its network at the hypervisor or the cloud"})
 		return
 	}
-	r.mu.Lock()
-	r.stopped = &s
-	r.mu.Unlock()
-	rec.Note(incident.TypeStopped, incident.Stopped{Killed: len(s.Killed), Did: s.Did, Held: s.Held, Problems: s.Problems})
+	r.wasStopped(s, rec)
 }
 
 // stop kills the agent without a last word. It destroys what was in memory, so it waits for the
 // evidence, unless the agent could not be frozen: then every second of it is worse. Where nothing
 // runs nothing is destroyed.
-func (r *Response) stop(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+func (r *Response) stop(ctx context.Context, step playbooks.Step, rec engine.Recorder) error {
 	r.mu.Lock()
 	unsealed, frozen := r.unsealed, r.frozen
 	r.mu.Unlock()
 	if len(unsealed) > 0 && frozen != nil && frozen.Complete() && len(frozen.Processes) > 0 && !r.Accepted[RiskLoseEvidence] {
 		return hinted{gate: true,
 			err:  fmt.Errorf("the agent stays frozen and is not killed: its evidence is not sealed (%w)", unsealed[0]),
-			hint: r.next(unsealed[0], "make room at the desk and run it again, or accept the loss with --accept-risk "+RiskLoseEvidence)}
+			hint: r.next(unsealed[0], "make room at the desk and run it again with "+r.resume()+", or accept the loss with --accept-risk "+RiskLoseEvidence)}
+	}
+	if r.died(step) {
+		r.look(ctx, rec)
 	}
 	s, err := r.Host.Stop(ctx)
 	if err != nil {
 		return hinted{err: fmt.Errorf("kill the agent on %s: %w", r.Host.Name(), err),
 			hint: "power the machine off, or cut its network at the hypervisor or the cloud"}
 	}
+	r.wasStopped(s, rec)
+	return nil
+}
+
+func (r *Response) wasStopped(s containment.Stopped, rec engine.Recorder) {
 	r.mu.Lock()
 	r.stopped = &s
 	r.mu.Unlock()
-	rec.Note(incident.TypeStopped, incident.Stopped{Killed: len(s.Killed), Did: s.Did, Held: s.Held, Problems: s.Problems})
-	return nil
+	rec.Note(incident.TypeStopped, incident.Stopped{Killed: len(s.Killed), Did: s.Did, Held: s.Held, Problems: s.Problems, WaitMS: s.Wait.Milliseconds()})
+}
+
+// look records how the agent stands, before a kill is repeated of which nobody knows how far it came.
+func (r *Response) look(ctx context.Context, rec engine.Recorder) {
+	c, err := r.Host.Check(ctx)
+	if err != nil {
+		rec.Note(incident.TypeWarning, incident.Warning{Text: "nobody could look how far the kill came before it is repeated: " + err.Error()})
+		return
+	}
+	rec.Note(incident.TypeChecked, incident.Checked{Down: c.Down, Proof: c.Proof, Problems: checkProblems(c)})
 }
 
 // check looks whether the agent stays down once anything that restarts it has had its time.
 func (r *Response) check(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
-	r.mu.Lock()
-	stopped := r.stopped
-	r.mu.Unlock()
-	if stopped == nil {
+	wait, killed := r.settling()
+	if !killed {
 		return engine.Skipped{Reason: "the agent was not killed"}
 	}
-	if err := r.Clock.Sleep(ctx, stopped.Wait); err != nil {
+	if err := r.Clock.Sleep(ctx, wait); err != nil {
 		return err
 	}
 	c, err := r.Host.Check(ctx)
@@ -155,6 +191,19 @@ func (r *Response) check(ctx context.Context, _ playbooks.Step, rec engine.Recor
 	}
 	r.gatewayIsDown(rec, c.Proof)
 	return nil
+}
+
+// settling returns how long what restarts the agent has to be given since it was killed.
+func (r *Response) settling() (wait time.Duration, killed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped != nil {
+		return r.stopped.Wait, true
+	}
+	if r.Before == nil || r.Before.State.Stopped == nil {
+		return 0, false
+	}
+	return time.Duration(r.Before.State.Stopped.WaitMS) * time.Millisecond, true
 }
 
 func checkProblems(c containment.Checked) []string {

@@ -22,14 +22,15 @@ func (i Interruption) Error() string {
 	return i.Signal
 }
 
-// Carry declares the incident, carries out the playbook, writes the report whatever happened, and
+// Carry declares the incident, or takes up its record where an earlier run left it, carries out the playbook, writes the report whatever happened, and
 // closes the record. It returns the final state. The journal stays open for readers.
 func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared incident.Declared) (incident.State, error) {
 	e.Actions = r.Actions()
 	always := context.WithoutCancel(ctx)
-	if err := record(always, e.Journal, incident.TypeDeclared, declared); err != nil {
+	if err := r.begin(always, e, declared); err != nil {
 		return incident.State{}, err
 	}
+	defer r.vault.close()
 	runErr := e.Run(ctx)
 	var interrupted Interruption
 	if errors.As(runErr, &interrupted) {
@@ -58,13 +59,49 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	if state, err = foldAll(always, e.Journal); err != nil {
 		return state, err
 	}
+	r.sayWhatIsKept(e.Journal, state)
 	if err := record(always, e.Journal, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()}); err != nil {
 		return state, err
 	}
-	if _, err := r.Report(always); err != nil { // the last word: with how it ended
-		return state, fmt.Errorf("write the report: %w", err)
+	var wiped error
+	if allDead(state) {
+		wiped = r.vault.wipe() // after the last entry is durable: a run that dies here has nothing left to prove
 	}
-	return foldAll(always, e.Journal)
+	if _, err := r.Report(always); err != nil { // the last word: with how it ended
+		return state, errors.Join(fmt.Errorf("write the report: %w", err), wiped)
+	}
+	state, err = foldAll(always, e.Journal)
+	return state, errors.Join(err, wiped)
+}
+
+// begin writes the first entry of this run.
+func (r *Response) begin(ctx context.Context, e *engine.Engine, declared incident.Declared) error {
+	if r.Before == nil {
+		return record(ctx, e.Journal, incident.TypeDeclared, declared)
+	}
+	if err := record(ctx, e.Journal, incident.TypeResumed, r.Before.Resumed); err != nil {
+		return err
+	}
+	r.recollect(e)
+	return nil
+}
+
+func allDead(s incident.State) bool { return s.Count(credential.Dead) == len(s.Credentials) }
+
+// sayWhatIsKept says what a later run could go on with.
+func (r *Response) sayWhatIsKept(j *journal.Journal, s incident.State) {
+	left := plural(len(s.Credentials)-s.Count(credential.Dead), "credential that is", "credentials that are")
+	switch {
+	case allDead(s) || s.Declared.Mode != incident.Real || r.Dir == "":
+	case r.keeps():
+		_ = j.Note(incident.TypeWarning, incident.Warning{
+			Text: "the secrets of " + left + " not proved dead stay at the desk, sealed, in keys/" + vaultName,
+			Hint: r.resume() + " goes on with them, and wipes them once every credential is dead"})
+	case !r.Host.Remote():
+		_ = j.Note(incident.TypeWarning, incident.Warning{
+			Text: "desk and host are one machine, so the secrets of " + left + " not proved dead were kept nowhere",
+			Hint: r.resume() + " has to find them there again; what is gone from it by then cannot be probed any more"})
+	}
 }
 
 // rotateUsed puts every authority that was used on the suspect host on the board: it is known to
@@ -78,7 +115,7 @@ func (r *Response) rotateUsed(j *journal.Journal) {
 			Provider: provider, Kind: a.Kind, Secret: a.Secret, Owner: "the responder",
 			Sources: []credential.Source{{Path: a.From, Note: "used as an authority on the suspect host"}},
 		})
-		if r.known[c.Fingerprint] {
+		if r.seen[c.Fingerprint] || r.before(c.Fingerprint) != nil {
 			continue
 		}
 		_ = j.Note(incident.TypeFound, incident.Found{Credential: c, Manual: true,

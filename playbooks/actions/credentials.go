@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"clawback/forensics/incident"
@@ -28,8 +29,7 @@ func ofGateway(c credential.Credential) bool {
 
 // discover searches the host, and hands each credential to the sweep as soon as it is found.
 func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
-	defer close(r.searched)
-	defer r.queue.close()
+	defer r.searchOver(rec)
 	summary, err := r.Host.Discover(ctx, func(f discover.Found) { r.found(f, rec) })
 	out := incident.Searched{Files: summary.Files, Bytes: summary.Bytes}
 	for _, p := range summary.Problems {
@@ -75,16 +75,42 @@ func Credential(key credential.FingerprintKey, f discover.Found) credential.Cred
 	})
 }
 
+// forgotten reports whether the host has to be searched again: a secret that is not kept at the desk
+// died with the run that found it.
+func (r *Response) forgotten(playbooks.Step) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.missing()) > 0
+}
+
 // found makes a place into a credential, or into one more source of a known one.
 func (r *Response) found(f discover.Found, rec engine.Recorder) {
 	c := Credential(r.Key, f)
 	r.mu.Lock()
-	known := r.known[c.Fingerprint]
-	r.known[c.Fingerprint] = true
+	seen := r.seen[c.Fingerprint]
+	r.seen[c.Fingerprint] = true
 	r.mu.Unlock()
-	if known {
+	was := r.before(c.Fingerprint)
+	switch {
+	case was != nil && slices.Contains(was.Sources, f.Source):
+	case was != nil || seen:
 		rec.Note(incident.TypeSource, incident.Source{Fingerprint: c.Fingerprint, Source: f.Source})
-		return
+	default:
+		r.foundFirst(c, f, rec)
+	}
+	if !seen && (was == nil || !r.Before.settled(was)) {
+		r.dispatch(c, was, rec)
+	}
+}
+
+// foundFirst records a credential that no run has found before. Where its secret is kept, that is
+// durable before anybody can read of it: what is on record can be revoked and probed by a later run.
+func (r *Response) foundFirst(c credential.Credential, f discover.Found, rec engine.Recorder) {
+	if r.keeps() && !c.Secret.Empty() {
+		if err := r.vault.keep(c); err != nil {
+			rec.Note(incident.TypeWarning, incident.Warning{Text: err.Error(),
+				Hint: "should this run die, it has to be found on the host again"})
+		}
 	}
 	rec.Note(incident.TypeFound, r.Found(c, f))
 	if r.Planned != nil && !r.Planned(c) {
@@ -95,24 +121,51 @@ func (r *Response) found(f discover.Found, rec engine.Recorder) {
 			Hint: "it is handled like the others; whoever approved the plan should know",
 		})
 	}
-	if ofGateway(c) {
-		r.mu.Lock()
-		r.ofAgent = append(r.ofAgent, c)
-		r.mu.Unlock()
-		rec.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Requested,
-			Evidence: "accepted by the agent's own gateway alone: it dies when that is down for good"})
-		return
-	}
-	r.queue.put(c)
 }
 
-// gatewayIsDown closes the account of what the agent's own gateway issued.
-func (r *Response) gatewayIsDown(rec engine.Recorder, proof []string) {
+// keeps reports whether the desk keeps secrets: never on the machine that is under suspicion.
+func (r *Response) keeps() bool { return r.vault != nil && r.Dir != "" && r.Host.Remote() }
+
+// dispatch hands a credential to what will be its end. was is what is on record of it.
+func (r *Response) dispatch(c credential.Credential, was *incident.Credential, rec noter) {
+	switch {
+	case was != nil && r.Before.skip[c.Fingerprint]: // told, and died before it obeyed
+		rec.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Skipped,
+			Reason: incident.ReasonDecision, Error: revoke.ErrDecision.Error()})
+	case ofGateway(c) || was != nil && byGateway(was):
+		r.withGateway(c, was, rec)
+	default:
+		r.queue.put(c)
+	}
+}
+
+// withGateway waits for the agent's gateway to be down, with which the credential dies.
+func (r *Response) withGateway(c credential.Credential, was *incident.Credential, rec noter) {
+	if was == nil || was.Life != credential.Requested {
+		rec.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Requested,
+			Evidence: "accepted by the agent's own gateway alone: it dies when that is down for good"})
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ofAgent = append(r.ofAgent, c)
+	if r.down != nil {
+		r.buryLocked(rec)
+	}
+}
+
+// gatewayIsDown closes the account of what the agent's own gateway issued, and of what is found of
+// that later.
+func (r *Response) gatewayIsDown(rec noter, proof []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down = append([]string{}, proof...)
+	r.buryLocked(rec)
+}
+
+func (r *Response) buryLocked(rec noter) {
 	for _, c := range r.ofAgent {
 		rec.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Dead,
-			Evidence: "the gateway that accepted it is down: " + firstOr(proof, "no process, refuses to start")})
+			Evidence: "the gateway that accepted it is down: " + firstOr(r.down, "no process, refuses to start")})
 	}
 	r.ofAgent = nil
 }
@@ -146,11 +199,14 @@ func (v revocation) Announce(playbooks.Step) ([]string, string) {
 	return append(lines, effects...), fmt.Sprintf("revoke %d", len(waiting))
 }
 
+// Repeat implements engine.Repeater: what is not dead is tried again.
+func (v revocation) Repeat(playbooks.Step) bool { return v.r.again }
+
 func (v revocation) Run(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	r := v.r
 	sweep := &revoke.Sweep{
 		Providers: r.Providers, Clock: r.Clock, Attended: r.Attended,
-		Ledger: ledger{r: r, rec: rec}, Ours: r.ours,
+		Ledger: ledger{r: r, rec: rec}, Ours: r.ours, Past: r.past,
 	}
 	r.mu.Lock()
 	r.sweep = sweep

@@ -18,7 +18,10 @@ import (
 // sealed is no evidence: then the agent is not killed.
 func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
 	part := text(s.With["part"])
-	sealed, err := r.Preserve(ctx, part, filepath.Join("evidence", part))
+	sealed, stands, err := r.standing(evidencePath(part), rec)
+	if err == nil && !stands {
+		sealed, err = r.Preserve(ctx, part, evidencePath(part))
+	}
 	if errors.Is(err, ErrNothing) {
 		return engine.Skipped{Reason: err.Error()}
 	}
@@ -27,9 +30,11 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 		r.unsealed = append(r.unsealed, fmt.Errorf("%s: %w", part, err))
 		r.mu.Unlock()
 		return hinted{gate: true, err: fmt.Errorf("preserve the %s evidence of %s: %w", part, r.Host.Name(), err),
-			hint: r.next(err, "the agent stays frozen, so its evidence is still there: make room at the desk and run it again")}
+			hint: r.next(err, "the agent stays frozen, so its evidence is still there: make room at the desk and run it again with "+r.resume())}
 	}
-	rec.Note(incident.TypeSealed, sealed)
+	if !stands {
+		rec.Note(incident.TypeSealed, sealed)
+	}
 	if len(sealed.Left) > 0 {
 		// What is sealed is whole, and it is not everything: that must not read as success.
 		return hinted{err: fmt.Errorf("%s of the %s evidence left out, the first is %s", plural(len(sealed.Left), "thing", "things"), part, sealed.Left[0]),
@@ -37,6 +42,9 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	}
 	return nil
 }
+
+// evidencePath is where a part of the evidence is, below the incident's folder.
+func evidencePath(part string) string { return filepath.Join("evidence", part) }
 
 // ErrNothing means that a part of the evidence does not exist: nothing runs on a mounted disk.
 var ErrNothing = errors.New("there is nothing of it here")

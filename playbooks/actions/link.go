@@ -3,6 +3,7 @@ package actions
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -22,7 +23,15 @@ func (r *Response) next(err error, otherwise string) string {
 	if frozen {
 		state = "the agent stays frozen until then"
 	}
-	return fmt.Sprintf("run it again as soon as %s can be reached; %s", r.Host.Name(), state)
+	return fmt.Sprintf("run it again as soon as %s can be reached; %s: %s", r.Host.Name(), state, r.resume())
+}
+
+// resume is the command that goes on with this incident.
+func (r *Response) resume() string {
+	if r.Dir == "" {
+		return "clawback resume"
+	}
+	return "clawback resume " + filepath.Base(r.Dir)
 }
 
 // leave ends the connection to the host and removes what the desk put there, while the record can

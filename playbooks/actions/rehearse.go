@@ -14,6 +14,7 @@ import (
 // says, and every credential that is found.
 func (r *Response) Rehearse(ctx context.Context, j *journal.Journal, book playbooks.Playbook, declared incident.Declared) (incident.State, error) {
 	r.Actions()
+	r.vault = nil // nothing is kept of what is only looked at
 	rec := onlooker{j}
 	rec.Note(incident.TypeDeclared, declared)
 	rec.Note(incident.TypePlan, engine.Plan(book))

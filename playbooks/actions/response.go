@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/playbooks/containment"
 	"clawback/playbooks/engine"
@@ -46,12 +47,19 @@ type Response struct {
 	// Planned reports whether a credential is in the plan that is carried out; nil where there is none.
 	Planned func(credential.Credential) bool
 
+	Disk   disk.FS // of the desk; nil: this machine's
+	Before *Before // what a resumed run goes on with; nil for a new one
+
+	vault *vault
+
 	mu       sync.Mutex
 	frozen   *containment.Frozen
 	stopped  *containment.Stopped
-	unsealed []error // parts of the evidence that could not be sealed
-	known    map[credential.Fingerprint]bool
-	ofAgent  []credential.Credential // what the agent's own gateway issued: it dies with it
+	unsealed []error                         // parts of the evidence that could not be sealed
+	seen     map[credential.Fingerprint]bool // handed on by this run
+	ofAgent  []credential.Credential         // what the agent's own gateway issued: it dies with it
+	down     []string                        // the proof that the gateway is down for good; nil before
+	again    bool                            // a resumed run has something left to revoke or prove
 	sweep    *revoke.Sweep
 	queue    queue
 	searched chan struct{} // closed when the search has ended
@@ -59,14 +67,18 @@ type Response struct {
 
 // Actions returns every action by its name.
 func (r *Response) Actions() map[string]engine.Action {
-	r.known = make(map[credential.Fingerprint]bool)
+	if r.Disk == nil {
+		r.Disk = disk.OS{}
+	}
+	r.vault = &vault{disk: r.Disk, dir: r.path("keys")}
+	r.seen = make(map[credential.Fingerprint]bool)
 	r.queue.init()
 	r.searched = make(chan struct{})
 	return map[string]engine.Action{
 		"host.describe":        action(r.describe),
-		"agent.freeze":         action(r.freeze),
-		"evidence.capture":     action(r.capture),
-		"credentials.discover": action(r.discover),
+		"agent.freeze":         repeated{action(r.freeze), r.thawed},
+		"evidence.capture":     repeated{action(r.capture), r.sealedBefore},
+		"credentials.discover": repeated{action(r.discover), r.forgotten},
 		"credentials.revoke":   revocation{r},
 		"agent.stop":           action(r.stop),
 		"agent.check":          action(r.check),

@@ -12,21 +12,6 @@ import (
 	"clawback/playbooks"
 )
 
-// Plan returns the playbook as the journal and the screens show it.
-func Plan(p playbooks.Playbook) incident.Plan {
-	plan := incident.Plan{Title: p.Title}
-	for _, phase := range p.Phases {
-		out := incident.PlanPhase{ID: phase.ID, Title: phase.Title}
-		for _, s := range phase.Steps {
-			out.Steps = append(out.Steps, incident.PlanStep{
-				ID: s.ID, Title: s.Title, Uses: s.Uses, Why: s.Why, Gate: s.Gate, Needs: s.Needs, Irreversible: s.Irreversible,
-			})
-		}
-		plan.Phases = append(plan.Phases, out)
-	}
-	return plan
-}
-
 // settled is how a step ended, for the steps that need it.
 type settled struct {
 	id     string
@@ -35,7 +20,8 @@ type settled struct {
 }
 
 // Run carries out the playbook: each step begins as soon as all that it needs has ended, so what
-// does not depend on each other runs at once. When ctx is done no further step begins, those under
+// does not depend on each other runs at once. A resumed run goes on with the steps that are left, of
+// the plan that is on record. When ctx is done no further step begins, those under
 // way are told, and Run returns once they have ended. A failed step is no error of Run.
 func (e *Engine) Run(ctx context.Context) error {
 	for _, s := range e.Playbook.Steps() {
@@ -43,12 +29,19 @@ func (e *Engine) Run(ctx context.Context) error {
 			return fmt.Errorf("step %s uses %s, which this program does not know", s.ID, s.Uses)
 		}
 	}
-	if err := durable(e.Journal.Append(ctx, incident.TypePlan, Plan(e.Playbook))); err != nil {
-		return err
+	var waiting []playbooks.Step
+	done := make(map[string]settled)
+	if e.Resumed == nil {
+		if err := durable(e.Journal.Append(ctx, incident.TypePlan, Plan(e.Playbook))); err != nil {
+			return err
+		}
+		waiting = e.Playbook.Steps()
+	} else {
+		waiting = e.resume(done)
 	}
 
-	waiting := e.Playbook.Steps()
-	done := make(map[string]settled)
+	defer e.beginApprovals(ctx)()
+
 	ended := make(chan settled)
 	var running sync.WaitGroup
 	under := 0
@@ -105,7 +98,7 @@ func readiness(s playbooks.Step, done map[string]settled) (ready bool, blocked s
 
 func (e *Engine) skip(s playbooks.Step, because string, done map[string]settled) {
 	reason := fmt.Sprintf("it needs %s, which did not succeed", because)
-	e.outcome(s, incident.StepOutcome{Status: incident.Skipped, Note: reason})
+	e.outcome(s, incident.StepOutcome{Status: incident.Skipped, Note: reason, Needed: because})
 	done[s.ID] = settled{id: s.ID, status: incident.Skipped, stop: s.OnFailure == playbooks.Stop}
 }
 
@@ -129,7 +122,7 @@ func (e *Engine) attempt(ctx context.Context, s playbooks.Step) (out incident.St
 	allowed := false
 	err := guarded(func() error {
 		var err error
-		allowed, err = e.gate(ctx, s, action)
+		allowed, err = e.permitted(ctx, s, action)
 		return err
 	})
 	if err == nil && !allowed {
@@ -197,7 +190,7 @@ func guarded(f func() error) (err error) {
 
 // gate asks where the step's gate wants it.
 func (e *Engine) gate(ctx context.Context, s playbooks.Step, action Action) (bool, error) {
-	if s.Gate == playbooks.Auto {
+	if s.Gate == playbooks.Auto || e.allowedBefore(s) {
 		return true, nil
 	}
 	q := incident.Question{Step: s.ID, Kind: incident.Confirm, Title: s.Title}
@@ -246,7 +239,11 @@ type stepRecorder struct {
 
 func (r stepRecorder) Ask(ctx context.Context, q incident.Question) (incident.Answer, error) {
 	q.Step = r.s.ID
-	a, err := r.e.ask(ctx, q)
+	a, answered := r.e.said(q)
+	var err error
+	if !answered {
+		a, err = r.e.ask(ctx, q)
+	}
 	if err == nil && q.Kind == incident.Choice {
 		r.e.mu.Lock()
 		defer r.e.mu.Unlock()

@@ -422,7 +422,7 @@ func TestPlaybooksThatCannotRun(t *testing.T) {
 func TestPlanShowsThePlaybook(t *testing.T) {
 	s := playbooks.Step{ID: "a", Title: "A", Uses: "x.y", Why: "so", Gate: playbooks.Typed, Needs: []string{"b"}, Irreversible: "all", With: map[string]any{"k": "v"}}
 	got := Plan(playbooks.Playbook{Title: "T", Phases: []playbooks.Phase{{ID: "p", Title: "P", Steps: []playbooks.Step{s}}}})
-	want := incident.PlanStep{ID: "a", Title: "A", Uses: "x.y", Why: "so", Gate: "typed", Needs: []string{"b"}, Irreversible: "all"}
+	want := incident.PlanStep{ID: "a", Title: "A", Uses: "x.y", Why: "so", Gate: "typed", Needs: []string{"b"}, Irreversible: "all", With: map[string]any{"k": "v"}}
 	if got.Title != "T" || len(got.Phases) != 1 || got.Phases[0].ID != "p" || got.Phases[0].Title != "P" || fmt.Sprint(got.Phases[0].Steps) != fmt.Sprint([]incident.PlanStep{want}) {
 		t.Errorf("%+v", got)
 	}

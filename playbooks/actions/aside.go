@@ -1,0 +1,98 @@
+package actions
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks"
+	"clawback/playbooks/engine"
+	"clawback/snapshots"
+)
+
+// sealedBefore reports whether the record holds a sealed package of a part. The step that took it
+// runs again, to see whether it is still what was sealed.
+func (r *Response) sealedBefore(s playbooks.Step) bool {
+	_, ok := r.recorded(evidencePath(text(s.With["part"])))
+	return ok
+}
+
+// recorded is what the record of earlier runs says was sealed at a path.
+func (r *Response) recorded(path string) (incident.Sealed, bool) {
+	if r.Before != nil {
+		for _, bag := range r.Before.State.Sealed {
+			if bag.Path == path {
+				return bag, true
+			}
+		}
+	}
+	return incident.Sealed{}, false
+}
+
+// standing returns the package of a part that an earlier run sealed, where it still is what the
+// record says. Everything else that lies in its place is set aside, so that it is neither taken for
+// sealed evidence nor lost.
+func (r *Response) standing(path string, rec engine.Recorder) (incident.Sealed, bool, error) {
+	if r.Before == nil {
+		return incident.Sealed{}, false, nil
+	}
+	if bag, ok := r.recorded(path); ok {
+		err := checkBag(r.path(path), bag.Digest)
+		if err == nil {
+			return bag, true, nil
+		}
+		if err := r.setAside(path, "broken", err.Error(), rec); err != nil {
+			return bag, false, err
+		}
+	}
+	err := errors.Join(
+		r.setAside(path, "unrecorded", "the record does not say that it was sealed: an earlier run died between the two", rec),
+		r.setAside(path+partialSuffix, "half-written", "an earlier run died while it wrote it", rec),
+	)
+	return incident.Sealed{}, false, err
+}
+
+// checkBag checks a package against its digest on record.
+func checkBag(dir, digest string) error {
+	found, err := snapshots.Verify(dir)
+	if err != nil {
+		return err
+	}
+	if found.Digest != digest {
+		return fmt.Errorf("it agrees with itself, and is not what the record says was sealed (digest %s, recorded %s)", found.Digest, digest)
+	}
+	return nil
+}
+
+// partialSuffix is what a package is called while it is written.
+const partialSuffix = ".partial"
+
+// setAside gives what lies at a path a name that says what it is. Nothing is deleted.
+func (r *Response) setAside(path, what, why string, rec engine.Recorder) error {
+	if _, err := os.Lstat(r.path(path)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	base := path[:len(path)-len(filepath.Ext(path))]
+	for n := 1; n < 1000; n++ {
+		aside := fmt.Sprintf("%s.%s-%d", base, what, n)
+		if _, err := os.Lstat(r.path(aside)); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		err := r.Disk.Rename(r.path(path), r.path(aside))
+		if err == nil {
+			err = r.Disk.SyncDir(filepath.Dir(r.path(path)))
+		}
+		if err != nil {
+			return fmt.Errorf("set %s aside: %w", path, err)
+		}
+		rec.Note(incident.TypeWarning, incident.Warning{
+			Text: fmt.Sprintf("%s is no evidence and was set aside as %s: %s", path, aside, why),
+			Hint: "it is kept as it was found, and captured anew where the host still has it",
+		})
+		return nil
+	}
+	return fmt.Errorf("set %s aside: there are a thousand of them", path)
+}

@@ -1,0 +1,224 @@
+package actions
+
+import (
+	"iter"
+	"slices"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks"
+	"clawback/playbooks/engine"
+	"clawback/revoke"
+	"clawback/revoke/credential"
+)
+
+// Before is what the record holds of the runs before a resumed one.
+type Before struct {
+	State   incident.State
+	Resumed incident.Resumed // who takes it up
+
+	past map[credential.Fingerprint]*revoke.Past
+	skip map[credential.Fingerprint]bool // left alone by a decision
+}
+
+// Recall reads what a record holds of earlier runs.
+func Recall(entries iter.Seq2[journal.Entry, error], by incident.Resumed) (*Before, error) {
+	b := &Before{Resumed: by, past: make(map[credential.Fingerprint]*revoke.Past), skip: make(map[credential.Fingerprint]bool)}
+	var err error
+	b.State, err = incident.FoldAll(func(yield func(journal.Entry, error) bool) {
+		for e, err := range entries {
+			if err == nil {
+				b.recall(e)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	})
+	return b, err
+}
+
+func (b *Before) of(f credential.Fingerprint) *revoke.Past {
+	p := b.past[f]
+	if p == nil {
+		p = new(revoke.Past)
+		b.past[f] = p
+	}
+	return p
+}
+
+// recall takes in what an entry says of a credential. Data that does not decode is a warning of the
+// fold.
+func (b *Before) recall(e journal.Entry) {
+	switch e.Type {
+	case incident.TypeBaseline, incident.TypeProbe:
+		if v, ok := decoded[incident.Probe](e); ok && v.Outcome == revoke.Alive.String() {
+			b.of(v.Fingerprint).Saw(revoke.Alive)
+		}
+	case incident.TypeRevoke:
+		if v, ok := decoded[incident.Revoke](e); ok {
+			b.of(v.Fingerprint).Intended()
+		}
+	case incident.TypeReceipt:
+		if v, ok := decoded[incident.Receipt](e); ok {
+			b.of(v.Fingerprint).Received(revoke.Receipt{Answer: v.Answer, Already: v.Already, Did: v.Did, Left: v.Left})
+		}
+	case incident.TypeLife:
+		if v, ok := decoded[incident.Life](e); ok {
+			b.became(v)
+		}
+	case incident.TypeCommand:
+		if v, ok := decoded[incident.Command](e); ok && v.Credential != "" {
+			b.told(v)
+		}
+	}
+}
+
+func (b *Before) became(l incident.Life) {
+	p := b.of(l.Fingerprint)
+	p.Became(l.Life)
+	if l.Life == credential.Alive {
+		p.Accepted = false // what was accepted did not bite: it takes another revocation
+	}
+	b.skip[l.Fingerprint] = l.Life == credential.Skipped && l.Reason == incident.ReasonDecision
+}
+
+// told takes in a command, which stands although the run that took it may have died before it obeyed.
+func (b *Before) told(c incident.Command) {
+	p := b.of(c.Credential)
+	b.skip[c.Credential] = c.Kind == incident.Skip
+	switch c.Kind {
+	case incident.ByHand:
+		p.Received(revoke.Receipt{Already: true}) // no provider said that it was alive
+	case incident.Retry:
+		p.Accepted = false
+	}
+}
+
+func decoded[T any](e journal.Entry) (v T, ok bool) {
+	err := e.Decode(&v)
+	return v, err == nil
+}
+
+// settled reports whether nothing more is to be done here about a credential on record: it is dead,
+// left alone by a decision, or the responder's own, to be rotated elsewhere.
+func (b *Before) settled(c *incident.Credential) bool {
+	switch c.Life {
+	case credential.Dead:
+		return true
+	case credential.Skipped:
+		return b.skip[c.Fingerprint]
+	}
+	return c.Life == credential.Manual && c.Reason == incident.ReasonRisk
+}
+
+// Undead counts the credentials on record about which something is left to do.
+func (b *Before) Undead() int {
+	n := 0
+	for _, c := range b.State.Credentials {
+		if !b.settled(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// before is what is on record of a credential from earlier runs, or nil.
+func (r *Response) before(f credential.Fingerprint) *incident.Credential {
+	if r.Before == nil {
+		return nil
+	}
+	return r.Before.State.Credential(f)
+}
+
+// past is what the sweep has to know of a credential's earlier life.
+func (r *Response) past(f credential.Fingerprint) revoke.Past {
+	if r.Before == nil || r.Before.past[f] == nil {
+		return revoke.Past{}
+	}
+	return *r.Before.past[f]
+}
+
+// died reports whether a step of the run before had begun and has no outcome: nobody knows how far
+// it came.
+func (r *Response) died(s playbooks.Step) bool {
+	if r.Before == nil {
+		return false
+	}
+	step := r.Before.State.Steps[s.ID]
+	return step != nil && step.Status == incident.Running
+}
+
+// recollect takes over from the runs before, before the first step of this one begins: what was
+// found, what is kept of it, and what has to be searched for again.
+func (r *Response) recollect(e *engine.Engine) {
+	if r.Before == nil {
+		return
+	}
+	e.Resumed = &r.Before.State
+	kept, err := r.vault.load()
+	if err != nil {
+		_ = e.Journal.Note(incident.TypeWarning, incident.Warning{Text: err.Error(),
+			Hint: "what is not found on the host again has to be revoked in the provider's own console"})
+	}
+	notes := notesOf{e.Journal}
+	for _, c := range r.Before.State.Credentials {
+		known := c.Credential
+		known.Secret = kept[c.Fingerprint]
+		if r.Before.settled(c) || known.Secret.Empty() && !byGateway(c) {
+			continue
+		}
+		r.seen[c.Fingerprint] = true
+		r.dispatch(known, c, notes)
+	}
+	search := slices.ContainsFunc(e.Playbook.Steps(), func(s playbooks.Step) bool {
+		return s.Uses == "credentials.discover" && !e.Stands(s)
+	})
+	r.again = search || r.Before.Undead() > 0
+	if !search {
+		r.searchOver(notes)
+	}
+}
+
+// byGateway reports whether the agent's own gateway issued a credential on record.
+func byGateway(c *incident.Credential) bool { return gatewayKind(c.Kind) && c.Unresolved == "" }
+
+// missing lists the credentials on record whose secret is neither kept nor found again yet.
+func (r *Response) missing() (list []*incident.Credential) {
+	if r.Before == nil {
+		return nil
+	}
+	for _, c := range r.Before.State.Credentials {
+		if !r.seen[c.Fingerprint] && !r.Before.settled(c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// searchOver says that no further credential is found. What is on record and was neither kept nor
+// found again goes to the sweep as it is: without its secret it cannot be probed, and a person has
+// to see to it.
+func (r *Response) searchOver(rec noter) {
+	r.mu.Lock()
+	missing := r.missing()
+	for _, c := range missing {
+		r.seen[c.Fingerprint] = true
+	}
+	r.mu.Unlock()
+	for _, c := range missing {
+		r.dispatch(c.Credential, c, rec)
+	}
+	close(r.searched)
+	r.queue.close()
+}
+
+// noter is what of an engine.Recorder it takes to write things down.
+type noter interface {
+	Note(typ string, data any)
+}
+
+// notesOf records what is taken over before a step begins.
+type notesOf struct{ j *journal.Journal }
+
+func (n notesOf) Note(typ string, data any) { _ = n.j.Note(typ, data) }
