@@ -75,6 +75,9 @@ func (f *follower) read(offset int64, last []byte) (lines []byte, torn bool, err
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, false, fmt.Errorf("follow the record: %w", err)
 	}
+	if n < len(last) {
+		return nil, false, fmt.Errorf("follow the record: %s was cut while it was read", FileName)
+	}
 	rest, ok := bytes.CutPrefix(b[:n], last)
 	if !ok {
 		return nil, false, errors.New("follow the record: a line that was read is not what it was")

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"clawback/forensics/disk/disktest"
 )
 
 // FuzzOpen reads, follows and re-opens any bytes as a record: all three see the same lines, and
@@ -33,7 +35,11 @@ func FuzzOpen(f *testing.F) {
 		}
 		followed(t, dir, lines, fault)
 
-		j, cut, err := Open(dir, Holder{}, ticking())
+		d, err := disktest.New(dir) // does not wait for fsyncs
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, cut, err := OpenOn(d, dir, Holder{}, ticking())
 		rest := content[len(lines):]
 		if torn := bytes.IndexByte(rest, '\n') < 0; (err == nil) != torn {
 			t.Fatalf("Open returned %v, and behind the last whole line is %q", err, rest)
