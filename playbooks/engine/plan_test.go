@@ -56,6 +56,7 @@ phases:
         when: choose is not yes-do
         gate: typed
         on_failure: stop
+        approvals: 2
         deadline: 90s
         why: because
         irreversible: what is gone is gone
