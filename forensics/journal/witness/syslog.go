@@ -38,11 +38,11 @@ type Syslog struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Bounds of a syslog message in bytes. RFC 5425, section 4.3.1: a receiver has to take 2,048 and
-// should take 8,192. https://www.rfc-editor.org/rfc/rfc5425#section-4.3.1
+// Bounds of a syslog message in bytes. A receiver has to take 2,048 and should take 8,192
+// (https://www.rfc-editor.org/rfc/rfc5425#section-4.3.1); rsyslog, as it comes, cuts after 8,096.
 const (
 	MinMessage     = 480
-	DefaultMessage = 8192
+	DefaultMessage = 8000
 	MaxMessage     = 1 << 20
 )
 
