@@ -2,6 +2,7 @@ package revoke
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -33,6 +34,13 @@ func NewClient(t http.RoundTripper) *http.Client {
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// NeverSent reports whether an error of net/http means that the request surely stayed here: no
+// connection was made. After any other error the provider may have got it.
+func NeverSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // Refuse is the transport of a dry run: it sends nothing at all.

@@ -3,8 +3,12 @@ package revoke
 import (
 	"crypto/tls"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"syscall"
 	"testing"
 )
 
@@ -82,5 +86,24 @@ func TestRefuse(t *testing.T) {
 	var dry *DryRunError
 	if !errors.As(err, &dry) || dry.Host != "api.example" || dry.Error() != "dry run: GET to api.example was not sent" {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestNeverSent(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for name, k := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"no connection":     {&url.Error{Op: "Post", URL: "https://p.test", Err: refused}, true},
+		"no such host":      {&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, true},
+		"cut while sending": {&net.OpError{Op: "write", Err: syscall.EPIPE}, false},
+		"cut while reading": {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
+		"closed":            {io.EOF, false},
+		"nothing":           {nil, false},
+	} {
+		if got := NeverSent(k.err); got != k.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -1,12 +1,16 @@
 package revoke_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,6 +240,49 @@ func TestSweepKeepsSecrets(t *testing.T) {
 				w.run(2 * time.Minute)
 				if n := w.ledger.count(credential.Dead, w.held); n != 0 {
 					t.Errorf("%d are called dead", n)
+				}
+			})
+		}
+	}
+}
+
+// unreachable makes no connection for whatever changes something.
+type unreachable struct {
+	w     *world
+	cause error
+}
+
+func (u unreachable) RoundTrip(r *http.Request) (*http.Response, error) {
+	for name, f := range u.w.fakes {
+		guard := revoke.ReadOnly(u.w.client.Transport, u.w.sweep.Providers[name].Info().Reads, "")
+		if slices.Contains(f.Hosts(), r.URL.Hostname()) {
+			if resp, err := guard.RoundTrip(r); !errors.Is(err, revoke.ErrNotARead) {
+				return resp, err
+			}
+		}
+	}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: u.cause}
+}
+
+// What never left is no uncertainty, and worth another attempt: the network may come back.
+func TestSweepNeverSent(t *testing.T) {
+	for _, cause := range []error{syscall.ECONNREFUSED, context.DeadlineExceeded} {
+		for _, kind := range kinds {
+			inBubble(t, kind+" "+cause.Error(), func(t *testing.T) {
+				w := newWorld(t)
+				c := w.hold(kind, 1)[0]
+				before := w.fakes[c.Provider].State()
+				w.sweep = w.newSweep(revoke.NewClient(unreachable{w, cause}), w.ledger)
+				w.run(time.Hour)
+				w.ledger.want(t, c, credential.Failed, nil)
+				if err := w.ledger.last(c).Err; errors.Is(err, revoke.ErrUncertain) {
+					t.Errorf("nothing was sent, and it says %v", err)
+				}
+				if n := len(w.ledger.of(c, "intent")); n < 5 {
+					t.Errorf("tried %d times", n)
+				}
+				if w.fakes[c.Provider].State() != before {
+					t.Error("something was changed")
 				}
 			})
 		}

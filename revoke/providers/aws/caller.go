@@ -122,7 +122,7 @@ func call[T any](ctx context.Context, c *caller, action string, send func(contex
 	var none T
 	for again := range 2 {
 		if err := ctx.Err(); err != nil {
-			return none, &failure{action: action, answer: "nothing was sent: " + err.Error(), unsent: true, cause: err}
+			return none, &failure{action: action, answer: "nothing was sent: " + err.Error(), unsent: true, ended: true, cause: err}
 		}
 		out, err := send(ctx)
 		if err == nil {

@@ -45,6 +45,7 @@ type failure struct {
 	after     time.Duration
 	authority bool // asked with the responder's keys
 	unsent    bool
+	ended     bool  // by us, before it was sent
 	cause     error // why no answer came, where a caller decides on it
 }
 
@@ -60,6 +61,7 @@ func (c *caller) failed(action string, err error) *failure {
 		f.answer = "no answer"
 		var missing *noAnswer
 		if errors.As(err, &missing) {
+			f.unsent = revoke.NeverSent(missing.cause)
 			f.answer = revoke.Answer(0, "no answer: "+missing.cause.Error(), c.hide)
 		}
 		if i := slices.IndexFunc(causes, func(c error) bool { return errors.Is(err, c) }); i >= 0 {
@@ -105,11 +107,11 @@ func (f *failure) Error() string { return "aws: " + f.action + ": " + f.answer }
 
 func (f *failure) Unwrap() []error {
 	var out []error
-	later := f.throttled() || !f.unsent && (f.code == "" || f.status >= 500)
+	later := f.throttled() || !f.ended && (f.code == "" || f.status >= 500)
 	if later {
 		out = append(out, &revoke.RetryError{After: f.after, Answer: f.answer})
 	}
-	if later && !f.throttled() && slices.Contains(changes, f.action) {
+	if later && !f.unsent && !f.throttled() && slices.Contains(changes, f.action) {
 		out = append(out, revoke.ErrUncertain)
 	}
 	if f.authority && (f.refused() || f.is(http.StatusForbidden, "SignatureDoesNotMatch") || f.is(http.StatusForbidden, "AccessDenied")) {

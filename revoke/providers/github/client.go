@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -116,7 +115,7 @@ func (r reply) wait(now time.Time) time.Duration {
 func (r reply) mutationError(now time.Time, secret credential.Secret) error {
 	retry := &revoke.RetryError{After: r.wait(now), Answer: r.answer(secret)}
 	switch {
-	case r.err != nil && neverSent(r.err):
+	case r.err != nil && revoke.NeverSent(r.err):
 		return fmt.Errorf("%w: %w", retry, masked{"not sent", r.err})
 	case r.err != nil:
 		return fmt.Errorf("%w: %w", revoke.ErrUncertain, masked{r.answer(secret), r.err})
@@ -136,12 +135,6 @@ func (r reply) unexpected(secret credential.Secret) error {
 		return fmt.Errorf("%w: %w", revoke.ErrUncertain, err)
 	}
 	return err
-}
-
-// neverSent reports a connection that was never made. Anything else may have reached GitHub.
-func neverSent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // masked is an error whose own text may hold what must not be shown: net/http quotes a broken

@@ -141,6 +141,8 @@ func (a answer) failure(secret credential.Secret) error {
 	switch {
 	case a.err != nil && !a.sent:
 		return a.failed(said)
+	case revoke.NeverSent(a.err):
+		return retry
 	case a.err != nil:
 		return fmt.Errorf("%w: %w", revoke.ErrUncertain, a.failed(said))
 	case a.status >= 500:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 
 	library "github.com/stripe/stripe-go/v76"
@@ -74,7 +73,7 @@ func (b backend) CallRaw(method, path, key string, values *form.Values, params *
 	}
 	resp, err := b.http.Do(r)
 	if err != nil {
-		return b.unanswered(err, neverConnected(err))
+		return b.unanswered(err, revoke.NeverSent(err))
 	}
 	defer resp.Body.Close()
 	body, err := revoke.ReadBody(resp.Body)
@@ -91,16 +90,11 @@ func (b backend) CallRaw(method, path, key string, values *form.Values, params *
 func (b backend) unanswered(err error, unsent bool) *failure {
 	err = revoke.WithoutURL(err)
 	f := &failure{text: revoke.Answer(0, err.Error(), b.hide), unsent: unsent, cause: err}
-	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+	// A connection that takes too long counts as an end of the context too.
+	if revoke.NeverSent(err) || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		f.retry = &revoke.RetryError{Answer: f.text}
 	}
 	return f
-}
-
-// neverConnected reports whether the request surely stayed here.
-func neverConnected(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial"
 }
 
 func (b backend) refused(resp *http.Response, body []byte) *failure {
