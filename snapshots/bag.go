@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"clawback/forensics/disk"
 )
 
 // Names in a bag (RFC 8493).
@@ -58,6 +60,8 @@ type Info struct {
 
 	MaxBytes int64 // of content; 0: 64 GiB
 	MaxFiles int   // listed ones counted; 0: 1,000,000
+
+	Disk disk.FS // that takes the bag; nil: this machine's
 }
 
 // Entry is one line of a bag's index: what the host claimed of a file, and what arrived.
@@ -76,8 +80,7 @@ type Entry struct {
 type Bag struct {
 	dir     string
 	info    Info
-	root    *os.Root // of DIR.partial
-	self    *os.File // the folder of root
+	root    disk.Root // of DIR.partial
 	names   *names
 	folder  string // made last
 	payload tally
@@ -97,14 +100,14 @@ type tally struct {
 type arrival struct {
 	file   File
 	stored string
-	out    *os.File
+	out    disk.File
 	sum    hash.Hash
 	bytes  int64
 }
 
 // tagFile is a tag file that grows line by line.
 type tagFile struct {
-	out *os.File
+	out disk.File
 	buf *bufio.Writer
 	sum hash.Hash
 }
@@ -115,6 +118,9 @@ func NewBag(dir string, info Info) (*Bag, error) {
 	dir = filepath.Clean(dir)
 	info.MaxBytes = cmp.Or(info.MaxBytes, defaultBagBytes)
 	info.MaxFiles = cmp.Or(info.MaxFiles, defaultBagFiles)
+	if info.Disk == nil {
+		info.Disk = disk.OS{}
+	}
 	if info.Time.IsZero() {
 		info.Time = time.Now()
 	}
@@ -130,21 +136,18 @@ func (b *Bag) start() error {
 	if _, err := os.Lstat(b.dir); !errors.Is(err, fs.ErrNotExist) {
 		return cmp.Or(err, error(&fs.PathError{Op: "mkdir", Path: b.dir, Err: fs.ErrExist}))
 	}
-	if err := os.MkdirAll(filepath.Dir(b.dir), 0o700); err != nil {
+	if err := disk.MkdirAll(b.info.Disk, filepath.Dir(b.dir), 0o700); err != nil {
 		return err
 	}
 	partial := b.dir + partialSuffix
-	if err := os.Mkdir(partial, 0o700); err != nil {
+	if err := b.info.Disk.Mkdir(partial, 0o700); err != nil {
 		return err
 	}
 	var err error
-	if b.root, err = os.OpenRoot(partial); err != nil {
+	if b.root, err = b.info.Disk.OpenRoot(partial); err != nil {
 		return err
 	}
-	if b.self, err = os.Open(partial); err != nil {
-		return err
-	}
-	if err := b.root.Mkdir("data", 0o700); err != nil {
+	if err := b.root.MkdirAll("data", 0o700); err != nil {
 		return err
 	}
 	for _, name := range []string{manifestName, indexName} {
@@ -158,7 +161,7 @@ func (b *Bag) start() error {
 	return nil
 }
 
-func (b *Bag) create(name string) (*os.File, error) {
+func (b *Bag) create(name string) (disk.File, error) {
 	return b.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
@@ -340,16 +343,20 @@ func (b *Bag) Close() error {
 		errs = append(errs, t.buf.Flush(), t.out.Close())
 	}
 	b.lines = nil
-	if b.self != nil {
-		errs = append(errs, b.self.Close())
-		b.self = nil
-	}
 	if b.root != nil {
 		errs = append(errs, b.root.Close())
 		b.root = nil
 	}
 	if err := errors.Join(errs...); err != nil {
 		return b.about("close", err)
+	}
+	return nil
+}
+
+// Discard leaves a bag that is not worth sealing, and removes DIR.partial.
+func (b *Bag) Discard() error {
+	if err := errors.Join(b.Close(), b.info.Disk.RemoveAll(b.dir+partialSuffix)); err != nil {
+		return b.about("discard", err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,30 +106,22 @@ func (b *Bag) writeTag(name, text string) error {
 	if err != nil {
 		return b.fail("seal", err)
 	}
-	_, err = out.WriteString(text)
+	_, err = io.WriteString(out, text)
 	if err := errors.Join(err, out.Close()); err != nil {
 		return b.fail("seal", err)
 	}
 	return nil
 }
 
-// publish makes the bag durable and only then gives it its name.
+// publish makes the bag durable, contents and names, and only then gives it its name.
 func (b *Bag) publish() error {
-	if err := flush(b.self); err != nil {
+	if err := b.root.Flush(); err != nil {
 		return err
 	}
-	if err := os.Rename(b.dir+partialSuffix, b.dir); err != nil { // replaces no folder, not even an empty one
+	if err := b.info.Disk.Rename(b.dir+partialSuffix, b.dir); err != nil { // replaces no folder, not even an empty one
 		return err
 	}
-	return syncPath(filepath.Dir(b.dir))
-}
-
-func syncPath(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return b.info.Disk.SyncDir(filepath.Dir(b.dir))
 }
 
 // manifestLine is a line of a manifest, as sha256sum writes it too.

@@ -30,6 +30,7 @@ type FS interface {
 	Mkdir(name string, perm fs.FileMode) error
 	Rename(from, to string) error
 	Remove(name string) error
+	RemoveAll(name string) error
 	SyncDir(name string) error // makes the names in a folder durable
 }
 
@@ -75,6 +76,9 @@ func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
 // Remove is os.Remove.
 func (OS) Remove(name string) error { return os.Remove(name) }
+
+// RemoveAll is os.RemoveAll.
+func (OS) RemoveAll(name string) error { return os.RemoveAll(name) }
 
 // SyncDir is the fsync of a folder.
 func (OS) SyncDir(name string) error {

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 	"time"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
 )
@@ -221,6 +221,11 @@ func JSON(w io.Writer, d Document) error {
 // paths. An older report is replaced as a whole or not at all. A record that cannot be read to its
 // end is no error: the report says so at its top.
 func Write(dir string, s incident.State, entries iter.Seq2[journal.Entry, error]) (incident.Report, error) {
+	return WriteOn(disk.OS{}, dir, s, entries)
+}
+
+// WriteOn is Write on a given disk.
+func WriteOn(fsys disk.FS, dir string, s incident.State, entries iter.Seq2[journal.Entry, error]) (incident.Report, error) {
 	if dir == "" {
 		return incident.Report{}, errors.New("the incident has no folder to write a report into")
 	}
@@ -233,40 +238,11 @@ func Write(dir string, s incident.State, entries iter.Seq2[journal.Entry, error]
 		var text bytes.Buffer
 		err := f.render(&text, d)
 		if err == nil {
-			err = replace(f.path, text.Bytes())
+			err = disk.Replace(fsys, f.path, text.Bytes(), 0o600)
 		}
 		if err != nil {
 			return incident.Report{}, fmt.Errorf("write %s: %w", f.path, err)
 		}
 	}
 	return out, nil
-}
-
-// replace gives path a new content that is durable before it is seen. The file is for its owner alone.
-func replace(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncFolder(dir)
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

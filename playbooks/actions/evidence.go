@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"clawback/forensics/incident"
@@ -56,7 +55,7 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 		return incident.Sealed{}, errors.New("the desk has no folder for it")
 	}
 	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
-		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(),
+		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(), Disk: r.Disk,
 	})
 	if err != nil {
 		return incident.Sealed{}, err
@@ -74,7 +73,7 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 		captured.Left = append([]string{"what came after the capture was ended early: " + err.Error()}, captured.Left...)
 	}
 	if len(count.verdicts) == 0 && err == nil {
-		return incident.Sealed{}, errors.Join(ErrNothing, bag.Close(), os.RemoveAll(r.path(name)+".partial"))
+		return incident.Sealed{}, errors.Join(ErrNothing, bag.Discard())
 	}
 	sealed, err := bag.Seal()
 	if err != nil {

@@ -22,7 +22,7 @@ var ErrDead = errors.New("the process has died")
 
 // Disk is a disk.FS over a real folder. It counts what changes something, which are its
 // operations: creating and opening with O_TRUNC, every write, truncation, fsync, Mkdir, Rename,
-// Remove, SyncDir and Flush; MkdirAll of a Root counts each folder that it makes. It never waits
+// Remove, RemoveAll, SyncDir and Flush; MkdirAll of a Root counts each folder that it makes. It never waits
 // for a real fsync. All its methods may be called from several goroutines at once.
 type Disk struct {
 	dir string
@@ -259,13 +259,18 @@ func (d *Disk) Rename(from, to string) error {
 }
 
 // Remove removes a file or an empty folder.
-func (d *Disk) Remove(name string) error {
+func (d *Disk) Remove(name string) error { return d.remove("remove", name, os.Remove) }
+
+// RemoveAll removes a file, or a folder with all that is in it, as one operation.
+func (d *Disk) RemoveAll(name string) error { return d.remove("removeall", name, os.RemoveAll) }
+
+func (d *Disk) remove(what, name string, remove func(string) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.operation("remove", name); err != nil {
+	if err := d.operation(what, name); err != nil {
 		return err
 	}
-	if err := os.Remove(name); err != nil {
+	if err := remove(name); err != nil {
 		return err
 	}
 	dir, base := d.at(name)

@@ -98,7 +98,9 @@ func TestPowerLossKeepsWhatIsDurable(t *testing.T) {
 
 	must(t, d.Mkdir(at("x"), 0o700), d.SyncDir(at("x")))
 	expect(t, "folder", after(t, d, Names), world{"b": "oX"})
-	must(t, f.Close(), disk.MkdirAll(d, at("y/z"), 0o700))
+	must(t, f.Close(), disk.MkdirAll(d, at("y/z"), 0o700), d.Mkdir(at("y/w"), 0o700), d.SyncDir(at("y")), d.RemoveAll(at("y/w")))
+	expect(t, "removed", after(t, d, Names), world{"b": "oX", "x/": "", "y/": "", "y/z/": "", "y/w/": ""})
+	must(t, d.SyncDir(at("y")))
 	expect(t, "folders", after(t, d, Names), world{"b": "oX", "x/": "", "y/": "", "y/z/": ""})
 }
 
