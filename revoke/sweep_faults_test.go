@@ -288,3 +288,26 @@ func TestSweepNeverSent(t *testing.T) {
 		}
 	}
 }
+
+// Where the answer to AWS's deny stays lost, the key dies and the record says what may be missing.
+func TestSweepLostDeny(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.hold("aws.access_key", 1)[0]
+		w.fakes["aws"].Knobs().SetFault(func(r *http.Request) fake.Fault {
+			if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), "Action=PutUserPolicy") {
+				return fake.Fault{Cut: true}
+			}
+			return fake.Fault{}
+		})
+		w.run(time.Hour)
+		w.ledger.want(t, c, credential.Dead, nil)
+		receipts := w.ledger.of(c, "receipt")
+		if len(receipts) != 1 || len(receipts[0].receipt.Left) != 1 || !strings.Contains(receipts[0].receipt.Left[0], "deny-all policy") {
+			t.Errorf("receipts %+v", receipts)
+		}
+		if past := w.ledger.pasts()[c.Fingerprint]; !past.Accepted || past.Existed {
+			t.Errorf("an answer that never came says %+v", past)
+		}
+	})
+}

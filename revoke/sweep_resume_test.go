@@ -197,6 +197,9 @@ func sweepTwice(t *testing.T, lag time.Duration, first *process) {
 		if l := w.ledger.last(c); l.Weak && len(w.ledger.of(c, "baseline")) > 0 {
 			t.Errorf("%s: what was seen alive is proved weakly", c.Kind)
 		}
+		if c.Kind == "aws.access_key" && len(w.ledger.of(c, "receipt")) == 0 {
+			t.Error("nothing says that the deny may be missing")
+		}
 		w.mustLookBeforeRepeating(t, c)
 		w.mustNotCallItBaseline(t, c)
 	}

@@ -87,6 +87,7 @@ func (p *provider) Info() revoke.Info {
 			},
 			Authority:  "iam:GetAccessKeyLastUsed, iam:ListAccessKeys, iam:PutUserPolicy, iam:UpdateAccessKey",
 			Reversible: true,
+			Unanswered: "no answer says that the deny-all policy is on its user: what the key issued or created before may not be stopped",
 			Effect:     "a deny-all policy stops its whole user: all keys, sessions and the console",
 			Mints:      []string{keyKind, sessionKind},
 

@@ -155,7 +155,7 @@ func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, e
 		r.Answer = "200 PutUserPolicy"
 		r.Did = append(r.Did, "deny-all policy "+denyName+" on user "+user)
 		r.Left = append(r.Left, roleSessions(user))
-	case lost: // the caller comes again for it
+	case lost: // the caller comes again for it, or says that it may be missing: see KindInfo.Unanswered
 	case !denied.final():
 		return r, denied
 	default:
