@@ -72,7 +72,7 @@ func (s *runScreen) columns(rows []item, w int) boardColumns {
 }
 
 func (b boardColumns) row(c *console, cred *incident.Credential, selected bool) line {
-	m := lifeMark(cred.Life)
+	m := credMark(cred)
 	cursor, look := "  ", plain
 	if selected {
 		cursor, look = "▸ ", strong
@@ -89,6 +89,12 @@ func (b boardColumns) row(c *console, cred *incident.Credential, selected bool) 
 // evidence says in few cells why a credential is shown as it is.
 func evidence(c *incident.Credential, w int) string {
 	answer := c.Last.Answer
+	if c.Indeterminate {
+		if c.Last.Outcome != "" {
+			return "sent by a run that died; now: " + c.Last.Outcome
+		}
+		return "sent by a run that died, no answer"
+	}
 	switch c.Life {
 	case credential.Found:
 		if c.Unresolved != "" {

@@ -27,6 +27,9 @@ func (c *console) banner() line {
 	if title == "" {
 		title = d.Playbook
 	}
+	if n := len(c.rec.Resumed); n > 0 {
+		title = fmt.Sprintf("resumed ×%d  %s", n, title)
+	}
 	dead, all := c.rec.Count(credential.Dead), len(c.rec.Credentials)
 	count := span{plain, fmt.Sprintf("● %d of %d dead ", dead, all)}
 	switch {
@@ -36,8 +39,19 @@ func (c *console) banner() line {
 		count.look = danger
 	}
 	right := row(span{strong, c.elapsed()}, span{plain, "   "}, count)
-	left := row(span{look, mode}, span{plain, " "}, span{strong, d.Incident}, span{dim, "  " + title})
+	left := row(span{look, mode}, span{plain, " "}, span{strong, d.Incident}, span{accent, c.place()}, span{dim, "  " + title})
 	return spread(left, right, c.w)
+}
+
+// place says where the console stands to a response that runs elsewhere.
+func (c *console) place() string {
+	switch {
+	case c.o.Submit == nil:
+		return "  watching"
+	case c.o.Attached:
+		return "  attached"
+	}
+	return ""
 }
 
 func (c *console) elapsed() string {
@@ -95,14 +109,23 @@ func (c *console) status() line {
 		return rule(c.w, span{warn, "■ the record ends here, and the incident is not closed"})
 	case c.stopping || r.Interrupted != "":
 		return rule(c.w, span{warn, "◐ stopping after the steps under way; ctrl+c again leaves"})
+	case c.nobody():
+		return rule(c.w, span{danger, "! its terminal is lost, nobody answers: "}, span{strong, "clawback attach " + r.Declared.Incident})
 	case len(r.running()) > 0:
 		return rule(c.w, span{busy, "◐ running: "}, span{plain, strings.Join(r.running(), ", ")})
+	case len(r.Pending()) > 0 && len(r.needs(c.answered)) == len(r.Pending()):
+		return rule(c.w, span{accent, "◇ waits for " + plural(r.Pending()[0].Missing(), "approval", "approvals") + ": "}, span{plain, r.title(r.Pending()[0].Step)})
 	case len(r.needs(c.answered)) > 0:
 		return rule(c.w, span{accent, "◇ waiting for you"})
 	case r.Entries == 0:
 		return rule(c.w, span{dim, "reading the record"})
 	}
 	return rule(c.w, span{dim, "◐ running"})
+}
+
+// nobody reports whether somebody is needed and nobody but those who watch sees it.
+func (c *console) nobody() bool {
+	return c.o.Submit == nil && len(c.rec.Terminals) > 0 && c.rec.Consoles == 0
 }
 
 func (c *console) outcome(code int) line {

@@ -61,7 +61,8 @@ type (
 		link string
 		err  error
 	}
-	failedMsg struct{ err error }
+	stoppedMsg struct{ err error } // the response was asked to end
+	failedMsg  struct{ err error }
 )
 
 func newConsole(o Options, w *work) *console {
@@ -122,6 +123,13 @@ func (c *console) update(msg tea.Msg) tea.Cmd {
 		}
 	case reportMsg:
 		c.report.loaded(msg)
+	case awakeMsg:
+		c.now = c.o.Now()
+		if msg.err != nil {
+			c.complain("ctrl+z suspend: " + msg.err.Error())
+		}
+	case stoppedMsg:
+		c.interrupted(msg.err)
 	case failedMsg:
 		c.failed = msg.err
 		return tea.Quit
@@ -135,16 +143,28 @@ func (c *console) update(msg tea.Msg) tea.Cmd {
 func (c *console) take(entries []journal.Entry) tea.Cmd {
 	for _, e := range entries {
 		c.rec.add(e)
-		if e.Type == incident.TypeAnswered {
-			var a incident.Answer
-			if e.Decode(&a) == nil {
-				delete(c.answered, a.Question)
-				delete(c.drafts, a.Question)
-			}
-		}
+		c.heard(e)
 	}
 	c.now = c.o.Now()
 	return c.closeStale()
+}
+
+// heard takes note of what the record says about what was sent from here, or from another console.
+func (c *console) heard(e journal.Entry) {
+	switch e.Type {
+	case incident.TypeAnswered:
+		var a incident.Answer
+		if e.Decode(&a) == nil {
+			delete(c.answered, a.Question)
+			delete(c.drafts, a.Question)
+		}
+	case incident.TypeRefused:
+		var r incident.InboxRefused
+		if e.Decode(&r) == nil && c.o.Attached && c.rec.active() {
+			clear(c.answered) // it may be ours: what is still open can be answered again
+			c.complain("not taken: " + r.Why)
+		}
+	}
 }
 
 // closeStale closes the overlay of a question that somebody else answered, or that ended
@@ -153,11 +173,19 @@ func (c *console) closeStale() tea.Cmd {
 	for i, o := range c.overlays {
 		if ask, ok := o.(*askOverlay); ok && !c.open(ask.q.ID) {
 			c.overlays = c.overlays[:i]
-			c.say("“" + ask.q.Title + "” is not open any more")
+			c.say("“" + ask.q.Title + "” " + c.closedBy(ask.q))
 			return c.guard()
 		}
 	}
 	return nil
+}
+
+// closedBy says what became of a question that is not open.
+func (c *console) closedBy(q incident.Question) string {
+	if a, ok := c.rec.Decisions[q.Step]; ok && a.Question == q.ID {
+		return "was answered by " + a.By
+	}
+	return "is not open any more"
 }
 
 func (c *console) open(question string) bool {
@@ -170,8 +198,11 @@ func (c *console) open(question string) bool {
 }
 
 func (c *console) key(msg tea.KeyMsg) tea.Cmd {
-	if msg.Type == tea.KeyCtrlC {
+	switch msg.Type {
+	case tea.KeyCtrlC:
 		return c.stop()
+	case tea.KeyCtrlZ:
+		return c.suspend()
 	}
 	if c.small() { // nothing is done that cannot be seen
 		return nil
@@ -248,21 +279,43 @@ func (c *console) paste(msg tea.KeyMsg) {
 	}
 }
 
+// guest reports whether the response belongs to another process: leaving the console leaves it alone.
+func (c *console) guest() bool { return c.o.Attached || c.o.Submit == nil }
+
 // globalKeys work on every screen.
 func (c *console) globalKeys() []binding {
-	return []binding{
-		{keys: []string{"?"}, label: "?", text: "help", do: func() tea.Cmd { return c.push(&helpOverlay{of: c.screen}) }},
-		{keys: []string{"q"}, label: "q", text: "leave", quiet: c.rec.active(), do: c.leave},
-		{keys: []string{"ctrl+c"}, label: "ctrl+c", text: "stop after the steps under way; again: leave at once", quiet: true, do: c.stop},
+	help := binding{keys: []string{"?"}, label: "?", text: "help", do: func() tea.Cmd { return c.push(&helpOverlay{of: c.screen}) }}
+	still := binding{keys: []string{"ctrl+z"}, label: "ctrl+z", text: "suspend the console", quiet: true, off: c.awake(), do: c.suspend}
+	if !c.guest() {
+		return []binding{
+			help,
+			{keys: []string{"q"}, label: "q", text: "leave", quiet: c.rec.active(), do: c.leave},
+			{keys: []string{"ctrl+c"}, label: "ctrl+c", text: "stop after the steps under way; again: leave at once", quiet: true, do: c.stop},
+			still,
+		}
 	}
+	all := []binding{
+		help,
+		{keys: []string{"q", "ctrl+c"}, label: "q", text: "leave, it goes on", do: c.leave},
+		still,
+	}
+	if c.o.Attached {
+		all = append(all, binding{keys: []string{"Q"}, label: "Q", text: "stop the response", quiet: true, off: c.rec.ended(), do: c.askToStop})
+	}
+	return all
 }
 
 // leave ends the console, and asks before it ends a response with it.
 func (c *console) leave() tea.Cmd {
-	if !c.rec.active() {
+	if !c.rec.active() || c.guest() {
 		return tea.Quit
 	}
-	return c.push(&sureOverlay{
+	return c.askToStop()
+}
+
+// askToStop asks before it ends the response. Whoever runs it leaves with it.
+func (c *console) askToStop() tea.Cmd {
+	o := &sureOverlay{
 		head: "Stop the response and leave?",
 		text: []string{
 			"The response is not over. Steps under way come to their end, and no further step begins.",
@@ -270,12 +323,18 @@ func (c *console) leave() tea.Cmd {
 		},
 		label: "stop and leave", safe: true,
 		do: func() tea.Cmd { return c.interrupt(tea.QuitMsg{}) },
-	})
+	}
+	if c.guest() {
+		o.head, o.label = "Stop the response?", "stop it"
+		o.text = append(o.text, "To leave it to others, go back and press q.")
+		o.do = func() tea.Cmd { return c.interrupt(nil) }
+	}
+	return c.push(o)
 }
 
-// stop is ctrl+c: the first asks the response to end, the second leaves.
+// stop is ctrl+c: the first asks the response to end, the second leaves. A guest only leaves.
 func (c *console) stop() tea.Cmd {
-	if c.stopping || !c.rec.active() {
+	if c.stopping || !c.rec.active() || c.guest() {
 		return tea.Quit
 	}
 	return c.interrupt(nil)
@@ -285,11 +344,20 @@ func (c *console) stop() tea.Cmd {
 func (c *console) interrupt(then tea.Msg) tea.Cmd {
 	c.stopping = true
 	return c.work.cmd(func() tea.Msg {
-		if c.o.Interrupt != nil {
-			c.o.Interrupt()
+		if c.o.Interrupt == nil {
+			return then
+		}
+		if err := c.o.Interrupt(); err != nil {
+			return stoppedMsg{err}
 		}
 		return then
 	})
+}
+
+// interrupted says that the response could not be asked to end.
+func (c *console) interrupted(err error) {
+	c.stopping = false
+	c.complain("the response was not asked to end: " + err.Error())
 }
 
 // submit hands a command to the response. done is said once it was taken. Until the record shows

@@ -41,9 +41,9 @@ func newKeyboard(t testing.TB, s *story, w, h int, env map[string]string) *keybo
 			k.sent = append(k.sent, c)
 			return k.err
 		},
-		Interrupt: func() { k.asks++ },
+		Interrupt: func() error { k.asks++; return nil },
 		Now:       func() time.Time { return s.at.Add(time.Second) },
-		By:        "dana", Dir: t.TempDir(), Output: oneWriter(&k.out),
+		By:        "dana", Dir: t.TempDir(), Output: oneWriter(&k.out, func() {}),
 		Getenv: func(name string) string { return env[name] }, Instead: "clawback kill --yes",
 	}, &work{ctx: t.Context()})
 	k.c.later = func(_ time.Duration, msg tea.Msg) tea.Cmd {

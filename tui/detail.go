@@ -25,7 +25,7 @@ func unless(c *incident.Credential, proving map[credential.Fingerprint]bool, liv
 	case proving[c.Fingerprint]:
 		return "its proof is under way"
 	case !slices.Contains(lives, c.Life):
-		return "it is " + lifeMark(c.Life).word
+		return "it is " + credMark(c).word
 	}
 	return ""
 }
@@ -84,7 +84,7 @@ func (s *detailScreen) view(c *console, w, h int) []line {
 }
 
 func (s *detailScreen) head(c *console, cred *incident.Credential, w int) []line {
-	m := lifeMark(cred.Life)
+	m := credMark(cred)
 	state := m.symbol + " " + m.word
 	if cred.Life == credential.Propagating {
 		state += "  " + progress(cred.Last, 40)

@@ -41,6 +41,9 @@ func (c *console) draw() []string {
 		foot = footer(append(c.screen.keys(c), c.globalKeys()...), c.screen.next(c), c.w)
 	} else {
 		foot = row(span{dim, " ctrl+c stops the response after the steps under way"})
+		if c.guest() {
+			foot = row(span{dim, " ctrl+c leaves; the response goes on"})
+		}
 	}
 	return append(rows, c.theme.draw(foot, c.w))
 }
@@ -62,7 +65,9 @@ func (c *console) drawBody(r rect) []string {
 func (c *console) drawOverlay(rows []string, body rect, o overlay) {
 	box := layoutOverlay(body, o.height(c, layoutOverlay(body, 0).W-4))
 	look := accent
-	if ask, ok := o.(*askOverlay); ok && ask.irreversible(c) != "" {
+	ask, question := o.(*askOverlay)
+	prompt, typing := o.(*promptOverlay)
+	if question && ask.irreversible(c) != "" || typing && prompt.danger {
 		look = danger
 	}
 	for i, l := range boxed(o.title(), look, o.view(c, box.W-4, box.H-2), box.W, box.H) {

@@ -177,7 +177,7 @@ func TestAnsweredElsewhere(t *testing.T) {
 	if k.c.top() != nil {
 		t.Error("the overlay of an answered question stays")
 	}
-	k.wants("is not open any more")
+	k.wants("was answered by lee")
 	k.press("q", "n", "p")
 	if k.c.top() != nil || k.c.screen != &k.c.run {
 		t.Error("what was typed into the closed overlay pressed keys of the screen")

@@ -56,7 +56,8 @@ func (o *sureOverlay) view(c *console, w, h int) []line {
 type promptOverlay struct {
 	head, label string
 	text        []string
-	careful     bool // it acts on a credential
+	careful     bool // it acts on a credential or a step
+	danger      bool // what it does cannot be changed back
 	field       field
 	do          func(string) tea.Cmd
 }
@@ -72,7 +73,7 @@ func (o *promptOverlay) next(*console) string {
 }
 
 func (o *promptOverlay) keys(c *console) []binding {
-	enter := binding{keys: []string{"enter"}, label: "enter", text: o.label, do: func() tea.Cmd { c.pop(); return o.do(o.field.String()) }}
+	enter := binding{keys: []string{"enter"}, label: "enter", text: o.label, danger: o.danger, do: func() tea.Cmd { c.pop(); return o.do(o.field.String()) }}
 	if o.field.blank() {
 		enter.off = "nothing is typed"
 	}

@@ -114,6 +114,10 @@ func (s *planScreen) step(c *console, p incident.PlanStep, selected bool, w int)
 	}
 	left := row(span{accent, cursor}, span{m.look, m.symbol + " " + column(m.word, 9)}, span{look, p.Title})
 	right := row(span{dim, asks + " "})
+	if p.Approvals > 0 {
+		asks = strings.TrimPrefix(asks+", "+plural(p.Approvals, "approval", "approvals"), ", ")
+		right = row(span{dim, asks + " "})
+	}
 	if p.Irreversible != "" {
 		right = row(span{dim, asks}, span{danger, "  ! cannot be undone "})
 	}
@@ -139,6 +143,10 @@ func (s *planScreen) about(c *console, p incident.PlanStep, w int) []line {
 		add("Error", danger, o.Error)
 		add("Way out", accent, o.Hint)
 		add("Note", plain, o.Note)
+	}
+	add("Approved", plain, c.rec.approvals(p.ID))
+	if c.rec.stepStatus(p.ID) == approving {
+		add("To do", accent, "others approve it: clawback approve "+c.rec.Declared.Incident+" "+p.ID)
 	}
 	add("Undo", danger, p.Irreversible)
 	add("Why", plain, p.Why)

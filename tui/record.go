@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -88,15 +89,20 @@ func (r *record) ended() string {
 	return ""
 }
 
-// need is something that waits for a person: a question, or a credential that they have to revoke.
+// need is something that waits for a person: a question, a step that others have to approve, or a
+// credential that they have to revoke.
 type need struct {
 	question *incident.Question
+	approval *incident.Approval
 	manual   *incident.Credential
 }
 
 func (n need) key() string {
-	if n.question != nil {
+	switch {
+	case n.question != nil:
 		return "q:" + n.question.ID
+	case n.approval != nil:
+		return "a:" + n.approval.Step
 	}
 	return "m:" + string(n.manual.Fingerprint)
 }
@@ -109,6 +115,9 @@ func (r *record) needs(answered map[string]bool) []need {
 			if !answered[r.Open[i].ID] {
 				out = append(out, need{question: &r.Open[i]})
 			}
+		}
+		for _, a := range r.Pending() {
+			out = append(out, need{approval: a})
 		}
 	}
 	for _, c := range r.Credentials {
@@ -134,7 +143,7 @@ func (r *record) board(filter string) []*incident.Credential {
 }
 
 func matches(c *incident.Credential, words []string) bool {
-	text := strings.ToLower(c.Provider + " " + c.Masked + " " + c.Kind + " " + string(c.Life) + " " + c.Owner + " " + c.Principal)
+	text := strings.ToLower(c.Provider + " " + c.Masked + " " + c.Kind + " " + credMark(c).word + " " + c.Owner + " " + c.Principal)
 	for _, word := range words {
 		if !strings.Contains(text, word) {
 			return false
@@ -144,6 +153,9 @@ func matches(c *incident.Credential, words []string) bool {
 }
 
 func urgency(c *incident.Credential) int {
+	if c.Indeterminate {
+		return 2
+	}
 	switch c.Life {
 	case credential.Alive:
 		return 0
@@ -186,7 +198,7 @@ func (r *record) status(phase incident.PlanPhase) string {
 	switch n := len(phase.Steps); {
 	case seen[incident.Failed] > 0:
 		return incident.Failed
-	case seen[incident.Running] > 0, seen[asking] > 0:
+	case seen[incident.Running] > 0, seen[asking] > 0, seen[approving] > 0:
 		return incident.Running
 	case seen[incident.Waiting] == n:
 		return incident.Waiting
@@ -201,6 +213,9 @@ func (r *record) status(phase incident.PlanPhase) string {
 func (r *record) stepStatus(id string) string {
 	if r.active() && slices.ContainsFunc(r.Open, func(q incident.Question) bool { return q.Step == id }) {
 		return asking
+	}
+	if r.active() && slices.ContainsFunc(r.Pending(), func(a *incident.Approval) bool { return a.Step == id }) {
+		return approving
 	}
 	if s := r.Steps[id]; s != nil {
 		return s.Status
@@ -219,4 +234,35 @@ func (r *record) running() []string {
 		}
 	}
 	return out
+}
+
+// sent counts the answers that were sent and are not on record yet.
+func (r *record) sent(answered map[string]bool) int {
+	n := 0
+	for _, q := range r.Open {
+		if answered[q.ID] {
+			n++
+		}
+	}
+	return n
+}
+
+// approvals says how the approval of a step stands, and "" where it needs none.
+func (r *record) approvals(step string) string {
+	a := r.Approvals[step]
+	if a == nil {
+		return ""
+	}
+	var by []string
+	for _, given := range a.Given {
+		by = append(by, given.By)
+	}
+	text := fmt.Sprintf("%d of %d", len(a.Given), a.Needs)
+	if len(by) > 0 {
+		text += ", by " + strings.Join(by, ", ")
+	}
+	if a.Broken != nil {
+		text += "; " + a.Broken.By + " broke the glass: " + a.Broken.Reason
+	}
+	return text
 }

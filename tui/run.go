@@ -83,7 +83,11 @@ func (s *runScreen) keys(c *console) []binding {
 	}
 	cur := s.current(c)
 	all := []binding{s.enterKey(c, cur)}
-	all = append(all, credentialKeys(c, cur.credential())...)
+	if cur.need != nil && cur.need.approval != nil {
+		all = append(all, approvalKeys(c, cur.need.approval)...)
+	} else {
+		all = append(all, credentialKeys(c, cur.credential())...)
+	}
 	report := binding{keys: []string{"v"}, label: "v", text: "report", do: func() tea.Cmd { return c.openReport() }}
 	if c.rec.Report == nil {
 		report.off = "there is no report yet"
@@ -122,6 +126,9 @@ func (s *runScreen) enterKey(c *console, cur item) binding {
 		q := *cur.need.question
 		b.text = "answer"
 		b.do = func() tea.Cmd { return c.push(newAsk(c, q)) }
+	case cur.need != nil && cur.need.approval != nil:
+		step := cur.need.approval.Step
+		b.do = func() tea.Cmd { c.plan.selected = step; return c.show(&c.plan) }
 	case cur.credential() != nil:
 		f := cur.credential().Fingerprint
 		b.do = func() tea.Cmd { c.detail = detailScreen{of: f}; return c.show(&c.detail) }
@@ -153,8 +160,11 @@ func (s *runScreen) next(c *console) string {
 		return "g"
 	}
 	it := all[s.at(all)]
-	if cred := it.need.manual; cred != nil {
-		return manualNext(c, cred)
+	switch {
+	case it.need.manual != nil:
+		return manualNext(c, it.need.manual)
+	case it.need.approval != nil:
+		return "" // others are to act; to go ahead without them is never suggested
 	}
 	return "enter"
 }
@@ -197,7 +207,7 @@ func (s *runScreen) view(c *console, w, h int) []line {
 		}
 		out = append(out, append(l, rowAt(right, y)...))
 	}
-	out = append(out, rule(w, s.head("LOG", onLog), span{dim, " UTC"}))
+	out = append(out, rule(w, append(row(s.head("LOG", onLog), span{dim, " UTC"}), c.witnesses()...)...))
 	return append(out, s.logPane(c, r.Log.W, r.Log.H)...)
 }
 
@@ -231,13 +241,16 @@ func (s *runScreen) needsPane(c *console, all []item, needs int, r rect) []line 
 	default:
 		head = row(span{warn, fmt.Sprintf(" STILL OPEN  %d", needs)})
 	}
+	if n := c.rec.sent(c.answered); n > 0 {
+		head = append(head, span{busy, fmt.Sprintf("   ◔ %s sent, not on record yet", plural(n, "answer", "answers"))})
+	}
 	out := []line{head}
 	from := 0
 	if at := s.at(all); s.focus == onList && at < needs {
 		from = window(0, at, needs, r.H-1)
 	}
 	for i := from; i < needs && len(out) < r.H; i++ {
-		out = append(out, s.needRow(all[i], s.focus == onList && i == s.at(all)))
+		out = append(out, s.needRow(c, all[i], s.focus == onList && i == s.at(all)))
 	}
 	if hidden := needs - (r.H - 1); hidden > 0 {
 		out[0] = append(out[0], span{dim, fmt.Sprintf("  (%d of them below or above)", hidden)})
@@ -248,7 +261,7 @@ func (s *runScreen) needsPane(c *console, all []item, needs int, r rect) []line 
 	return out
 }
 
-func (s *runScreen) needRow(it item, selected bool) line {
+func (s *runScreen) needRow(c *console, it item, selected bool) line {
 	cursor, look := "  ", plain
 	if selected {
 		cursor, look = "▸ ", strong
@@ -256,6 +269,10 @@ func (s *runScreen) needRow(it item, selected bool) line {
 	if q := it.need.question; q != nil {
 		kind := map[string]string{incident.Confirm: "yes or no", incident.Typed: "to be typed", incident.Choice: "to choose", incident.Guide: "to do"}[q.Kind]
 		return row(span{accent, cursor}, span{accent, "? "}, span{look, q.Title}, span{dim, "  " + kind})
+	}
+	if a := it.need.approval; a != nil {
+		text := fmt.Sprintf("  %d of %d: clawback approve %s %s", len(a.Given), a.Needs, c.rec.Declared.Incident, a.Step)
+		return row(span{accent, cursor}, span{accent, "◇ "}, span{look, c.rec.title(a.Step)}, span{dim, text})
 	}
 	m := it.need.manual
 	mk := lifeMark(credential.Manual)
@@ -299,13 +316,13 @@ func (s *runScreen) logPane(c *console, w, h int) []line {
 	for _, l := range c.rec.log[max(0, end-h):end] {
 		look := plain
 		switch l.word {
-		case string(credential.Dead), "frozen", "down", "sealed":
+		case string(credential.Dead), "frozen", "down", "sealed", "approved":
 			look = good
-		case string(credential.Alive), string(credential.Failed), "RECORD LOST", "NOT FROZEN", "NOT DOWN":
+		case string(credential.Alive), string(credential.Failed), "RECORD LOST", "NOT FROZEN", "NOT DOWN", "BREAK GLASS":
 			look = danger
-		case "warning", string(credential.Unverified), string(credential.Manual), "interrupted":
+		case "warning", string(credential.Unverified), string(credential.Manual), "interrupted", "refused", "resumed", "terminal":
 			look = warn
-		case "question", "answer", "command", "note":
+		case "question", "answer", "command", "note", "approval":
 			look = accent
 		}
 		out = append(out, row(span{dim, " " + l.at.UTC().Format("15:04:05") + " "}, span{look, column(l.word, 12) + " "}, span{plain, l.text}))

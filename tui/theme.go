@@ -86,6 +86,18 @@ var lifeMarks = map[credential.Life]mark{
 	credential.Skipped:     {"–", "skipped", dim},
 }
 
+// unknown is a credential whose revocation was sent by a run that died before the answer: not
+// dead, not alive, and not the same as a proof that failed.
+var unknown = mark{"◌", "unknown", warn}
+
+// credMark is how a credential stands.
+func credMark(c *incident.Credential) mark {
+	if c.Indeterminate {
+		return unknown
+	}
+	return lifeMark(c.Life)
+}
+
 func lifeMark(l credential.Life) mark {
 	if m, ok := lifeMarks[l]; ok {
 		return m
@@ -100,10 +112,14 @@ var stepMarks = map[string]mark{
 	incident.Failed:  {"✗", "failed", danger},
 	incident.Skipped: {"–", "skipped", dim},
 	asking:           {"◇", "asks you", accent},
+	approving:        {"◇", "approval", accent},
 }
 
-// asking is the status of a step that waits for an answer, as the screens show it.
-const asking = "asking"
+// Statuses of a step as the screens show it.
+const (
+	asking    = "asking"    // it waits for an answer
+	approving = "approving" // it waits for people who approve it
+)
 
 func stepMark(status string) mark {
 	if m, ok := stepMarks[status]; ok {
@@ -114,7 +130,7 @@ func stepMark(status string) mark {
 
 // plainGlyphs stand in for our own symbols where only ASCII can be shown, cell for cell.
 var plainGlyphs = strings.NewReplacer(
-	"○", "o", "◔", "o", "◑", "o", "◕", "o", "✓", "+", "◇", "!", "✗", "x", "–", "-", "·", ".", "◐", "*",
+	"○", "o", "◌", "%", "◔", "o", "◑", "o", "◕", "o", "✓", "+", "◇", "!", "✗", "x", "–", "-", "·", ".", "◐", "*",
 	"●", "*", "■", "#", "▸", ">", "…", "~", "×", "x", "▏", "_", "▰", "#", "▱", ".", "↑", "^", "↓", "v", "→", ">",
 	"─", "-", "│", "|", "┃", "|", "┌", "+", "┐", "+", "└", "+", "┘", "+", "├", "+", "┤", "+", "┬", "+", "┴", "+", "\ufffd", "?",
 )

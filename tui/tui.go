@@ -13,7 +13,6 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/x/term"
 
 	"clawback/forensics/journal"
 	"clawback/playbooks/engine"
@@ -30,7 +29,9 @@ type Reader interface {
 type Options struct {
 	Journal   Reader
 	Submit    func(context.Context, engine.Command) error // nil: the console only watches
-	Interrupt func()                                      // asks the response to end; called at most once a keypress, never after Run
+	Interrupt func() error                                // asks the response to end; called at most once a keypress, never after Run
+	Attached  bool                                        // the response runs in another process: to leave the console leaves it running
+	Suspend   func() error                                // stops the process until it is told to go on; nil: it cannot be
 	Now       func() time.Time                            // the response's clock; nil means time.Now
 	By        string                                      // the responder
 	Dir       string                                      // the incident's folder: the report is read from it
@@ -45,16 +46,19 @@ type Options struct {
 const frames = 15
 
 // Run shows the console until the person leaves: it returns nil then, whether or not the response
-// is over. It returns the cause when ctx is done, and an error when the record cannot be read or
-// the console itself fails; the screen is restored in each case. What it started has ended when
-// it returns.
+// is over. It returns the cause when ctx is done, ErrTerminal when the terminal is gone, and an
+// error when the record cannot be read or the console itself fails; the screen is restored in each
+// case. What it started has ended when it returns. Nothing but Interrupt ends the response.
 func Run(ctx context.Context, o Options) error {
-	o = o.withDefaults()
-	ours, cancel := context.WithCancel(ctx)
+	ours, end := context.WithCancelCause(ctx)
+	cancel := func() { end(context.Canceled) }
 	defer cancel()
+	lost := func() { end(ErrTerminal) }
+	o = o.withDefaults()
+	o.Input, o.Output = o.input(lost), oneWriter(o.Output, lost)
 	w := &work{ctx: ctx}
 	c := newConsole(o, w)
-	p := tea.NewProgram(c, programOptions(ctx, o)...)
+	p := tea.NewProgram(c, programOptions(ours, o)...)
 
 	var reader sync.WaitGroup
 	var failed error
@@ -65,12 +69,15 @@ func Run(ctx context.Context, o Options) error {
 		}
 	})
 	_, err := p.Run()
+	gone := errors.Is(context.Cause(ours), ErrTerminal)
 	cancel()
 	reader.Wait()
 	w.wait()
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case gone:
+		return ErrTerminal
 	case failed != nil:
 		return failed
 	case c.failed != nil:
@@ -96,7 +103,6 @@ func (o Options) withDefaults() Options {
 	if o.Instead == "" {
 		o.Instead = "clawback kill --yes"
 	}
-	o.Output = oneWriter(o.Output)
 	return o
 }
 
@@ -200,35 +206,4 @@ func (w *work) wait() {
 	w.over = true
 	w.mu.Unlock()
 	w.running.Wait()
-}
-
-// oneWriter lets the screen and the clipboard write in turn: each Write is whole. What is a
-// terminal stays one for Bubble Tea.
-func oneWriter(out io.Writer) io.Writer {
-	if f, ok := out.(term.File); ok {
-		return &turnFile{File: f}
-	}
-	return &turnWriter{out: out}
-}
-
-type turnWriter struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-func (t *turnWriter) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.out.Write(b)
-}
-
-type turnFile struct {
-	term.File
-	mu sync.Mutex
-}
-
-func (t *turnFile) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.File.Write(b)
 }

@@ -182,7 +182,7 @@ func showWorld(dir string) error {
 		return err
 	}
 	err = Run(context.Background(), Options{
-		Journal: w.engine.Journal.Cursor(), Submit: w.engine.Submit, Interrupt: cancel, By: "dana", Dir: dir, Instead: "clawback drill --auto",
+		Journal: w.engine.Journal.Cursor(), Submit: w.engine.Submit, Interrupt: func() error { cancel(); return nil }, By: "dana", Dir: dir, Instead: "clawback drill --auto",
 	})
 	cancel()
 	<-w.done

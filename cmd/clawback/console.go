@@ -3,30 +3,29 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/playbooks/actions"
-	"clawback/revoke/credential"
 	"clawback/tui"
 )
 
-// inConsole carries the response out behind the console. Whoever leaves the console ends the run,
-// after being asked. A signal ends the run, and then the console. A lost terminal ends the console,
-// and the run once it cannot go on without somebody.
+// inConsole carries the response out behind the console. Two things end the run: a signal, and who
+// asks for it in the console. A terminal that is lost ends the console alone: the run goes on to
+// its next question, and waits there for somebody who attaches.
 func (r *response) inConsole(ctx context.Context, interrupt func(), heard signals) (incident.State, error) {
 	var state incident.State
 	var err error
 	var running sync.WaitGroup
 	shown, leave := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer leave(nil)
-	carried, over := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() {
-		defer over()
 		state, err = r.carry(ctx)
 		select {
 		case <-heard.end:
@@ -37,63 +36,78 @@ func (r *response) inConsole(ctx context.Context, interrupt func(), heard signal
 	running.Go(func() {
 		select {
 		case <-heard.lost:
-			leave(errTerminalLost)
-			r.alone(carried)
+			leave(tui.ErrTerminal)
 		case <-shown.Done():
 		}
-		interrupt()
 	})
 	tuiErr := tui.Run(shown, tui.Options{
-		Journal: r.open.journal.Cursor(), Submit: r.engine.Submit, Interrupt: interrupt, Now: r.work.Clock.Now,
-		By: r.declared.Responder, Dir: r.open.dir, Getenv: func(name string) string { return r.app.env[name] },
+		Journal: r.open.journal.Cursor(), Submit: r.engine.Submit, Now: r.work.Clock.Now, Suspend: r.suspend,
+		Interrupt: func() error { interrupt(); return nil },
+		By:        r.declared.Responder, Dir: r.open.dir, Getenv: func(name string) string { return r.app.env[name] },
 	})
-	leave(nil) // whoever left the console ends what still runs; a response that is over takes no notice
+	leave(nil)
+	if tuiErr != nil && ctx.Err() == nil {
+		r.lost(ctx, tuiErr)
+		tuiErr = nil
+	}
 	running.Wait()
-	if errors.As(tuiErr, new(actions.Interruption)) || errors.Is(tuiErr, errTerminalLost) {
+	if errors.As(tuiErr, new(actions.Interruption)) || errors.Is(tuiErr, tui.ErrTerminal) {
 		tuiErr = nil // the record and the exit code say so
 	}
 	return state, errors.Join(err, tuiErr)
 }
 
-var errTerminalLost = errors.New("the terminal is lost")
+// consoleLog is where the loss of a terminal is written down in an incident's folder: what is said
+// to a lost terminal nobody reads.
+const consoleLog = "console.log"
 
-// alone returns when the response cannot go on without somebody, or ctx is done.
-func (r *response) alone(ctx context.Context) {
-	const quiet = 2 * time.Second // without an entry: a step that is over may be about to let others begin
-	var s incident.State
-	for cursor := r.open.journal.Cursor(); ; {
-		waiting, cancel := context.WithTimeout(ctx, quiet)
-		e, err := cursor.Next(waiting)
-		cancel()
-		switch {
-		case err == nil:
-			s = incident.Fold(s, e)
-		case !errors.Is(err, context.DeadlineExceeded) || needsSomebody(s):
-			return
-		}
+// lost says, wherever somebody may look, that nobody sees the response any more, and how to take
+// it back. A response that is over by then needs nobody.
+func (r *response) lost(ctx context.Context, why error) {
+	always := context.WithoutCancel(ctx)
+	signal.Ignore(syscall.SIGTTOU, syscall.SIGTTIN)                 // a write to what was the terminal must not stop the run
+	if _, err := r.open.journal.Cursor().Next(always); err != nil { // nothing stands before the declaration
+		return
+	}
+	if s, err := incident.FoldAll(r.open.journal.Entries(always)); err != nil || s.Exit != nil {
+		return
+	}
+	t := incident.Terminal{State: "lost", By: r.declared.Responder, Hint: r.wayBack()}
+	_ = r.open.journal.Append(always, incident.TypeTerminal, t) // a loss of the record shouts by itself
+	text := fmt.Sprintf("%s: %s; the response goes on (pid %d)", r.declared.Incident, why, os.Getpid())
+	complain(r.app.err, &failure{err: errors.New(text), hint: t.Hint})
+	if err := r.logLine(text + "; hint: " + t.Hint); err != nil {
+		_ = r.open.journal.Note(incident.TypeWarning, incident.Warning{Text: "the loss of the terminal was not written to " + consoleLog + ": " + err.Error()})
 	}
 }
 
-// needsSomebody reports whether nothing goes on but what waits for an answer or for a revocation by hand.
-func needsSomebody(s incident.State) bool {
-	asks := make(map[string]bool)
-	for _, q := range s.Open {
-		asks[q.Step] = true
+// wayBack is how a response is taken back whose terminal is lost.
+func (r *response) wayBack() string {
+	id := r.declared.Incident
+	switch {
+	case r.open.dir == "":
+		return fmt.Sprintf("it has no folder, so it cannot be attached: kill -TERM %d ends it", os.Getpid())
+	case r.open.trouble != nil:
+		id = r.open.dir // it is not where incidents are looked for
 	}
-	for _, step := range s.Steps {
-		if step.Status != incident.Running || asks[step.ID] {
-			continue
-		}
-		if step.Uses != "credentials.revoke" {
-			return false
-		}
-		for _, c := range s.Credentials {
-			if !c.Life.Settled() && c.Life != credential.Manual && c.Provider != "openclaw" {
-				return false
-			}
-		}
+	if !r.console {
+		return fmt.Sprintf("it asks nothing: clawback watch %s; if its process dies, clawback resume %s", id, id)
 	}
-	return true
+	return fmt.Sprintf("clawback attach %s takes it back; if its process dies, clawback resume %s", id, id)
+}
+
+// logLine appends to the incident's console.log.
+func (r *response) logLine(text string) error {
+	if r.open.dir == "" {
+		return nil
+	}
+	name := filepath.Join(r.open.dir, consoleLog)
+	f, err := disk.OS{}.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s %s\n", time.Now().UTC().Format(time.RFC3339), incident.Safe(text))
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // signals are channels that are closed when the process hears a signal.
@@ -103,16 +117,22 @@ type signals struct {
 }
 
 // interruptible returns a context that ends at the first SIGINT or SIGTERM, so that what is under
-// way is finished and recorded. A second one ends the program at once. SIGHUP does not end it: a
-// lost terminal must not end a response.
+// way is finished and recorded. A second one ends the program at once. No SIGHUP ends it: a lost
+// terminal must not end a response. Nor does one stand still at ctrl+z while anything goes on.
 func (r *response) interruptible(ctx context.Context) (context.Context, func(), signals) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	heard := signals{end: make(chan struct{}), lost: make(chan struct{})}
 	ends, lost := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
 	signal.Notify(lost, syscall.SIGHUP)
-	go func() { <-lost; close(heard.lost) }()
-	go func() { // both live as long as the process: there is nobody to wait for them
+	go func() { // they live as long as the process: there is nobody to wait for them
+		<-lost
+		close(heard.lost)
+		if !r.console {
+			r.lost(ctx, tui.ErrTerminal)
+		}
+	}()
+	go func() {
 		for n := 1; ; n++ {
 			why := actions.Interruption{Signal: "interrupt"}
 			if <-ends == syscall.SIGTERM {
@@ -128,5 +148,6 @@ func (r *response) interruptible(ctx context.Context) (context.Context, func(), 
 			}
 		}
 	}()
+	r.obeyCtrlZ()
 	return ctx, func() { cancel(actions.Interruption{Signal: "interrupt"}) }, heard
 }
