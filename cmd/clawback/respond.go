@@ -132,15 +132,18 @@ func (r *response) show(ctx context.Context, sealing <-chan struct{}) {
 
 // rescue keeps a record that its disk did not take, and the report, in a temporary folder.
 func (r *response) rescue(ctx context.Context, lost error) {
+	dir, err := os.MkdirTemp("", "clawback-"+r.declared.Incident+"-")
 	var lines [][]byte
-	for e, err := range r.open.journal.Entries(ctx) {
-		if err != nil {
-			lost = errors.Join(lost, err)
+	for e, broken := range r.open.journal.Entries(ctx) {
+		if broken != nil {
+			lost = errors.Join(lost, broken)
 			break
 		}
 		lines = append(lines, e.Line())
+		if err == nil {
+			lost = errors.Join(lost, e.CopyPayload(dir))
+		}
 	}
-	dir, err := os.MkdirTemp("", "clawback-"+r.declared.Incident+"-")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, journal.FileName), append(bytes.Join(lines, []byte("\n")), '\n'), 0o600)
 	}

@@ -103,6 +103,21 @@ func (f *payloadFolder) load(p Payload) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, p.Bytes+1))
 }
 
+// CopyPayload puts the entry's payload, if it has one, beside the copy of a record in the folder to.
+func (e Entry) CopyPayload(to string) error {
+	if e.Payload == nil {
+		return nil
+	}
+	b, err := e.Content()
+	if err == nil {
+		err = (&payloadFolder{fs: disk.OS{}, dir: to}).save(*e.Payload, b)
+	}
+	if err != nil {
+		return fmt.Errorf("copy the payload of entry %d: %w", e.Seq, err)
+	}
+	return nil
+}
+
 // payloadMemory keeps payloads in memory.
 type payloadMemory struct {
 	mu sync.Mutex
