@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,62 +11,140 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/forensics/verify"
 	"clawback/snapshots"
 )
 
+// compared is what a record is held against, from elsewhere.
+type compared struct {
+	checkpoints []string
+	key         string
+}
+
 func (a *app) verifyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "verify [INCIDENT|BAG]", Short: "Check a record and its evidence: the chain of the one, the hashes of the other", Args: upTo(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.verify(strings.Join(args, "")) },
+	var with compared
+	c := &cobra.Command{
+		Use: "verify [INCIDENT|BAG]", Short: "Check a record, its seals and its evidence, against each other and against what is held elsewhere", Args: upTo(1),
+		Long: "verify checks each line of a record, the chain of its hashes, the tree over them, the signature of\n" +
+			"its checkpoint, and the evidence. It says the first thing that is wrong, and where.\n\n" +
+			"Whoever had the machine and the key can make a record anew that agrees with itself. That shows\n" +
+			"only beside a checkpoint that was held elsewhere (--checkpoint), and only for the entries that\n" +
+			"it covers; or, when another key was used, beside the key (--key).",
+		RunE: func(_ *cobra.Command, args []string) error { return a.verify(strings.Join(args, ""), with) },
 	}
+	c.Flags().StringArrayVar(&with.checkpoints, "checkpoint", nil, "compare with a checkpoint in `FILE`, as a witness holds it; more than once for several")
+	c.Flags().StringVar(&with.key, "key", "", "compare the record's key with the one in `FILE`, noted elsewhere: a verifier key or an SSH public key")
+	return c
 }
 
 // verify checks a bag, or an incident's record with all its bags. The newest incident, where none is named.
-func (a *app) verify(what string) error {
+func (a *app) verify(what string, with compared) error {
 	if what != "" {
 		if _, err := os.Stat(filepath.Join(what, "bagit.txt")); err == nil {
-			return a.verifyBag(what, "")
+			return a.verifyBag(what)
 		}
 	}
 	dir, err := a.find(what)
 	if err != nil {
 		return err
 	}
-	var state incident.State
-	last := ""
-	for e, err := range journal.Read(dir) {
-		if err != nil {
-			return &failure{incident.ExitNothing, fmt.Errorf("%s: %w", filepath.Join(dir, journal.FileName), err),
-				fmt.Sprintf("what stands before entry %d holds; compare with a copy from elsewhere", state.Entries+1)}
-		}
-		state = incident.Fold(state, e)
-		last = e.Hash()
+	options, err := with.read()
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(a.out, "%s: %d entries, chain unbroken, last %s\n", filepath.Join(dir, journal.FileName), state.Entries, last)
-	fmt.Fprintln(a.out, "That a tail was cut, or the whole rewritten, shows only beside an older copy of that hash.")
-	for _, bag := range state.Sealed {
-		if err := a.verifyBag(filepath.Join(dir, filepath.FromSlash(bag.Path)), bag.Digest); err != nil {
-			return err
+	var bags []string
+	options.Bag = func(bag, digest string) error {
+		r, err := checkBag(bag, digest)
+		if err == nil {
+			bags = append(bags, fmt.Sprintf("%s: %d files, %d bytes, as sealed", bag, r.Files, r.Bytes))
 		}
+		return err
 	}
-	if state.Exit == nil {
+	found, err := verify.Incident(dir, options)
+	if err != nil {
+		return wrong(dir, err)
+	}
+	a.showVerified(dir, found)
+	for _, bag := range bags {
+		fmt.Fprintln(a.out, bag)
+	}
+	if !found.Ended {
 		return &failure{incident.ExitPartial, fmt.Errorf("%s does not hold its end", filepath.Join(dir, journal.FileName)),
 			"the run goes on, was killed, or its tail was cut: compare with what another copy holds"}
 	}
 	return nil
 }
 
-// verifyBag checks a bag against itself and, where the record names it, against its digest there:
-// whoever can write to a bag can forge one that agrees with itself.
-func (a *app) verifyBag(dir, recorded string) error {
-	r, err := snapshots.Verify(dir)
+// read reads what the record is compared with.
+func (c compared) read() (verify.Options, error) {
+	var o verify.Options
+	for _, path := range c.checkpoints {
+		b, err := readSmall(path)
+		if err != nil {
+			return o, usage("name a file with a signed checkpoint", "--checkpoint: %w", err)
+		}
+		o.Held = append(o.Held, verify.Held{From: path, Note: b})
+	}
+	if c.key != "" {
+		b, err := readSmall(c.key)
+		if err != nil {
+			return o, usage("name a file with the key that was noted", "--key: %w", err)
+		}
+		o.Key = strings.TrimSpace(string(b))
+		if o.Key == "" {
+			return o, usage("name a file with the key that was noted", "--key: %s is empty", c.key)
+		}
+	}
+	return o, nil
+}
+
+// wrong is the first thing that is wrong with the record in dir.
+func wrong(dir string, err error) error {
+	hint := "compare with a copy from elsewhere"
+	var fault *verify.Fault
+	if errors.As(err, &fault) {
+		hint = fault.Hint
+	}
+	return &failure{incident.ExitNothing, fmt.Errorf("%s: %w", dir, err), hint}
+}
+
+func (a *app) showVerified(dir string, r verify.Result) {
+	fmt.Fprintf(a.out, "%s: %s, %d entries, chain unbroken, last %s\n", filepath.Join(dir, journal.FileName), show(r.Incident), r.Entries, r.Last)
+	if r.Key == "" {
+		fmt.Fprintln(a.out, "It is not signed. That a tail was cut, or the whole rewritten, shows only beside an older copy of that hash.")
+		return
+	}
+	fmt.Fprintf(a.out, "sealed: entries 1 to %d, root %s\nkey: %s\n", r.Sealed.Size, r.Sealed.Root, show(r.Key))
+	if n := r.Entries - r.Sealed.Size; n > 0 {
+		fmt.Fprintf(a.out, "The last %d entries are not sealed: the chain alone holds them.\n", n)
+	}
+	upTo := uint64(0)
+	for _, c := range r.Held {
+		upTo = max(upTo, c.Size)
+	}
+	if upTo == 0 {
+		fmt.Fprintln(a.out, "Whoever has the key could have written all of this anew: that shows only beside a checkpoint from elsewhere (--checkpoint).")
+		return
+	}
+	fmt.Fprintf(a.out, "held elsewhere: entries 1 to %d are those of the checkpoint that was given\n", upTo)
+}
+
+// verifyBag checks a bag alone.
+func (a *app) verifyBag(dir string) error {
+	r, err := checkBag(dir, "")
 	if err != nil {
 		return &failure{incident.ExitNothing, fmt.Errorf("evidence %s: %w", dir, err), "compare with a copy from elsewhere"}
 	}
-	if recorded != "" && r.Digest != recorded {
-		return &failure{incident.ExitNothing, fmt.Errorf("evidence %s agrees with itself, and is not what the record says was sealed (digest %s, recorded %s)", dir, r.Digest, recorded),
-			"it was replaced after it was sealed: use another copy"}
-	}
 	fmt.Fprintf(a.out, "%s: %d files, %d bytes, as sealed\n", dir, r.Files, r.Bytes)
 	return nil
+}
+
+// checkBag checks a bag against itself and, where the record names it, against its digest there:
+// whoever can write to a bag can forge one that agrees with itself.
+func checkBag(dir, recorded string) (snapshots.Report, error) {
+	r, err := snapshots.Verify(dir)
+	if err == nil && recorded != "" && r.Digest != recorded {
+		err = fmt.Errorf("it agrees with itself, and is not what the record says was sealed: it was replaced (digest %s, recorded %s)", r.Digest, recorded)
+	}
+	return r, err
 }

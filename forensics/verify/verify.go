@@ -1,0 +1,275 @@
+// Package verify checks the record of an incident against itself, against the checkpoints that were
+// made of it, and against what was kept of it elsewhere.
+//
+// What each protects: the chain shows a line that was changed by somebody who did not compute all
+// later lines again. The signed tree shows that too, and everything else up to its checkpoint, to
+// whoever trusts that the key was not at the attacker's disposal. A checkpoint that was held off
+// the machine shows every change of the entries that it covers, whoever made it and with whatever
+// key. Entries after it are not protected by it.
+package verify
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/forensics/journal/tree"
+)
+
+// Options say what the record is compared with besides itself.
+type Options struct {
+	Held []Held // checkpoints that somebody else holds
+	// Key is the verifier key, or the SSH public key, that a person noted elsewhere; "" for none.
+	Key string
+	// Bag checks the evidence package in dir, whose digest stands in the record; nil to leave the
+	// evidence out.
+	Bag func(dir, digest string) error
+}
+
+// Held is a checkpoint from elsewhere.
+type Held struct {
+	From string // where it is, for messages
+	Note []byte // as it was signed
+}
+
+// Result is what a record was found to be, as far as it was checked.
+type Result struct {
+	Incident string
+	Entries  uint64
+	Last     string          // SHA-256 of the newest line, in hex
+	Ended    bool            // it holds the end of its incident
+	Key      string          // verifier key of its checkpoints; "" when it names none
+	Sealed   tree.Checkpoint // the newest; zero when there is none
+	Held     []tree.Checkpoint
+	Bags     []incident.Sealed
+}
+
+// Fault is the first thing that is wrong with a record.
+type Fault struct {
+	Check string // which check found it
+	Where string // "entry 17", or a path in the folder of the incident
+	What  string
+	Hint  string // what to do next
+}
+
+func (f *Fault) Error() string { return f.Where + ": " + f.What }
+
+// Incident checks the record of the incident in dir. The error is a *Fault when it is not what it
+// has to be, and another one when it cannot be read. What was found until then comes with it.
+func Incident(dir string, o Options) (Result, error) { return run(dir, o, checks) }
+
+// check is one thing to look at. Each notices what no other does, so that a test can show what
+// goes unnoticed without it.
+type check struct {
+	name  string
+	entry func(*record) *Fault // at each entry, unless nil
+	whole func(*record) *Fault // when all were read, unless nil
+}
+
+var checks = []check{
+	{"entries", (*record).wellFormed, nil},
+	{"chain", (*record).chained, nil},
+	{"payloads", (*record).payload, nil},
+	{"bundles", (*record).bundles, nil},
+	{"tiles", (*record).tiles, nil},
+	{"noted key", nil, (*record).notedKey},
+	{"sealed", nil, (*record).isSealed},
+	{"signature", nil, (*record).signature},
+	{"size", nil, (*record).size},
+	{"root", nil, (*record).root},
+	{"held key", nil, (*record).heldKey},
+	{"held size", nil, (*record).heldSize},
+	{"held root", nil, (*record).heldRoot},
+	{"evidence", nil, (*record).evidence},
+	{"last line", nil, (*record).lastLine},
+}
+
+// held is a checkpoint from elsewhere, checked under the record's key.
+type held struct {
+	tree.Checkpoint
+	from string
+	err  error // why it is none of this record; then the checkpoint is zero
+}
+
+func run(dir string, o Options, checks []check) (Result, error) {
+	r := &record{dir: dir, options: o, roots: make(map[uint64]*tlog.Hash)}
+	if err := r.begin(); err != nil {
+		return r.result, err
+	}
+	err := r.lines(func() *Fault {
+		for _, c := range checks {
+			if c.entry == nil {
+				continue
+			}
+			if f := c.entry(r); f != nil {
+				f.Check = c.name
+				return f
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return r.result, err
+	}
+	for _, c := range checks {
+		if c.whole == nil {
+			continue
+		}
+		if f := c.whole(r); f != nil {
+			f.Check = c.name
+			return r.result, f
+		}
+	}
+	return r.result, nil
+}
+
+const elsewhere = "compare with a copy from elsewhere"
+
+func fault(where, hint, format string, args ...any) *Fault {
+	return &Fault{Where: where, What: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+func (r *record) here() string { return fmt.Sprintf("entry %d", r.n) }
+
+func (r *record) before() string {
+	return fmt.Sprintf("what stands before entry %d holds; %s", r.n, elsewhere)
+}
+
+// wellFormed checks that the line is an entry, written in the one way in which there is to read it.
+func (r *record) wellFormed() *Fault {
+	if r.malformed != nil {
+		return fault(r.here(), r.before(), "%v", r.malformed)
+	}
+	return nil
+}
+
+// chained checks that the entry follows the one before.
+func (r *record) chained() *Fault {
+	e := r.entry
+	switch {
+	case e.Seq != r.n:
+		return fault(r.here(), r.before(), "entry %d stands where entry %d belongs", e.Seq, r.n)
+	case r.n == 1 && e.Prev != "":
+		return fault(r.here(), elsewhere, "it names one before it: the beginning was cut off")
+	case r.n > 1 && e.Prev != r.prev:
+		return fault(r.here(), r.before(), "it does not carry the hash of entry %d: one of the two was changed", r.n-1)
+	case e.Time.Before(r.time):
+		return fault(r.here(), r.before(), "it is older than entry %d", r.n-1)
+	}
+	return nil
+}
+
+// payload checks the file in which an entry's data stands.
+func (r *record) payload() *Fault {
+	if r.entry.Payload == nil || r.malformed != nil {
+		return nil
+	}
+	if _, err := journal.ReadPayload(r.dir, *r.entry.Payload); err != nil {
+		return fault(r.here(), elsewhere, "its data: %v", err)
+	}
+	return nil
+}
+
+// notedKey checks that the record names the key that somebody noted.
+func (r *record) notedKey() *Fault {
+	if r.options.Key == "" {
+		return nil
+	}
+	noted, err := notedKey(r.options.Key, r.result.Key)
+	switch {
+	case err != nil:
+		return fault("the key from elsewhere", "give the line that was noted, or an SSH public key", "%v", err)
+	case r.result.Key == "":
+		return fault(journal.FileName, elsewhere, "it names no key, and there was one: it was rewritten, or it is of another incident")
+	case noted != r.result.Key:
+		return fault(journal.FileName, elsewhere, "it names another key than the one from elsewhere: it was rewritten, or it is of another incident")
+	}
+	return nil
+}
+
+// isSealed checks that there is a checkpoint where the record says that it is signed.
+func (r *record) isSealed() *Fault {
+	if r.result.Key == "" || r.note != nil {
+		return nil
+	}
+	return fault(checkpointPath, "a run that dies within its first moments leaves none: clawback resume makes it; otherwise "+elsewhere,
+		"missing, although the record names the key of its checkpoints")
+}
+
+// signature checks the checkpoint under the key that the record names.
+func (r *record) signature() *Fault {
+	switch {
+	case r.note == nil || r.sealErr == nil:
+		return nil
+	case r.result.Key == "":
+		return fault(checkpointPath, elsewhere, "there is a checkpoint, and the record names no key")
+	case errors.Is(r.sealErr, tree.ErrForeign):
+		return fault(checkpointPath, "the key or the checkpoint was exchanged: "+elsewhere, "%v", r.sealErr)
+	}
+	return fault(checkpointPath, elsewhere, "%v", r.sealErr)
+}
+
+// size checks that all lines that were sealed are there.
+func (r *record) size() *Fault {
+	if s := r.result.Sealed.Size; s > r.n {
+		return fault(journal.FileName, elsewhere, "it has %d entries, and its checkpoint covers %d: the last %d are missing", r.n, s, s-r.n)
+	}
+	return nil
+}
+
+// root checks that the lines that were sealed are what they were.
+func (r *record) root() *Fault {
+	s := r.result.Sealed
+	if got := r.roots[s.Size]; got == nil || *got == s.Root {
+		return nil
+	}
+	return fault(journal.FileName, elsewhere, "entries 1 to %d are not those that were sealed: one of them was changed, removed, added or moved", s.Size)
+}
+
+// heldKey checks that a checkpoint from elsewhere is of this record.
+func (r *record) heldKey() *Fault {
+	for _, h := range r.held {
+		switch {
+		case h.err == nil:
+		case errors.Is(h.err, tree.ErrForeign) || r.result.Key == "":
+			return fault(h.from, "look whose it is: its first line names the incident",
+				"it is not signed with the key that this record names: the record was rewritten, or the two are of different incidents (%v)", h.err)
+		default:
+			return fault(h.from, "fetch it again from where it is held", "%v", h.err)
+		}
+	}
+	return nil
+}
+
+// heldSize checks that all lines that somebody else saw sealed are there.
+func (r *record) heldSize() *Fault {
+	for _, h := range r.held {
+		if h.Size > r.n {
+			return fault(journal.FileName, "fetch the entries from where the checkpoint is held",
+				"it has %d entries, and the checkpoint in %s covers %d: the last %d were cut off", r.n, h.from, h.Size, h.Size-r.n)
+		}
+	}
+	return nil
+}
+
+// heldRoot checks that the lines that somebody else saw sealed are what they were.
+func (r *record) heldRoot() *Fault {
+	for _, h := range r.held {
+		if got := r.roots[h.Size]; got != nil && *got != h.Root {
+			return fault(journal.FileName, "fetch the entries from where the checkpoint is held",
+				"entries 1 to %d are not those of the checkpoint in %s: this is another history, signed with the same key", h.Size, h.from)
+		}
+	}
+	return nil
+}
+
+// lastLine checks that the record does not stop in the middle of a line.
+func (r *record) lastLine() *Fault {
+	if r.torn {
+		return fault(fmt.Sprintf("line %d", r.n+1), "a run that died leaves it so, and clawback resume cuts it off; while one goes on, look again", "%v", journal.ErrTorn)
+	}
+	return nil
+}
