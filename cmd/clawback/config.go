@@ -30,6 +30,9 @@ type config struct {
 	Endpoints   map[string]string          `yaml:"endpoints"`
 	SSHConfig   string                     `yaml:"ssh_config"`
 
+	AllowedSigners string            `yaml:"allowed_signers"`
+	Roles          map[string]string `yaml:"roles"`
+
 	file string
 }
 
@@ -146,6 +149,14 @@ func (c config) check() error {
 				return usage("write {env: NAME} or {file: /path}", "configuration %s: authorities.%s.parts.%s: exactly one of env and file", c.file, name, part)
 			}
 		}
+	}
+	for name, person := range c.Roles {
+		if err := checkRole(name); err != nil || person == "" {
+			return usage("write roles: {commander: alice}, of "+strings.Join(roleNames, ", "), "configuration %s: roles: %q is no role with a person", c.file, name)
+		}
+	}
+	if c.AllowedSigners != "" && !filepath.IsAbs(c.AllowedSigners) {
+		return usage("write allowed_signers: /etc/clawback/allowed_signers", "configuration %s: allowed_signers is not an absolute path", c.file)
 	}
 	for name, endpoint := range c.Endpoints {
 		if err := checkEndpoint(name, endpoint); err != nil {

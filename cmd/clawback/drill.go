@@ -43,6 +43,7 @@ func (a *app) drillCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line; needs --auto")
 	c.Flags().Uint64Var(&o.seed, "seed", 0, "make the same world again (default: another each time)")
 	signKeyFlag(c, &o.signKey)
+	o.roleFlags(c)
 	c.Flags().Float64Var(&o.speed, "speed", 1, "how much faster than the wall clock the world runs (20 with --auto)")
 	return c
 }
@@ -62,6 +63,8 @@ type drillOptions struct {
 	speed      float64
 	signKey    string
 	own        ownKey
+	teamFlags
+	team team
 }
 
 func (a *app) drill(ctx context.Context, o drillOptions) error {
@@ -87,6 +90,9 @@ func (a *app) drill(ctx context.Context, o drillOptions) error {
 		return err
 	}
 	giveTime(book, o.speed)
+	if o.team, err = a.team(o.teamFlags, book); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "clawback-drill-")
 	if err != nil {
 		return &failure{incident.ExitNothing, fmt.Errorf("make the drill's world: %w", err), "set TMPDIR to a folder that can be written"}
@@ -150,6 +156,7 @@ func (a *app) practise(ctx context.Context, o drillOptions, world *drill.World, 
 	if d := world.Scenario.Deadline; d > 0 {
 		r.declared.Deadline = d.String()
 	}
+	r.with(o.team)
 	r.signWith(o.own, "")
 	return r.run(ctx)
 }

@@ -34,6 +34,8 @@ type target struct {
 	risks     []string
 	deadline  time.Duration
 	signKey   string
+	playbook  string
+	teamFlags
 }
 
 func (t *target) flags(c *cobra.Command) {
@@ -41,6 +43,8 @@ func (t *target) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&t.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of the compiled-in address")
 	c.Flags().StringArrayVar(&t.risks, "accept-risk", nil, "accept one named risk: "+strings.Join(riskNames(), ", "))
 	signKeyFlag(c, &t.signKey)
+	c.Flags().StringVar(&t.playbook, "playbook", "", "carry out another playbook: its `NAME`, or the path of a file")
+	t.teamFlags.flags(c)
 }
 
 // machineFlags are the flags that name the machine under response.
@@ -99,14 +103,22 @@ func (a *app) kill(ctx context.Context, t target, yes, json, dry bool) error {
 		return &failure{incident.ExitApproval, errors.New("kill changes things, and nobody can be asked here"),
 			"add --yes, or look first with --dry-run"}
 	}
-	book, err := a.playbook(playbooks.KillSwitch, t.deadline)
+	book, err := a.playbook(cmp.Or(t.playbook, playbooks.KillSwitch), t.deadline)
 	if err != nil {
+		return err
+	}
+	if book.Attended {
+		return usage("clawback respond carries it out", "playbook %s asks a person, and nobody attends to kill", book.Name)
+	}
+	who, err := a.team(t.teamFlags, book)
+	if err != nil && !dry {
 		return err
 	}
 	s, err := a.prepare(ctx, t, dry)
 	if err != nil {
 		return err
 	}
+	s.team = who
 	defer func() { _ = s.host.Close() }()
 	if dry {
 		return s.rehearse(ctx, book, json)
@@ -124,7 +136,12 @@ func (a *app) respond(ctx context.Context, t target) error {
 	if !term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return &failure{incident.ExitUsage, errNotTerminal, "without one, use clawback kill --yes"}
 	}
-	book, err := a.playbook(playbooks.SuspectedCompromise, 0)
+	book, err := a.playbook(cmp.Or(t.playbook, playbooks.SuspectedCompromise), 0)
+	if err != nil {
+		return err
+	}
+	book.Attended = true
+	who, err := a.team(t.teamFlags, book)
 	if err != nil {
 		return err
 	}
@@ -132,6 +149,7 @@ func (a *app) respond(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
+	s.team = who
 	defer func() { _ = s.host.Close() }()
 	return s.start(ctx, book, false, true)
 }
@@ -156,22 +174,13 @@ type situation struct {
 	providers   map[string]revoke.Provider
 	accepted    map[string]bool
 	own         ownKey
+	team        team
 }
 
 // prepare reaches the target and looks at it. Nothing is changed, and no provider is asked.
 func (a *app) prepare(ctx context.Context, t target, dry bool) (*situation, error) {
-	s := &situation{app: a, target: t, accepted: make(map[string]bool)}
-	for _, name := range t.risks {
-		if actions.Risks[name] == "" {
-			return nil, usage("it is one of "+strings.Join(riskNames(), ", "), "there is no risk %q", name)
-		}
-		s.accepted[name] = true
-	}
-	endpoints, err := a.endpoints(t.endpoints)
+	s, endpoints, err := a.resolve(t)
 	if err != nil {
-		return nil, err
-	}
-	if s.own, err = signKey(t.signKey); err != nil {
 		return nil, err
 	}
 	if s.host, err = a.reach(ctx, &t); err != nil {
@@ -180,14 +189,42 @@ func (a *app) prepare(ctx context.Context, t target, dry bool) (*situation, erro
 	if s.description, err = s.describe(ctx); err != nil {
 		return nil, errors.Join(err, s.host.Close())
 	}
+	// A machine on which the agent runs is suspect, whatever folder was named.
+	suspect := !s.host.Remote() && (t.root == "/" || len(s.description.Processes) > 0)
+	if err := s.supply(endpoints, suspect, dry); err != nil {
+		return nil, errors.Join(err, s.host.Close())
+	}
+	return s, nil
+}
+
+// resolve checks what the command line says beside the target.
+func (a *app) resolve(t target) (*situation, map[string]string, error) {
+	s := &situation{app: a, target: t, accepted: make(map[string]bool)}
+	for _, name := range t.risks {
+		if actions.Risks[name] == "" {
+			return nil, nil, usage("it is one of "+strings.Join(riskNames(), ", "), "there is no risk %q", name)
+		}
+		s.accepted[name] = true
+	}
+	endpoints, err := a.endpoints(t.endpoints)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.own, err = signKey(t.signKey); err != nil {
+		return nil, nil, err
+	}
+	return s, endpoints, nil
+}
+
+// supply gives a situation its authorities and providers.
+func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err error) {
 	s.authorities = &actions.Authorities{
-		Load: make(map[string]func(context.Context) (revoke.Authority, error)),
-		// A machine on which the agent runs is suspect, whatever folder was named.
-		Suspect:  !s.host.Remote() && (t.root == "/" || len(s.description.Processes) > 0),
+		Load:     make(map[string]func(context.Context) (revoke.Authority, error)),
+		Suspect:  suspect,
 		Accepted: s.accepted[actions.RiskAuthorityOnSuspect],
 	}
-	for name, authority := range a.config.Authorities {
-		s.authorities.Load[name] = authority.authority(a.env)
+	for name, authority := range s.app.config.Authorities {
+		s.authorities.Load[name] = authority.authority(s.app.env)
 	}
 	var clock fake.Wall
 	s.providers, err = providers.New(func(name string) revoke.Env {
@@ -197,10 +234,7 @@ func (a *app) prepare(ctx context.Context, t target, dry bool) (*situation, erro
 		}
 		return revoke.Env{HTTP: client, Endpoint: endpoints[name], Authority: s.authorities.For(name), Sleep: clock.Sleep, Now: clock.Now}
 	})
-	if err != nil {
-		return nil, errors.Join(err, s.host.Close())
-	}
-	return s, nil
+	return err
 }
 
 // endpoints are those of the configuration, and those of the command line over them.
@@ -297,22 +331,28 @@ func (s *situation) describe(ctx context.Context) (containment.Description, erro
 	return d, nil
 }
 
-// start opens the record and carries the playbook out.
+// start opens a new record and carries the playbook out.
 func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, console bool) error {
-	var clock fake.Wall
-	o, err := s.app.create("INC", s.host.Name(), clock.Now)
+	o, err := s.app.create("INC", s.host.Name(), fake.Wall{}.Now)
 	if err != nil {
 		return err
 	}
-	r := &response{app: s.app, open: o, json: json, console: console}
-	r.work = &actions.Response{
-		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
-		Clock: clock, Desk: hostname(), Version: version, Attended: console, Accepted: s.accepted, Key: o.fingerprintKey(),
-	}
-	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: clock, Facts: s.facts()}
-	r.declared = s.declared(o.id, book, console)
+	r := s.response(o, book, s.declared(o.id, book, console), json)
+	r.work.Key = o.fingerprintKey()
 	r.signWith(s.own, "")
 	return r.run(ctx)
+}
+
+// response is a run of the playbook in a record that is open, new or taken up again.
+func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declared, json bool) *response {
+	var clock fake.Wall
+	r := &response{app: s.app, open: o, json: json, console: d.Attended, declared: d}
+	r.work = &actions.Response{
+		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
+		Clock: clock, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
+	}
+	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: clock, Facts: s.facts()}
+	return r
 }
 
 func (s *situation) facts() map[string]bool {
@@ -326,6 +366,13 @@ func (s *situation) declared(id string, book playbooks.Playbook, attended bool) 
 	}
 	if s.target.deadline > 0 {
 		d.Deadline = s.target.deadline.String()
+	}
+	for _, pair := range s.target.endpoints {
+		name, url, _ := strings.Cut(pair, "=")
+		if d.Endpoints == nil {
+			d.Endpoints = make(map[string]string)
+		}
+		d.Endpoints[name] = url
 	}
 	return d
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -59,4 +60,25 @@ func exactly(n int, names string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// loadPlaybook reads a playbook that comes with clawback, by its name, or one of the desk's own, by
+// the path of its file. What is carried out has to be ours: a file that others can change is refused.
+func loadPlaybook(name string) (playbooks.Playbook, error) {
+	if !strings.ContainsAny(name, "/.") {
+		book, err := playbooks.Builtin(name, actions.Names())
+		if err != nil {
+			return book, usage("clawback playbook list; a file of your own is named by its path, such as ./mine.yaml", "%w", err)
+		}
+		return book, nil
+	}
+	src, err := readOwn(name, maxConfig)
+	if err != nil {
+		return playbooks.Playbook{}, usage("name a file that is yours alone to change", "playbook: %w", err)
+	}
+	book, err := actions.Validate(name, src)
+	if err != nil {
+		return book, usage("clawback playbook validate "+name, "%w", err)
+	}
+	return book, nil
 }

@@ -69,6 +69,9 @@ func (s *situation) showPlan(book playbooks.Playbook) {
 			continue
 		}
 		fmt.Fprintf(out, "%3d  %s\n", n+1, step.Title)
+		if step.Approvals > 0 {
+			fmt.Fprintf(out, "     to be approved first by other people: %d\n", step.Approvals)
+		}
 		if step.Irreversible != "" {
 			fmt.Fprintf(out, "     cannot be undone: %s\n", step.Irreversible)
 		}

@@ -44,6 +44,7 @@ type response struct {
 func (r *response) run(ctx context.Context) error {
 	ctx, stop, heard := r.interruptible(ctx)
 	defer stop()
+	r.engine.Interrupt = func(string) { stop() }
 	if r.open.trouble != nil {
 		complain(r.app.err, &failure{err: r.open.trouble, hint: "the response goes on; the record is in " + r.place()})
 		_ = r.open.journal.Note(incident.TypeWarning, incident.Warning{Text: r.open.trouble.Error(), Hint: "the record is in " + r.place(), Grave: true})
@@ -184,11 +185,11 @@ func (r *response) end(s incident.State) error {
 	return nil
 }
 
-// playbook loads a playbook that comes with clawback; a deadline goes to the steps that revoke.
+// playbook loads a playbook, by its name or its file; a deadline goes to the steps that revoke.
 func (a *app) playbook(name string, deadline time.Duration) (playbooks.Playbook, error) {
-	book, err := playbooks.Builtin(name, actions.Names())
+	book, err := loadPlaybook(name)
 	if err != nil {
-		return book, usage("clawback playbook list", "%w", err)
+		return book, err
 	}
 	for _, phase := range book.Phases {
 		for i := range phase.Steps {

@@ -50,8 +50,9 @@ the service down, and writes the report.
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.killCommand(), a.respondCommand(), a.drillCommand(),
+		a.killCommand(), a.respondCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(),
+		a.approveCommand(), a.noteCommand(),
 		a.providersCommand(), a.playbookCommand(), a.versionCommand(),
 		exitCodesTopic(), configTopic(), a.docsCommand(),
 	)
@@ -116,6 +117,8 @@ authorities:                # your own credentials, for what cannot revoke itsel
 endpoints:                  # only what stands here, or is compiled in, is ever called
   github: https://github.example.com/api/v3
 ssh_config: /etc/clawback/ssh_config   # instead of your own, for --host
+allowed_signers: /etc/clawback/allowed_signers   # who may approve and note, as in ssh-keygen(1); responder: has to be one of them
+roles: {commander: alice, scribe: bob, communications: carol, legal: dan}
 `
 
 // errNotTerminal is returned where a person is needed and there is no terminal.

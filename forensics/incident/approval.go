@@ -16,8 +16,8 @@ import (
 const bindsDomain = "clawback-approval@v1\n"
 
 // Binds returns what an approval of a step has to name: the SHA-256, in hex, over every field of
-// the plan and of the step. origin says of what the plan is: the hash of the first entry of a
-// record, so that no approval can be older than its incident or serve another one, or that of a
+// the plan and of the step. origin says of what the plan is: the hash of the entry that
+// declares the incident, so that no approval can be older than its incident or serve another one, or that of a
 // plan file, whose approvals are given beforehand.
 //
 // A plan has the same digest before it is recorded and after it was read from the record.

@@ -17,7 +17,7 @@ type State struct {
 	DeclaredAt time.Time
 	Now        time.Time // of the newest entry
 	Entries    uint64
-	First      string // SHA-256 of the first entry, in hex: no other incident has it
+	First      string // SHA-256 of the declaration, in hex: no other incident has it
 
 	Plan  Plan
 	Steps map[string]*Step

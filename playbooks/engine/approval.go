@@ -15,11 +15,10 @@ import (
 
 // Approvals says who asks for approvals, and what is known before the run.
 type Approvals struct {
-	Requester string                 // principal of who asks: nobody approves their own request
-	Keys      []string               // fingerprints of all keys of who asks
-	Given     []incident.Approved    // beforehand, for the plan file that is carried out
-	Broken    *incident.BreakGlass   // go ahead without those that are missing, at every step
-	Trusted   func() (people string) // who can approve, for hints; nil where nobody can
+	Requester string               // principal of who asks: nobody approves their own request
+	Keys      []string             // fingerprints of all keys of who asks
+	Given     []incident.Approved  // beforehand, for the plan file that is carried out
+	Broken    *incident.BreakGlass // go ahead without those that are missing, at every step
 }
 
 // Inbox hands in what other terminals send.

@@ -50,15 +50,10 @@ var nameForm = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z._-]{0,120}\.json\z`)
 func (b *Box) Serve(ctx context.Context, e *engine.Engine) {
 	always := context.WithoutCancel(ctx)
 	b.left = make(map[string]bool)
-	for first, err := range e.Journal.Entries(always) {
-		if err == nil {
-			b.id, b.record, err = identityOf(first)
-		}
-		if err != nil {
-			_ = e.Journal.Note(incident.TypeWarning, incident.Warning{Text: "nothing is taken from the inbox: " + err.Error()})
-			return
-		}
-		break
+	var err error
+	if b.id, b.record, err = identityOf(e.Journal.Entries(always)); err != nil {
+		_ = e.Journal.Note(incident.TypeWarning, incident.Warning{Text: "nothing is taken from the inbox: " + err.Error()})
+		return
 	}
 	for ctx.Err() == nil {
 		b.sweep(always, e)

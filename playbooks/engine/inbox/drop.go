@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"time"
@@ -106,21 +107,22 @@ func place(on disk.FS, box, name string, content []byte) error {
 
 // identity is what a record is known by.
 func identity(dir string) (id, record string, err error) {
-	for e, err := range journal.Read(dir) {
+	return identityOf(journal.Read(dir))
+}
+
+func identityOf(entries iter.Seq2[journal.Entry, error]) (id, record string, err error) {
+	for e, err := range entries {
 		if err != nil {
 			return "", "", err
 		}
-		return identityOf(e)
+		if e.Type != incident.TypeDeclared {
+			continue // such as a warning that the state directory cannot be used
+		}
+		var d incident.Declared
+		err = e.Decode(&d)
+		return d.Incident, e.Hash(), err
 	}
-	return "", "", errors.New("the record is empty")
-}
-
-func identityOf(first journal.Entry) (id, record string, err error) {
-	var d incident.Declared
-	if err := first.Decode(&d); err != nil || first.Type != incident.TypeDeclared {
-		return "", "", errors.Join(errors.New("the record does not begin with a declaration"), err)
-	}
-	return d.Incident, first.Hash(), nil
+	return "", "", errors.New("the record declares no incident")
 }
 
 func random(bytes int) string {

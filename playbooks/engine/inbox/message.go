@@ -50,7 +50,7 @@ type Message struct {
 	V        int       `json:"v"`
 	Kind     string    `json:"kind"`
 	Incident string    `json:"incident,omitempty"` // its id; none in what is approved beforehand
-	Record   string    `json:"record,omitempty"`   // SHA-256 of the record's first line, in hex: the id alone may stand elsewhere too
+	Record   string    `json:"record,omitempty"`   // SHA-256 of the line that declares the incident, in hex: the id alone may stand elsewhere too
 	Time     time.Time `json:"time"`               // UTC
 	Nonce    string    `json:"nonce"`              // 16 random bytes in hex: the same words twice are two messages
 	As       string    `json:"as"`                 // principal in the list of allowed signers; with the incident's own key, who says it is
@@ -65,7 +65,7 @@ type Message struct {
 // Approval approves one step of one plan.
 type Approval struct {
 	Step  string `json:"step"`
-	Binds string `json:"binds"`          // incident.Binds of the record's first line, or of the plan file
+	Binds string `json:"binds"`          // incident.Binds of Record, or of Plan
 	Plan  string `json:"plan,omitempty"` // SHA-256 of the plan file that is approved beforehand, in hex
 }
 
