@@ -120,6 +120,7 @@ func tally(open []incident.OpenMatter) words {
 		{incident.MatterCredential, "1 credential not proved dead", "credentials not proved dead"},
 		{incident.MatterLivesOn, "1 thing that outlives its revocation", "things that outlive their revocation"},
 		{incident.MatterStep, "1 step", "steps"}, {incident.MatterQuestion, "1 question", "questions"},
+		{incident.MatterApproval, "1 approval afterwards", "approvals afterwards"},
 	} {
 		switch {
 		case n[k.kind] == 1:
@@ -470,4 +471,5 @@ func (p *page) colophon(d Document) {
 		p.say("Each entry carries the SHA-256 of the one before, so this hash of the last of them names them all: %s. To check it:", d.Record.Last)
 		p.block([]string{fmt.Sprintf("sed -n %dp journal.jsonl | tr -d '\\n' | sha256sum", d.Record.Entries)})
 	}
+	p.seal(d)
 }

@@ -100,6 +100,7 @@ type Record struct {
 	Last    string `json:"last_entry_sha256"`
 	Problem string `json:"problem,omitempty"` // why it could not be read further
 	Losses  []Note `json:"losses"`            // when it was not on disk, and why
+	Seal    *Seal  `json:"seal,omitempty"`    // none for a record that is not signed
 }
 
 // Searched is the end of the search for credentials.
@@ -230,6 +231,7 @@ func WriteOn(fsys disk.FS, dir string, s incident.State, entries iter.Seq2[journ
 		return incident.Report{}, errors.New("the incident has no folder to write a report into")
 	}
 	d := Make(s, entries)
+	d.Record.Seal = seal(dir, s)
 	out := incident.Report{Markdown: filepath.Join(dir, MarkdownName), JSON: filepath.Join(dir, JSONName)}
 	for _, f := range []struct {
 		path   string
