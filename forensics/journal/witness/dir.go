@@ -24,6 +24,7 @@ type Dir struct {
 	path string
 	busy chan struct{} // capacity 1: somebody uses the share
 	copy *shareCopy    // as the newest use left it; nil when nobody knows
+	hang func()        // of a test
 }
 
 // NewDir does not touch the share yet: it may hang.
@@ -60,6 +61,9 @@ func (d *Dir) Send(ctx context.Context, delivery Delivery) error {
 
 // keep is one use of the share.
 func (d *Dir) keep(delivery Delivery) (err error) {
+	if d.hang != nil {
+		d.hang()
+	}
 	if strings.ContainsAny(delivery.Incident, "/\x00") || strings.Trim(delivery.Incident, ".") == "" {
 		return fmt.Errorf("%q cannot name a folder", delivery.Incident)
 	}

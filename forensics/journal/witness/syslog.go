@@ -41,7 +41,7 @@ type Syslog struct {
 // Bounds of a syslog message in bytes. A receiver has to take 2,048 and should take 8,192
 // (https://www.rfc-editor.org/rfc/rfc5425#section-4.3.1); rsyslog, as it comes, cuts after 8,096.
 const (
-	MinMessage     = 480
+	MinMessage     = 1024
 	DefaultMessage = 8000
 	MaxMessage     = 1 << 20
 )
@@ -116,12 +116,24 @@ func (s *Syslog) send(ctx context.Context, frames []byte) (err error) {
 	if _, err := conn.Write(frames); err != nil {
 		return err
 	}
-	// https://www.rfc-editor.org/rfc/rfc5425#section-4.4: it has to answer a close_notify. A system
-	// that closes a connection before it read all of it says so with a reset instead.
-	if err := conn.CloseWrite(); err != nil {
+	return hungUp(conn, raw)
+}
+
+// hungUp tells the receiver that this was all, and waits until it ends the connection as well: it
+// has to answer a close_notify (https://www.rfc-editor.org/rfc/rfc5425#section-4.4). A system that
+// ends a connection before its program read all of it says so with a reset, below TLS.
+func hungUp(conn *tls.Conn, raw net.Conn) error {
+	err := conn.CloseWrite()
+	if half, ok := raw.(interface{ CloseWrite() error }); ok && err == nil {
+		err = half.CloseWrite()
+	}
+	if err != nil {
 		return err
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(conn, 4096))
+	if err == nil && n == 0 {
+		n, err = io.Copy(io.Discard, io.LimitReader(raw, 4096))
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("it did not say that it read everything: %w", err)
