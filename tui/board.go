@@ -91,9 +91,9 @@ func evidence(c *incident.Credential, w int) string {
 	answer := c.Last.Answer
 	if c.Indeterminate {
 		if c.Last.Outcome != "" {
-			return "sent by a run that died; now: " + c.Last.Outcome
+			return "looked: " + c.Last.Outcome
 		}
-		return "sent by a run that died, no answer"
+		return "its run died, no answer"
 	}
 	switch c.Life {
 	case credential.Found:

@@ -114,7 +114,9 @@ func (c *console) status() line {
 	case len(r.running()) > 0:
 		return rule(c.w, span{busy, "◐ running: "}, span{plain, strings.Join(r.running(), ", ")})
 	case len(r.Pending()) > 0 && len(r.needs(c.answered)) == len(r.Pending()):
-		return rule(c.w, span{accent, "◇ waits for " + plural(r.Pending()[0].Missing(), "approval", "approvals") + ": "}, span{plain, r.title(r.Pending()[0].Step)})
+		first := r.Pending()[0]
+		return rule(c.w, span{accent, "◇ waits for " + plural(first.Missing(), "approval", "approvals") + ": "},
+			span{plain, "clawback approve " + r.Declared.Incident + " " + first.Step})
 	case len(r.needs(c.answered)) > 0:
 		return rule(c.w, span{accent, "◇ waiting for you"})
 	case r.Entries == 0:

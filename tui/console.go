@@ -386,6 +386,8 @@ func (c *console) expect(cmd engine.Command, on bool) {
 
 func (c *console) sent(msg sentMsg) {
 	switch {
+	case msg.err == nil && c.o.Attached:
+		c.say("sent: " + msg.done)
 	case msg.err == nil:
 		c.say(msg.done)
 	case errors.Is(msg.err, engine.ErrNoQuestion): // the record shows who was faster

@@ -89,6 +89,9 @@ func (s *detailScreen) head(c *console, cred *incident.Credential, w int) []line
 	if cred.Life == credential.Propagating {
 		state += "  " + progress(cred.Last, 40)
 	}
+	if cred.Indeterminate {
+		state += ": the run that sent its revocation died before the answer"
+	}
 	if c.rec.byHand[s.of] {
 		state += ", done by hand: the proof is under way"
 	}

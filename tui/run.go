@@ -242,7 +242,7 @@ func (s *runScreen) needsPane(c *console, all []item, needs int, r rect) []line 
 		head = row(span{warn, fmt.Sprintf(" STILL OPEN  %d", needs)})
 	}
 	if n := c.rec.sent(c.answered); n > 0 {
-		head = append(head, span{busy, fmt.Sprintf("   ◔ %s sent, not on record yet", plural(n, "answer", "answers"))})
+		head = append(head, span{busy, fmt.Sprintf("   ◔ %d sent, not on record yet", n)})
 	}
 	out := []line{head}
 	from := 0
@@ -271,7 +271,7 @@ func (s *runScreen) needRow(c *console, it item, selected bool) line {
 		return row(span{accent, cursor}, span{accent, "? "}, span{look, q.Title}, span{dim, "  " + kind})
 	}
 	if a := it.need.approval; a != nil {
-		text := fmt.Sprintf("  %d of %d: clawback approve %s %s", len(a.Given), a.Needs, c.rec.Declared.Incident, a.Step)
+		text := "  approved " + c.rec.approvals(a.Step)
 		return row(span{accent, cursor}, span{accent, "◇ "}, span{look, c.rec.title(a.Step)}, span{dim, text})
 	}
 	m := it.need.manual

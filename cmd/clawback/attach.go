@@ -133,7 +133,7 @@ type visit struct {
 }
 
 func newVisit(a *app, dir string) (*visit, error) {
-	v := &visit{app: a, dir: dir, by: a.responder(), rec: &pacedRecord{cursor: journal.Follow(dir)}}
+	v := &visit{app: a, dir: dir, by: principal(a.responder()), rec: &pacedRecord{cursor: journal.Follow(dir)}}
 	for e, err := range journal.Read(dir) {
 		var d incident.Declared
 		if err == nil {
@@ -149,6 +149,20 @@ func newVisit(a *app, dir string) (*visit, error) {
 		return v, nil
 	}
 	return nil, &failure{incident.ExitNothing, fmt.Errorf("%s: the record is empty", dir), "it may just begin: try again"}
+}
+
+// principal makes a name one that a signed message can carry.
+func principal(name string) string {
+	if signers.CheckName(name) == nil {
+		return name
+	}
+	plain := strings.Map(func(r rune) rune {
+		if signers.CheckName(string(r)) != nil {
+			return '-'
+		}
+		return r
+	}, name)
+	return plain[:min(len(plain), signers.MaxName)]
 }
 
 func (v *visit) options() tui.Options {
