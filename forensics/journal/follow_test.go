@@ -164,7 +164,7 @@ func TestFollowNotices(t *testing.T) {
 		"another history": {func(dir string) error {
 			f, err := os.OpenFile(filepath.Join(dir, FileName), os.O_WRONLY, 0) // never shorter than it was
 			if err == nil {
-				_, err = f.Write(other)
+				_, err = f.Write(other[:len(lines[0])+len(lines[1])])
 			}
 			return errors.Join(err, f.Close())
 		}, "is not what it was"},

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"clawback/forensics/disk/disktest"
 )
 
 // written makes a record of n entries and returns its folder and content.
@@ -212,4 +214,39 @@ func TestOpenWaitsForWhoAsksForTheLock(t *testing.T) {
 			t.Errorf("Open returned %v", err)
 		}
 	})
+}
+
+// What was read when a record was opened stays: a tree over its lines may seal them at once.
+func TestWhatOpenReadIsDurable(t *testing.T) {
+	dir, whole := written(t, 0)
+	d, err := disktest.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines := written(t, 3)
+	f, err := d.OpenFile(filepath.Join(dir, FileName), os.O_RDWR, 0)
+	if err == nil {
+		_, err = f.WriteAt(lines, int64(len(whole))) // and no fsync before the death
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	j, _, err := OpenOn(d, dir, Holder{}, ticking())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	c := j.DurableCursor()
+	for range 3 {
+		if _, err := c.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := t.TempDir()
+	if err := d.PowerLoss(lost, disktest.Names); err != nil {
+		t.Fatal(err)
+	}
+	if got := content0(t, lost); !bytes.Equal(got, lines) {
+		t.Errorf("%d of %d bytes are left", len(got), len(lines))
+	}
 }

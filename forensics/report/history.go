@@ -20,6 +20,8 @@ type history struct {
 	answers  []Answer
 	commands []Command
 	notes    []Note
+	approved map[string][]Approver // by step
+	broken   map[string]*Broken
 	losses   []Note
 	claims   []Claim
 	timeline timeline
@@ -30,6 +32,7 @@ type Note struct {
 	Time time.Time `json:"time"`
 	Text string    `json:"text"`
 	By   string    `json:"by,omitempty"`
+	Key  string    `json:"key,omitempty"` // with which it was signed at another terminal
 }
 
 // Command is what a responder asked for in the middle of the response.
@@ -113,13 +116,17 @@ func (h *history) add(e journal.Entry) {
 			out := Command{Time: e.Time, Command: c}
 			if known := h.state.Credential(c.Credential); known != nil {
 				out.Name = known.String()
+			} else if step := h.state.Steps[c.Step]; step != nil {
+				out.Name = step.Title
 			}
 			h.commands = append(h.commands, out)
 		}
 	case incident.TypeNote:
 		if n, ok := read[incident.Note](e); ok {
-			h.notes = append(h.notes, Note{e.Time, n.Text, n.By})
+			h.notes = append(h.notes, Note{e.Time, n.Text, n.By, keyOf(n.Signed)})
 		}
+	case incident.TypeApproved, incident.TypeBreakGlass:
+		h.approval(e)
 	case journal.TypeTrouble:
 		t, _ := read[journal.Trouble](e)
 		h.losses = append(h.losses, Note{Time: e.Time, Text: t.Error})

@@ -24,6 +24,7 @@ func Markdown(w io.Writer, d Document) error {
 	p.claims(d)
 	p.evidence(d)
 	p.steps(d)
+	p.team(d)
 	p.people(d)
 	p.troubles(d)
 	p.review(d)
@@ -364,7 +365,11 @@ func (p *page) people(d Document) {
 		p.written(c.Text)
 	}
 	for _, n := range d.Notes {
-		p.item("%s, note by %s:", n.Time, n.By)
+		if n.Key == "" {
+			p.item("%s, note by %s:", n.Time, n.By)
+		} else {
+			p.item("%s, note by %s, signed with the key %s:", n.Time, n.By, n.Key)
+		}
 		p.written(n.Text)
 	}
 	p.end()

@@ -47,6 +47,7 @@ type Document struct {
 	Claims      []Claim                  `json:"host_claims"`
 	Evidence    []incident.Sealed        `json:"evidence"`
 	Steps       []Step                   `json:"steps"`
+	Team        Team                     `json:"team"`
 	Answers     []Answer                 `json:"answers"`
 	Commands    []Command                `json:"commands"`
 	Notes       []Note                   `json:"notes"`
@@ -136,7 +137,7 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 		Record: Record{Entries: s.Entries, Last: h.last, Problem: h.problem(s.Entries), Losses: some(h.losses)},
 		Search: (*Searched)(s.Searched),
 		Open:   some(s.OpenMatters()), Counts: sum.Credentials, Credentials: []Credential{},
-		Claims: some(h.claims), Evidence: some(s.Sealed), Steps: steps(s),
+		Claims: some(h.claims), Evidence: some(s.Sealed), Steps: steps(s), Team: team(s, h),
 		Answers: some(h.answers), Commands: some(h.commands), Notes: some(h.notes), Warnings: some(s.Warnings),
 		Adversary: s.Adversary, Timeline: some(h.timeline.events()),
 	}
