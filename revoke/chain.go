@@ -34,7 +34,7 @@ type chain struct {
 	accepted  time.Time // zero before
 	livedAt   time.Time // of the newest conclusive answer, where that was that it lives
 	tries     int
-	held      int // of the provider's allowance of refusals
+	held      hold // of the provider's allowance of refusals
 	proof     proof
 }
 
@@ -134,7 +134,7 @@ func (ch *chain) look(ctx context.Context) (v Verdict, x Exposure) {
 		return Verdict{Answer: "not asked: the provider was busy"}, x
 	}
 	defer leave()
-	if !l.afford(&ch.held, 1, l.info.RefusedAnHour/baselineShare) {
+	if !ch.mayBeRefused(looking) {
 		return Verdict{Answer: "not asked: the provider counts what it refuses, and the proofs need that"}, x
 	}
 	defer l.giveBack(&ch.held)
@@ -220,7 +220,7 @@ func (ch *chain) kill(ctx context.Context) error {
 // lookAgain probes a credential whose revocation may have arrived. If it is refused, it did.
 // Otherwise Revoke, which is idempotent, is asked again.
 func (ch *chain) lookAgain(ctx context.Context) (done bool, err error) {
-	if !ch.probeable() || !ch.mayBeRefused() {
+	if !ch.probeable() {
 		return false, nil
 	}
 	v, err := ch.probe(ctx, proving, baselineTimeout)
@@ -270,7 +270,7 @@ func (ch *chain) prove(ctx context.Context) error {
 	}
 	overdue := false
 	for {
-		v, err := ch.probeIfAllowed(ctx)
+		v, err := ch.probe(ctx, proving, ch.patience()-ch.proof.stalled(ch.accepted, ch.now()))
 		if err != nil {
 			return err
 		}
@@ -297,16 +297,16 @@ const (
 	notOpen    = "not asked: the provider wants to be left alone"
 )
 
-func (ch *chain) probeIfAllowed(ctx context.Context) (Verdict, error) {
-	if !ch.mayBeRefused() {
-		return Verdict{Answer: notAllowed}, nil
+// mayBeRefused reports whether the provider's allowance has room for one look, or for the proof.
+func (ch *chain) mayBeRefused(s stage) bool {
+	claim, n := toProve, ch.proof.missing()
+	switch {
+	case s == looking:
+		claim, n = toLook, 1
+	case ch.seenAlive:
+		claim = toProveSeen
 	}
-	return ch.probe(ctx, proving, ch.patience()-ch.proof.stalled(ch.accepted, ch.now()))
-}
-
-// mayBeRefused reports whether the provider's allowance has room for the proof.
-func (ch *chain) mayBeRefused() bool {
-	return ch.lane.afford(&ch.held, ch.proof.missing(), ch.lane.info.RefusedAnHour)
+	return ch.lane.afford(&ch.held, claim, n)
 }
 
 // hopeless reports whether the next probe would come later than is worth waiting for.
@@ -350,14 +350,18 @@ func (ch *chain) rest(ctx context.Context, d time.Duration) error {
 	return ch.sweep.Clock.Sleep(ctx, max(d, time.Second))
 }
 
-// probe asks the provider once and counts the answer. For a place in the lane it waits for
-// patience at most.
+// probe asks the provider once, where its allowance has room for a proof, and counts the answer.
+// For a place in the lane it waits for patience at most.
 func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Verdict, error) {
 	waiting, cancel := withTimeout(ctx, ch.sweep.Clock, patience)
 	leave, err := ch.lane.enter(waiting, ch.priority(s))
 	cancel()
 	if err != nil {
 		return Verdict{Answer: notOpen}, context.Cause(ctx)
+	}
+	if !ch.mayBeRefused(s) {
+		leave()
+		return Verdict{Answer: notAllowed}, nil
 	}
 	asking, cancel := withTimeout(ctx, ch.sweep.Clock, probeTimeout)
 	v := ch.ask(asking)
@@ -411,13 +415,11 @@ func (ch *chain) watch(ctx context.Context) error {
 		if err := ch.rest(ctx, wait); err != nil {
 			return err
 		}
-		if !ch.mayBeRefused() {
-			continue
-		}
 		v, err := ch.probe(ctx, proving, outagePatience)
 		switch {
 		case err != nil:
 			return err
+		case v.Answer == notAllowed:
 		case ch.proof.done():
 			ch.byHand = false
 			return ch.died(v)

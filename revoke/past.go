@@ -77,9 +77,6 @@ func (ch *chain) lookFirst(ctx context.Context) (arrived bool, err error) {
 	}
 	defer ch.lane.giveBack(&ch.held)
 	for began := ch.now(); ; {
-		if !ch.lane.afford(&ch.held, 1, ch.lane.info.RefusedAnHour/baselineShare) {
-			return false, ch.notSeen(ctx, notAllowed) // and not within outagePatience either
-		}
 		v, err := ch.probe(ctx, looking, outagePatience-ch.now().Sub(began))
 		wait := max(ch.kind.Propagation.Every, v.RetryAfter)
 		switch {
@@ -88,8 +85,8 @@ func (ch *chain) lookFirst(ctx context.Context) (arrived bool, err error) {
 		case v.Outcome != Inconclusive:
 			ch.past.Unsure = false
 			return v.Outcome == Refused, nil
-		case v.Answer == notOpen:
-			return false, ch.notSeen(ctx, notOpen)
+		case v.Answer == notOpen, v.Answer == notAllowed: // nor within outagePatience
+			return false, ch.notSeen(ctx, v.Answer)
 		case ch.now().Sub(began)+wait > outagePatience:
 			ch.past.Unsure = false
 			return false, nil

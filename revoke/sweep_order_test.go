@@ -336,3 +336,56 @@ func TestSweepAllowanceComesBack(t *testing.T) {
 		s.ledger.want(t, a, credential.Dead, nil)
 	})
 }
+
+// Where the allowance is scarce, what was seen alive is proved before what may be planted, and the
+// provider is never asked more than it allows. Where it is not, nobody waits for anybody.
+func TestSweepAllowanceGoesToWhatLived(t *testing.T) {
+	for name, k := range map[string]struct {
+		limit, planted, living int
+		dead                   int // of the planted
+	}{
+		"for them alone":          {12, 3, 2, 0},
+		"for one of the others":   {15, 3, 2, 1},
+		"for all":                 {60, 3, 2, 3},
+		"with nothing seen alive": {12, 3, 0, 3},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			p := newStub(revoke.KindInfo{Kind: "kind", Propagation: prompt})
+			p.info.RefusedAnHour = k.limit
+			refusals := 0
+			p.verify = func(_ context.Context, c credential.Credential) revoke.Verdict {
+				v := p.verdict(c)
+				if v.Outcome == revoke.Refused {
+					p.mu.Lock()
+					refusals++
+					p.mu.Unlock()
+				}
+				return v
+			}
+			s := startStub(p, nil)
+			var planted, living []credential.Credential
+			for i := range k.planted {
+				c := cred(fmt.Sprintf("planted %d", i), "kind", 3)
+				p.kill(c)
+				planted = append(planted, c)
+				s.found <- c
+			}
+			time.Sleep(time.Second) // their proofs hold what there is
+			for i := range k.living {
+				c := cred(fmt.Sprintf("living %d", i), "kind", 3)
+				living = append(living, c)
+				s.found <- c
+			}
+			s.finish()
+			for _, c := range living {
+				s.ledger.want(t, c, credential.Dead, nil)
+			}
+			if n := s.ledger.count(credential.Dead, planted); n != k.dead {
+				t.Errorf("%d of the planted are proved, want %d", n, k.dead)
+			}
+			if refusals > k.limit {
+				t.Errorf("refused %d times, and %d are allowed", refusals, k.limit)
+			}
+		})
+	}
+}
