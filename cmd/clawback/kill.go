@@ -314,13 +314,8 @@ func (a *app) sshOptions() []host.SSHOption {
 const lookWait = time.Minute
 
 func (s *situation) describe(ctx context.Context) (containment.Description, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, lookWait, fmt.Errorf("no answer within %s", lookWait))
-	defer cancel()
-	d, err := s.host.Describe(ctx)
-	if err != nil {
-		return d, &failure{incident.ExitNothing, fmt.Errorf("look at %s: %w", s.host.Name(), err), "nothing was done"}
-	}
-	if len(d.Installations) == 0 && len(d.Processes) == 0 && len(d.Units) == 0 {
+	d, err := s.look(ctx)
+	if err == nil && len(d.Installations) == 0 && len(d.Processes) == 0 && len(d.Units) == 0 {
 		problems := ""
 		for _, p := range d.Problems {
 			problems += fmt.Sprintf("; %s: %s", p.Path, p.Reason)
@@ -328,11 +323,23 @@ func (s *situation) describe(ctx context.Context) (containment.Description, erro
 		return d, &failure{incident.ExitNoInstallation, fmt.Errorf("no OpenClaw installation on %s%s", s.host.Name(), problems),
 			"run it as root, or name the disk that holds it with --root"}
 	}
+	return d, err
+}
+
+// look is the first look at a host.
+func (s *situation) look(ctx context.Context) (containment.Description, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lookWait, fmt.Errorf("no answer within %s", lookWait))
+	defer cancel()
+	d, err := s.host.Describe(ctx)
+	if err != nil {
+		return d, &failure{incident.ExitNothing, fmt.Errorf("look at %s: %w", s.host.Name(), err), "nothing was done"}
+	}
 	return d, nil
 }
 
 // start opens a new record and carries the playbook out.
 func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, console bool) error {
+	s.app.hintUnfinished(s.host.Name())
 	o, err := s.app.create("INC", s.host.Name(), fake.Wall{}.Now)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
 	"clawback/forensics/journal/tree"
@@ -206,9 +207,9 @@ func (o *open) fingerprintKey() credential.FingerprintKey {
 	key := credential.NewFingerprintKey()
 	if o.dir != "" {
 		dir := filepath.Join(o.dir, "keys")
-		err := os.Mkdir(dir, 0o700)
+		err := disk.MkdirAll(disk.OS{}, dir, 0o700)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "fingerprint"), key.Bytes(), 0o600)
+			err = disk.Replace(disk.OS{}, filepath.Join(dir, "fingerprint"), key.Bytes(), 0o600)
 		}
 		if err != nil {
 			_ = o.journal.Note(incident.TypeWarning, incident.Warning{Text: "the key of the fingerprints was not kept: " + err.Error(),

@@ -50,7 +50,7 @@ the service down, and writes the report.
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.killCommand(), a.respondCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
+		a.killCommand(), a.respondCommand(), a.resumeCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(),
 		a.approveCommand(), a.noteCommand(),
 		a.providersCommand(), a.playbookCommand(), a.versionCommand(),

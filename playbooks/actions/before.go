@@ -16,6 +16,8 @@ import (
 type Before struct {
 	State   incident.State
 	Resumed incident.Resumed // who takes it up
+	// Warnings are recorded first: on what other terms than before the run goes on.
+	Warnings []incident.Warning
 
 	past map[credential.Fingerprint]*revoke.Past
 	skip map[credential.Fingerprint]bool // left alone by a decision
@@ -156,6 +158,9 @@ func (r *Response) recollect(e *engine.Engine) {
 		return
 	}
 	e.Resumed = &r.Before.State
+	for _, w := range r.Before.Warnings {
+		_ = e.Journal.Note(incident.TypeWarning, w)
+	}
 	kept, err := r.vault.load()
 	if err != nil {
 		_ = e.Journal.Note(incident.TypeWarning, incident.Warning{Text: err.Error(),

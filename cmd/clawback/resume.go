@@ -1,0 +1,378 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/forensics/verify"
+	"clawback/playbooks"
+	"clawback/playbooks/actions"
+	"clawback/playbooks/engine"
+	"clawback/revoke/credential"
+	"clawback/revoke/fake"
+)
+
+// resumption is what the command line says of a run that is taken up again.
+type resumption struct {
+	target
+	json    bool
+	damaged bool
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	var o resumption
+	c := &cobra.Command{
+		Use:   "resume [INCIDENT]",
+		Short: "Go on with a response that died or was interrupted",
+		Long: "resume goes on with a response whose process died, lost its machine, or was interrupted, in the\n" +
+			"same record: by default with the newest one of this desk that is not finished. What is done stays\n" +
+			"done. What was sent and never answered is looked at before it is repeated. What failed is tried\n" +
+			"again. Target, playbook, deadline, endpoints and accepted risks are those of the record.",
+		Args: upTo(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.resume(c.Context(), strings.Join(args, ""), o) },
+	}
+	o.machineFlags(c)
+	c.Flags().StringArrayVar(&o.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of what the record or the program names")
+	c.Flags().StringArrayVar(&o.risks, "accept-risk", nil, "accept one more named risk: "+strings.Join(riskNames(), ", "))
+	signKeyFlag(c, &o.signKey)
+	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
+	c.Flags().BoolVar(&o.damaged, "damaged", false, "write on into a record that does not agree with its seals")
+	return c
+}
+
+func (a *app) resume(ctx context.Context, id string, o resumption) error {
+	dir, s, err := a.toResume(id, o.target)
+	if err != nil {
+		return err
+	}
+	if err := a.resumable(dir, s, o); err != nil {
+		return err
+	}
+	if s.Exit != nil && *s.Exit == incident.ExitContained {
+		fmt.Fprintf(a.err, "clawback: %s is contained and closed: there is nothing to resume\n", s.Declared.Incident)
+		return nil
+	}
+	rec, cut, err := a.reopen(dir, s.Declared.Target)
+	if err != nil {
+		return err
+	}
+	r, err := a.again(ctx, rec, cut, o)
+	if err != nil {
+		return errors.Join(err, rec.close())
+	}
+	defer func() { _ = r.work.Host.Close() }()
+	return r.run(ctx)
+}
+
+// toResume finds the record to go on with, and how it stands.
+func (a *app) toResume(id string, t target) (string, incident.State, error) {
+	if id != "" {
+		dir, err := a.find(id)
+		if err != nil {
+			return "", incident.State{}, err
+		}
+		s, err := readRecord(dir)
+		if err != nil {
+			return "", s, &failure{incident.ExitNothing, fmt.Errorf("%s: %w", dir, err), startAnew(s)}
+		}
+		return dir, s, nil
+	}
+	name, err := t.name()
+	if err != nil {
+		return "", incident.State{}, err
+	}
+	dir, s := a.unfinished(name)
+	if dir == "" {
+		return "", s, &failure{incident.ExitNoInstallation, errors.New("no incident of this desk is unfinished" + of(name)),
+			"name one: incidents are in " + a.stateDir()}
+	}
+	return dir, s, nil
+}
+
+func of(target string) string {
+	if target == "" {
+		return ""
+	}
+	return " on " + target
+}
+
+// name is how the record calls a target; "" where none is named.
+func (t target) name() (string, error) {
+	switch {
+	case t.host != "" && t.root != "":
+		return "", usage("name one of them", "--host and --root name two different targets")
+	case t.root != "":
+		root, err := realPath(t.root)
+		if err != nil {
+			return filepath.Clean(t.root), nil // a disk that is gone: its incident can be resumed all the same
+		}
+		if root == "/" {
+			return thisMachine, nil
+		}
+		return root, nil
+	}
+	return t.host, nil
+}
+
+// thisMachine is the name of the local host as a target.
+const thisMachine = "this machine"
+
+// readRecord folds a record up to its end, or up to a last line that is not whole.
+func readRecord(dir string) (incident.State, error) {
+	s, err := incident.FoldAll(journal.Read(dir))
+	if errors.Is(err, journal.ErrTorn) {
+		err = nil
+	}
+	return s, err
+}
+
+// unfinished finds the newest real response that is not over: its record has no end, or not one
+// that says contained. With a target, the newest one to that.
+func (a *app) unfinished(target string) (string, incident.State) {
+	base := a.stateDir()
+	entries, _ := os.ReadDir(base)
+	newest := func(e os.DirEntry) int64 {
+		info, err := os.Stat(filepath.Join(base, e.Name(), journal.FileName))
+		if err != nil {
+			return 0
+		}
+		return info.ModTime().UnixNano()
+	}
+	slices.SortStableFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(newest(b), newest(a)) })
+	for _, e := range entries {
+		dir := filepath.Join(base, e.Name())
+		if newest(e) == 0 || !declaredOn(dir, target) {
+			continue
+		}
+		if s, err := readRecord(dir); err == nil && (s.Exit == nil || *s.Exit != incident.ExitContained) {
+			return dir, s
+		}
+	}
+	return "", incident.State{}
+}
+
+// declaredOn reports whether the record in dir is of a real response to a target; "" stands for any.
+func declaredOn(dir, target string) bool {
+	for e, err := range journal.Read(dir) {
+		var d incident.Declared
+		return err == nil && e.Type == incident.TypeDeclared && e.Decode(&d) == nil &&
+			d.Mode == incident.Real && !d.DryRun && (target == "" || d.Target == target)
+	}
+	return false
+}
+
+// hintUnfinished says how to go on with what was begun on a target, and lets a new response begin.
+func (a *app) hintUnfinished(target string) {
+	if _, s := a.unfinished(target); s.Declared.Incident != "" {
+		fmt.Fprintf(a.err, "hint: %s on this target is not finished: clawback resume %s goes on with it; this is a new response\n",
+			incident.Safe(s.Declared.Incident), incident.Safe(s.Declared.Incident))
+	}
+}
+
+// startAnew is what is left to do about a record that cannot be gone on with.
+func startAnew(s incident.State) string {
+	switch t := s.Declared.Target; {
+	case t == "":
+		return "begin a new response: clawback kill"
+	case s.Declared.Remote:
+		return "keep it as it is, and begin a new response: clawback kill --host " + t
+	case t == thisMachine:
+		return "keep it as it is, and begin a new response: clawback kill"
+	default:
+		return "keep it as it is, and begin a new response: clawback kill --root " + t
+	}
+}
+
+// resumable says why a record cannot be gone on with.
+func (a *app) resumable(dir string, s incident.State, o resumption) error {
+	d := s.Declared
+	switch {
+	case d.Incident == "":
+		return &failure{incident.ExitNothing, fmt.Errorf("%s: it does not say what was declared", dir), startAnew(s)}
+	case d.Mode != incident.Real:
+		return usage("begin another one: clawback drill", "%s is a drill, and its world died with it: it cannot be resumed", d.Incident)
+	case d.DryRun:
+		return usage(startAnew(s), "%s was a rehearsal and changed nothing: there is nothing to resume", d.Incident)
+	case d.Attended && o.json:
+		return usage("leave --json out; clawback watch --json follows it from another terminal", "%s asks a person, in the console", d.Incident)
+	case d.Attended && !(term.IsTerminal(int(a.in.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))):
+		return &failure{incident.ExitUsage, errNotTerminal, "it asks a person: resume it on a terminal"}
+	}
+	return nil
+}
+
+// reopen takes up a record, unless somebody else has it or its target.
+func (a *app) reopen(dir, target string) (rec *open, cut int64, err error) {
+	rec = &open{dir: dir, id: filepath.Base(dir)}
+	rec.target, err = a.lockTarget(filepath.Dir(dir), target)
+	if err == nil {
+		rec.journal, cut, err = journal.Open(dir, a.holder(), fake.Wall{}.Now)
+	}
+	if err == nil {
+		return rec, cut, nil
+	}
+	if rec.target != nil {
+		_ = rec.target.Close()
+	}
+	if errors.As(err, new(*journal.LockedError)) {
+		return nil, 0, &failure{incident.ExitLocked, fmt.Errorf("%s: %w", rec.id, err),
+			fmt.Sprintf("clawback attach %s takes part in it, clawback watch %s looks on", rec.id, rec.id)}
+	}
+	s, _ := readRecord(dir)
+	return nil, 0, &failure{incident.ExitNothing, fmt.Errorf("%s: %w", rec.id, err), startAnew(s)}
+}
+
+// again makes the response that goes on with an open record.
+func (a *app) again(ctx context.Context, rec *open, cut int64, o resumption) (*response, error) {
+	before, err := actions.Recall(rec.journal.Entries(ctx), incident.Resumed{
+		By: a.responder(), Desk: hostname(), Version: version, Cut: int(cut),
+	})
+	if err != nil {
+		return nil, &failure{incident.ExitNothing, err, startAnew(before.State)}
+	}
+	d := before.State.Declared
+	doubt, err := a.intact(rec, before.State, o.damaged)
+	if err != nil {
+		return nil, err
+	}
+	book, err := a.recordedBook(before.State)
+	if err != nil {
+		return nil, &failure{incident.ExitNothing, fmt.Errorf("%s: %w", rec.id, err), startAnew(before.State)}
+	}
+	s, err := a.rejoin(ctx, before.State, o)
+	if err != nil {
+		return nil, err
+	}
+	d.Responder = a.responder()
+	r := s.response(rec, book, d, o.json)
+	key, lost := rec.loadFingerprintKey()
+	before.Warnings = slices.Concat(doubt, s.differs(before.State), lost)
+	r.work.Before, r.work.Key = before, key
+	r.signWith(s.own, d.CheckpointKey)
+	return r, nil
+}
+
+// intact holds a record against its seals before anything is written into it. A record that does
+// not agree with them is evidence, and is not written on unless a person says so.
+func (a *app) intact(rec *open, s incident.State, damaged bool) ([]incident.Warning, error) {
+	_, err := verify.Incident(rec.dir, verify.Options{})
+	var fault *verify.Fault
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.As(err, &fault) && fault.Check == "sealed":
+		return []incident.Warning{{Text: "the run before died before the first checkpoint of its record"}}, nil
+	case damaged:
+		text := "written on with --damaged, although the record does not agree with itself: " + err.Error()
+		complain(a.err, &failure{err: errors.New(text), hint: "keep a copy of it as it was"})
+		return []incident.Warning{{Text: text, Hint: "what stands before this entry may not be what was written", Grave: true}}, nil
+	}
+	return nil, &failure{incident.ExitNothing, fmt.Errorf("%s: %w", rec.dir, err),
+		fmt.Sprintf("somebody may have changed it: %s; or, if you must, clawback resume %s --damaged", startAnew(s), s.Declared.Incident)}
+}
+
+// recordedBook is the playbook that a record says was begun. A run that died before it said so is
+// begun with the one that it named.
+func (a *app) recordedBook(s incident.State) (playbooks.Playbook, error) {
+	if len(s.Plan.Phases) > 0 {
+		return engine.Book(s.Declared, s.Plan, actions.Names())
+	}
+	book, err := a.playbook(s.Declared.Playbook, deadlineOf(s.Declared))
+	book.Attended = book.Attended || s.Declared.Attended
+	return book, err
+}
+
+// deadlineOf is the deadline that a response was declared with.
+func deadlineOf(d incident.Declared) time.Duration {
+	deadline, _ := time.ParseDuration(d.Deadline)
+	return deadline
+}
+
+// rejoin reaches the target of a record again. Where it cannot be reached the response goes on
+// without it: credentials die at their providers.
+func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*situation, error) {
+	d, t := was.Declared, o.target
+	if t.host == "" && t.root == "" {
+		switch {
+		case d.Remote:
+			t.host = d.Target
+		case d.Target == thisMachine:
+			t.root = "/"
+		default:
+			t.root = d.Target
+		}
+	}
+	t.risks = slices.Compact(slices.Sorted(slices.Values(slices.Concat(d.Accepted, t.risks))))
+	for _, name := range slices.Sorted(maps.Keys(d.Endpoints)) {
+		t.endpoints = append([]string{name + "=" + d.Endpoints[name]}, t.endpoints...) // those of the command line come after
+	}
+	s, endpoints, err := a.resolve(t)
+	if err != nil {
+		return nil, err
+	}
+	if s.host, err = a.reach(ctx, &t); err == nil {
+		s.description, err = s.look(ctx)
+		if err != nil {
+			_ = s.host.Close()
+		}
+	}
+	if err != nil {
+		if ctx.Err() != nil || codeOf(err) == incident.ExitUsage {
+			return nil, err
+		}
+		complain(a.err, &failure{err: err, hint: "the response goes on without it: what is on record is revoked and proved from here"})
+		s.host = actions.Gone{Target: cmp.Or(t.host, d.Target), Far: d.Remote, Why: err}
+	}
+	suspect := !s.host.Remote() && (t.root == "/" || len(s.description.Processes) > 0 || was.Host != nil && was.Host.Processes > 0)
+	if err := s.supply(endpoints, suspect, false); err != nil {
+		return nil, errors.Join(err, s.host.Close())
+	}
+	return s, nil
+}
+
+// differs says in which ways a resumed run is not on the terms of its record.
+func (s *situation) differs(was incident.State) (warnings []incident.Warning) {
+	d := was.Declared
+	if name := s.host.Name(); name != d.Target {
+		warnings = append(warnings, incident.Warning{Text: fmt.Sprintf("resumed on %s, and declared on %s", name, d.Target)})
+	}
+	for _, pair := range s.target.endpoints {
+		name, url, _ := strings.Cut(pair, "=")
+		if d.Endpoints[name] != url {
+			warnings = append(warnings, incident.Warning{Text: fmt.Sprintf("%s is called at %s from here on", name, url)})
+		}
+	}
+	for _, risk := range s.target.risks {
+		if !slices.Contains(d.Accepted, risk) {
+			warnings = append(warnings, incident.Warning{Text: "accepted when it was resumed: " + risk})
+		}
+	}
+	return warnings
+}
+
+// loadFingerprintKey takes the incident's key, so that what is found again is recognised.
+func (o *open) loadFingerprintKey() (key credential.FingerprintKey, lost []incident.Warning) {
+	b, err := readSmall(filepath.Join(o.dir, "keys", "fingerprint"))
+	if err == nil {
+		key, err = credential.LoadFingerprintKey(b)
+	}
+	if err == nil {
+		return key, nil
+	}
+	return credential.NewFingerprintKey(), []incident.Warning{{Grave: true,
+		Text: "the key of the fingerprints is gone, so what is found on the host is not recognised as what is on record: " + err.Error(),
+		Hint: "a credential may stand there twice; what is dead once is dead"}}
+}
