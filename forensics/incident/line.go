@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"clawback/forensics/journal"
@@ -56,7 +57,11 @@ func deskLine(s State, e journal.Entry) (string, string, bool) {
 			plural(a.Needs, "other person", "other people"), s.Declared.Incident, a.Step), ok
 	case TypeApproved:
 		a, ok := decoded[Approved](e)
-		return "approved", fmt.Sprintf("%s, by %s with %s", s.title(a.Step), a.By, a.Key), ok
+		word := "approved"
+		if asked := s.Approvals[a.Step]; asked == nil || !slices.Contains(asked.Given, a) {
+			word = "NOT APPROVED" // it was given for something else
+		}
+		return word, fmt.Sprintf("%s, by %s with %s", s.title(a.Step), a.By, a.Key), ok
 	case TypeBreakGlass:
 		b, ok := decoded[BreakGlass](e)
 		return "BREAK GLASS", fmt.Sprintf("%s goes ahead without its approvals, by %s: %s", s.title(b.Step), b.By, b.Reason), ok

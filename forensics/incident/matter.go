@@ -17,6 +17,7 @@ const (
 	MatterLivesOn    = "lives-on"   // what a revocation left alive
 	MatterStep       = "step"
 	MatterQuestion   = "question"
+	MatterApproval   = "approval" // of what went ahead without it
 )
 
 // OpenMatter is one thing that is not done and needs somebody. Its texts may quote the host:
@@ -45,6 +46,9 @@ func (s State) OpenMatters() []OpenMatter {
 	}
 	for _, step := range s.steps() {
 		if m, ok := s.openStep(step); ok {
+			open = append(open, m)
+		}
+		if m, ok := s.openApproval(step); ok {
 			open = append(open, m)
 		}
 	}
@@ -159,12 +163,31 @@ func (s State) openStep(step *Step) (OpenMatter, bool) {
 		return m, false
 	case step.Status == Waiting:
 		m.Why = "it has not begun"
+		if a := s.Approvals[step.ID]; a != nil && a.Missing() > 0 && a.Broken == nil {
+			m.Why, m.Hint = "it lacks the approval of "+plural(a.Missing(), "person", "people"), s.approveHint(step.ID)
+		}
 	case step.Status == Skipped && s.Decisions[step.ID].Choice == Later:
 		m.Why = "left open by " + s.Decisions[step.ID].By
 	default:
 		return m, false
 	}
 	return m, true
+}
+
+// openApproval is what has to be approved afterwards.
+func (s State) openApproval(step *Step) (OpenMatter, bool) {
+	a := s.Approvals[step.ID]
+	if a == nil || a.Broken == nil || a.Missing() == 0 {
+		return OpenMatter{}, false
+	}
+	return OpenMatter{
+		Kind: MatterApproval, What: fmt.Sprintf("step %q", step.Title), Hint: s.approveHint(step.ID),
+		Why: fmt.Sprintf("it went ahead without the approval of %s, by %s: %s", plural(a.Missing(), "person", "people"), a.Broken.By, a.Broken.Reason),
+	}, true
+}
+
+func (s State) approveHint(step string) string {
+	return fmt.Sprintf("clawback approve %s %s --key KEY", s.Declared.Incident, step)
 }
 
 func first(problems []string) string {

@@ -83,6 +83,9 @@ func (s State) conditions() map[int]bool {
 		if step.Status == Skipped && s.Decisions[step.ID].Choice == Later {
 			holds[ExitManual] = true
 		}
+		if _, ok := s.openApproval(step); ok {
+			holds[ExitManual] = true
+		}
 	}
 	for _, c := range s.Credentials {
 		holds[c.exitCode()] = true

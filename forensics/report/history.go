@@ -39,7 +39,7 @@ type Note struct {
 type Command struct {
 	Time time.Time `json:"time"`
 	incident.Command
-	Name string `json:"name,omitempty"` // of the credential
+	Name string `json:"name,omitempty"` // of the credential or the step
 }
 
 // Answer is a question that the responder answered.
@@ -66,7 +66,10 @@ type Claim struct {
 
 // readHistory reads the first n entries.
 func readHistory(entries iter.Seq2[journal.Entry, error], n uint64) *history {
-	h := &history{of: make(map[credential.Fingerprint]*trail), asked: make(map[string]incident.Question)}
+	h := &history{
+		of: make(map[credential.Fingerprint]*trail), asked: make(map[string]incident.Question),
+		approved: make(map[string][]Approver), broken: make(map[string]*Broken),
+	}
 	if n == 0 {
 		return h
 	}

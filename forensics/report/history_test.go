@@ -184,6 +184,20 @@ var wholePlan = []incident.PlanStep{
 
 // histories are the records that the goldens are made of.
 var histories = map[string]func(*testing.T) []journal.Entry{
+	"approved": func(t *testing.T) []journal.Entry {
+		r := record(t).declare(func(d *incident.Declared) {
+			d.Ticket, d.Roles = "CHG-4711", map[string]string{"commander": "dana", "legal": "lee"}
+		}).plan(incident.PlanStep{ID: "a", Title: "Revoke", Approvals: 2}, incident.PlanStep{ID: "b", Title: "Stop", Approvals: 1})
+		r.note(incident.TypeApproval, incident.ApprovalAsked{Step: "a", Needs: 2, Binds: "d1", By: "dana"})
+		r.note(incident.TypeApproval, incident.ApprovalAsked{Step: "b", Needs: 1, Binds: "d2", By: "dana"})
+		r.note(incident.TypeApproved, incident.Approved{Step: "a", By: "bob", Key: "SHA256:b", Binds: "d1", Message: "m", Signature: "s"})
+		r.note(incident.TypeBreakGlass, incident.BreakGlass{Step: "a", By: "dana", Reason: "nobody answers"}).done("a")
+		r.note(incident.TypeApproved, incident.Approved{Step: "a", By: "carol", Key: "SHA256:c", Binds: "other", Message: "m", Signature: "s"})
+		r.note(incident.TypeBreakGlass, incident.BreakGlass{Step: "b", By: "dana", Reason: "nobody answers"}).done("b")
+		r.note(incident.TypeApproved, incident.Approved{Step: "b", By: "carol", Key: "SHA256:c", Binds: "d2", Message: "m", Signature: "s", Late: true})
+		r.note(incident.TypeRefused, incident.InboxRefused{File: "x.json", Why: "it is for another incident"})
+		return r.note(incident.TypeNote, incident.Note{Text: "called the bank", By: "bob", Signed: &incident.Signed{Key: "SHA256:b"}}).entries()
+	},
 	"contained": func(t *testing.T) []journal.Entry {
 		r := record(t).declare(nil).plan(wholePlan...)
 		r.host().done("stock").done("freeze").at(2*time.Second).sealed("files", 212, 1_400_000_000).done("files")

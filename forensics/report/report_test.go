@@ -278,6 +278,7 @@ func hostileRecord(t *testing.T, evil string) []journal.Entry {
 	list := []string{evil, evil}
 	r := record(t).declare(func(d *incident.Declared) {
 		d.Incident, d.Target, d.Responder, d.Desk, d.Playbook, d.Version, d.Accepted = evil, evil, evil, evil, evil, evil, list
+		d.Ticket, d.Roles = evil, map[string]string{evil: evil}
 	}).plan(incident.PlanStep{ID: "a", Title: evil, Uses: evil}, incident.PlanStep{ID: "b", Title: evil})
 	r.note(incident.TypeDescribed, incident.Described{Hostname: evil, Kernel: evil, Installations: list, Units: list, Revivers: list, Problems: list})
 	r.note(incident.TypeFrozen, incident.Frozen{How: list, Proof: list, Problems: list})
@@ -302,6 +303,12 @@ func hostileRecord(t *testing.T, evil string) []journal.Entry {
 		r.note(incident.TypeAsked, q).note(incident.TypeAnswered, incident.Answer{Question: q.ID, Choice: evil, Text: evil + "\n" + evil, By: evil})
 	}
 	r.note(incident.TypeCommand, incident.Command{Kind: evil, Credential: f, Text: evil, By: evil}).note(incident.TypeNote, incident.Note{Text: evil, By: evil})
+	signed := &incident.Signed{Key: evil, Message: evil, Signature: evil}
+	r.note(incident.TypeApproval, incident.ApprovalAsked{Step: "a", Needs: 2, Binds: evil, By: evil})
+	r.note(incident.TypeBreakGlass, incident.BreakGlass{Step: "a", By: evil, Reason: evil, Signed: signed})
+	r.note(incident.TypeApproved, incident.Approved{Step: "a", By: evil, Key: evil, Binds: evil, Message: evil, Signature: evil})
+	r.note(incident.TypeRefused, incident.InboxRefused{File: evil, Why: evil}).note(incident.TypeNote, incident.Note{Text: evil, By: evil, Signed: signed})
+	r.note(incident.TypeCommand, incident.Command{Kind: evil, Step: "b", Text: evil, By: evil, Signed: signed})
 	r.note(incident.TypeWarning, incident.Warning{Text: evil, Hint: evil}).note(journal.TypeTrouble, journal.Trouble{Error: evil})
 	r.note(incident.TypeAsked, incident.Question{ID: "open", Title: evil}).note(incident.TypeInterrupted, incident.Interrupted{Signal: evil})
 	return r.note(incident.TypeReport, incident.Report{Markdown: evil, JSON: evil}).entries()
