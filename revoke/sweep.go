@@ -9,12 +9,6 @@ import (
 	"clawback/revoke/credential"
 )
 
-// Clock is the time that a sweep runs by.
-type Clock interface {
-	Now() time.Time
-	Sleep(ctx context.Context, d time.Duration) error
-}
-
 // Ledger writes down what a sweep does. Its methods may be called from several goroutines at once.
 type Ledger interface {
 	// Baseline is what a credential answered before it was touched.

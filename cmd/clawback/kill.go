@@ -22,7 +22,6 @@ import (
 	"clawback/playbooks/engine"
 	"clawback/playbooks/host"
 	"clawback/revoke"
-	"clawback/revoke/fake"
 	"clawback/revoke/providers"
 )
 
@@ -226,7 +225,7 @@ func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err 
 	for name, authority := range s.app.config.Authorities {
 		s.authorities.Load[name] = authority.authority(s.app.env)
 	}
-	var clock fake.Wall
+	var clock revoke.Wall
 	s.providers, err = providers.New(func(name string) revoke.Env {
 		client := revoke.NewClient(revoke.NewTransport())
 		if dry {
@@ -340,7 +339,7 @@ func (s *situation) look(ctx context.Context) (containment.Description, error) {
 // start opens a new record and carries the playbook out.
 func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, console bool) error {
 	s.app.hintUnfinished(s.host.Name())
-	o, err := s.app.create("INC", s.host.Name(), fake.Wall{}.Now)
+	o, err := s.app.create("INC", s.host.Name(), revoke.Wall{}.Now)
 	if err != nil {
 		return err
 	}
@@ -352,7 +351,7 @@ func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, co
 
 // response is a run of the playbook in a record that is open, new or taken up again.
 func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declared, json bool) *response {
-	var clock fake.Wall
+	var clock revoke.Wall
 	r := &response{app: s.app, open: o, json: json, console: d.Attended, declared: d}
 	r.work = &actions.Response{
 		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,

@@ -9,13 +9,13 @@ import (
 	"clawback/forensics/journal"
 	"clawback/playbooks"
 	"clawback/playbooks/actions"
+	"clawback/revoke"
 	"clawback/revoke/credential"
-	"clawback/revoke/fake"
 )
 
 // rehearse shows what a kill would do. Its record is kept nowhere, its providers send nothing.
 func (s *situation) rehearse(ctx context.Context, book playbooks.Playbook, json bool) error {
-	var clock fake.Wall
+	var clock revoke.Wall
 	j := journal.InMemory(clock.Now)
 	work := &actions.Response{
 		Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,

@@ -12,7 +12,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/playbooks/actions"
-	"clawback/revoke/fake"
+	"clawback/revoke"
 )
 
 func (a *app) snapshotCommand() *cobra.Command {
@@ -43,7 +43,7 @@ func (a *app) snapshot(ctx context.Context, t target, into string) error {
 	if s.description, err = s.describe(ctx); err != nil {
 		return err
 	}
-	work := &actions.Response{Dir: into, Host: s.host, Description: s.description, Version: version, Clock: fake.Wall{}}
+	work := &actions.Response{Dir: into, Host: s.host, Description: s.description, Version: version, Clock: revoke.Wall{}}
 	var failed error
 	for _, part := range []string{"volatile", "files"} {
 		sealed, err := work.Preserve(ctx, part, part)

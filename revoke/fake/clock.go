@@ -1,22 +1,9 @@
 package fake
 
-import (
-	"context"
-	"time"
-)
+import "clawback/revoke"
 
-// Wall is the real clock. Inside a testing/synctest bubble it is the bubble's.
-type Wall struct{}
+// Clock is the time that a simulated world runs by.
+type Clock = revoke.Clock
 
-func (Wall) Now() time.Time { return time.Now() }
-
-func (Wall) Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+// Wall is the real clock, which worlds run by inside a testing/synctest bubble.
+type Wall = revoke.Wall

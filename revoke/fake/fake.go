@@ -4,18 +4,10 @@
 package fake
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"clawback/revoke/credential"
 )
-
-// Clock is the time that a simulated world runs by.
-type Clock interface {
-	Now() time.Time
-	Sleep(ctx context.Context, d time.Duration) error
-}
 
 // Provider is a simulated provider: an HTTP server with state.
 type Provider interface {
