@@ -12,10 +12,10 @@ import (
 // approvalKeys are what can be done about a step that waits for people who approve it. Neither is
 // ever the key that leads on.
 func approvalKeys(c *console, a *incident.Approval) []binding {
-	breakGlass := binding{keys: []string{"B"}, label: "B", text: "break glass: go ahead without", danger: true, off: c.rec.ended(), do: func() tea.Cmd {
+	breakGlass := binding{keys: []string{"B"}, label: "B", text: "break glass: go ahead without", danger: true, off: c.closed(), do: func() tea.Cmd {
 		return c.push(breakIt(c, a))
 	}}
-	leaveOut := binding{keys: []string{"s"}, label: "s", text: "leave it out", off: c.rec.ended(), do: func() tea.Cmd {
+	leaveOut := binding{keys: []string{"s"}, label: "s", text: "leave it out", off: c.closed(), do: func() tea.Cmd {
 		return c.push(leaveItOut(c, a))
 	}}
 	return []binding{breakGlass, leaveOut}

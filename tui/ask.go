@@ -14,13 +14,14 @@ import (
 // askOverlay puts a question of the response. esc never answers: the question stays open.
 type askOverlay struct {
 	q      incident.Question
+	read   bool  // nothing can be answered from here
 	chosen int   // of a Choice
 	text   field // of Typed and Guide
 	scroll int
 }
 
 func newAsk(c *console, q incident.Question) *askOverlay {
-	o := &askOverlay{q: q}
+	o := &askOverlay{q: q, read: c.closed() != ""}
 	if q.Kind == incident.Guide {
 		o.text = c.drafts[q.ID]
 	}
@@ -31,7 +32,7 @@ func (o *askOverlay) title() string { return o.q.Title }
 func (o *askOverlay) guarded() bool { return true }
 
 func (o *askOverlay) input() *field {
-	if o.q.Kind == incident.Typed || o.q.Kind == incident.Guide {
+	if !o.read && (o.q.Kind == incident.Typed || o.q.Kind == incident.Guide) {
 		return &o.text
 	}
 	return nil
@@ -65,6 +66,10 @@ func (o *askOverlay) keys(c *console) []binding {
 		return binding{keys: []string{key}, label: label, text: text, do: func() tea.Cmd { return o.answer(c, choice, o.text.String()) }}
 	}
 	scroll := scrollKeys(&o.scroll, 5)
+	if o.read {
+		esc.text = "back"
+		return append([]binding{esc}, scroll...)
+	}
 	switch o.q.Kind {
 	case incident.Typed:
 		enter := binding{keys: []string{"enter"}, label: "enter", text: "once it is typed", danger: true, do: func() tea.Cmd { return o.typed(c) }}
@@ -134,6 +139,9 @@ func (o *askOverlay) choiceKeys(c *console) []binding {
 
 // next never picks an answer to a choice: it leads through all of them, and rests on the last.
 func (o *askOverlay) next(*console) string {
+	if o.read {
+		return "esc"
+	}
 	switch o.q.Kind {
 	case incident.Typed:
 		return o.nextTyped()
@@ -229,6 +237,9 @@ func (o *askOverlay) body(c *console, w int) (text []line, at int) {
 
 // foot is the field, where the question has one.
 func (o *askOverlay) foot(w int) []line {
+	if o.read {
+		return nil
+	}
 	switch o.q.Kind {
 	case incident.Typed:
 		ask := row(span{plain, "Type  "})

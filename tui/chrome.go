@@ -117,6 +117,8 @@ func (c *console) status() line {
 		first := r.Pending()[0]
 		return rule(c.w, span{accent, "◇ waits for " + plural(first.Missing(), "approval", "approvals") + ": "},
 			span{plain, "clawback approve " + r.Declared.Incident + " " + first.Step})
+	case len(r.needs(c.answered)) > 0 && c.o.Submit == nil:
+		return rule(c.w, span{accent, "◇ waiting for somebody"})
 	case len(r.needs(c.answered)) > 0:
 		return rule(c.w, span{accent, "◇ waiting for you"})
 	case r.Entries == 0:

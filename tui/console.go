@@ -282,6 +282,14 @@ func (c *console) paste(msg tea.KeyMsg) {
 // guest reports whether the response belongs to another process: leaving the console leaves it alone.
 func (c *console) guest() bool { return c.o.Attached || c.o.Submit == nil }
 
+// closed says why nothing can be asked of the response from here, and "" where it can.
+func (c *console) closed() string {
+	if c.o.Submit == nil && c.rec.active() {
+		return "this console only watches: clawback attach " + c.rec.Declared.Incident
+	}
+	return c.rec.ended()
+}
+
 // globalKeys work on every screen.
 func (c *console) globalKeys() []binding {
 	help := binding{keys: []string{"?"}, label: "?", text: "help", do: func() tea.Cmd { return c.push(&helpOverlay{of: c.screen}) }}

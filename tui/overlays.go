@@ -104,7 +104,7 @@ func noteKey(c *console) binding {
 			},
 		})
 	}}
-	b.off = c.rec.ended()
+	b.off = c.closed()
 	return b
 }
 
@@ -123,8 +123,8 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 		for _, b := range all {
 			b.off = "no credential is selected"
 		}
-	case c.rec.ended() != "":
-		byHand.off, retry.off, skip.off = c.rec.ended(), c.rec.ended(), c.rec.ended()
+	case c.closed() != "":
+		byHand.off, retry.off, skip.off = c.closed(), c.closed(), c.closed()
 	default:
 		byHand.off = unless(cred, c.rec.byHand, stuck...)
 		retry.off = unless(cred, c.rec.byHand, stuck[1:]...)
@@ -139,7 +139,7 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 // manualNext is the way of a credential that a person has to revoke: its page, then the proof.
 func manualNext(c *console, cred *incident.Credential) string {
 	switch {
-	case !c.rec.active():
+	case c.closed() != "":
 		return ""
 	case linkOf(cred) != "" && !c.copied[cred.Fingerprint]:
 		return "o"

@@ -125,6 +125,9 @@ func (s *runScreen) enterKey(c *console, cur item) binding {
 	case cur.need != nil && cur.need.question != nil:
 		q := *cur.need.question
 		b.text = "answer"
+		if c.closed() != "" {
+			b.text = "read"
+		}
 		b.do = func() tea.Cmd { return c.push(newAsk(c, q)) }
 	case cur.need != nil && cur.need.approval != nil:
 		step := cur.need.approval.Step
@@ -150,7 +153,7 @@ func (s *runScreen) next(c *console) string {
 		return "q"
 	}
 	all, needs := s.items(c)
-	if needs == 0 {
+	if needs == 0 || c.closed() != "" {
 		return ""
 	}
 	if s.focus != onList {
@@ -231,13 +234,17 @@ func (s *runScreen) needsPane(c *console, all []item, needs int, r rect) []line 
 		return nil
 	}
 	var head line
+	who := " NEEDS YOU  "
+	if c.o.Submit == nil {
+		who = " NEEDS SOMEBODY  "
+	}
 	switch {
 	case needs == 0 && c.rec.active():
-		head = row(span{dim, " NEEDS YOU  nothing now"})
+		head = row(span{dim, who + "nothing now"})
 	case needs == 0:
-		head = row(span{dim, " NEEDS YOU  nothing any more"})
+		head = row(span{dim, who + "nothing any more"})
 	case c.rec.active():
-		head = row(span{accent, fmt.Sprintf(" NEEDS YOU  %d", needs)})
+		head = row(span{accent, fmt.Sprintf("%s%d", who, needs)})
 	default:
 		head = row(span{warn, fmt.Sprintf(" STILL OPEN  %d", needs)})
 	}

@@ -86,6 +86,7 @@ var teamScreens = []struct {
 	{"record-lost", unrecorded, nil, []string{"enter"}},
 	{"witnesses", held, nil, []string{"enter"}},
 	{"watch", forsaken, watching, []string{"enter"}},
+	{"watch-question", func(t testing.TB) *story { return askingFor(t, "typed") }, watching, []string{"enter", "enter", "rest", "rev"}},
 	{"watch-help", forsaken, watching, []string{"enter", "?"}},
 	{"attached", forsaken, attached, []string{"enter"}},
 	{"attached-sent", forsaken, attached, []string{"enter", "enter", "rest", "y"}},
@@ -184,8 +185,16 @@ func TestAttachedStops(t *testing.T) {
 
 func TestWatchingSendsNothing(t *testing.T) {
 	k := newKeyboard(t, forsaken(t), 80, 24, nil).as(watching)
-	k.press("enter", "enter", "rest", "y")
-	k.wants("only watches", "NEEDS YOU  1")
+	if next := k.c.run.next(k.c); next != "" {
+		t.Errorf("%q is suggested to who only watches", next)
+	}
+	k.press("enter", "n")
+	k.wants("note: not now, this console only watches")
+	k.press("enter", "rest", "y", "enter", "esc")
+	k.wants("NEEDS SOMEBODY  1")
+	if len(k.sent) != 0 {
+		t.Errorf("sent %s", commands(k.sent))
+	}
 	if k.c.globalKeys()[1].text != "leave, it goes on" {
 		t.Errorf("q says %q", k.c.globalKeys()[1].text)
 	}
