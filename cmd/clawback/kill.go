@@ -38,12 +38,17 @@ type target struct {
 }
 
 func (t *target) flags(c *cobra.Command) {
+	t.resolveFlags(c)
+	signKeyFlag(c, &t.signKey)
+	t.teamFlags.flags(c)
+}
+
+// resolveFlags are the flags that say what is done to which machine.
+func (t *target) resolveFlags(c *cobra.Command) {
 	t.machineFlags(c)
 	c.Flags().StringArrayVar(&t.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of the compiled-in address")
 	c.Flags().StringArrayVar(&t.risks, "accept-risk", nil, "accept one named risk: "+strings.Join(riskNames(), ", "))
-	signKeyFlag(c, &t.signKey)
 	c.Flags().StringVar(&t.playbook, "playbook", "", "carry out another playbook: its `NAME`, or the path of a file")
-	t.teamFlags.flags(c)
 }
 
 // machineFlags are the flags that name the machine under response.
@@ -64,11 +69,15 @@ func riskNames() []string {
 func (a *app) killCommand() *cobra.Command {
 	var t target
 	var yes, json, dry bool
+	var planFile string
 	c := &cobra.Command{
 		Use:   "kill",
 		Short: "The kill switch: freeze, preserve, revoke all, prove, keep down, report",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if planFile != "" {
+				return a.killPlanned(c.Context(), t, planFile, c.Flags().Changed, yes, json, dry)
+			}
 			return a.kill(c.Context(), t, yes, json, dry)
 		},
 	}
@@ -76,8 +85,13 @@ func (a *app) killCommand() *cobra.Command {
 	c.Flags().BoolVar(&yes, "yes", false, "do it; without it the plan is shown and you are asked")
 	c.Flags().BoolVar(&json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be done; nothing is changed or sent")
-	c.Flags().DurationVar(&t.deadline, "deadline", 2*time.Minute, "until when each death has to be proved")
+	c.Flags().StringVar(&planFile, "plan", "", "carry out the plan in `FILE`, unless what it is about has changed")
+	t.deadlineFlag(c)
 	return c
+}
+
+func (t *target) deadlineFlag(c *cobra.Command) {
+	c.Flags().DurationVar(&t.deadline, "deadline", 2*time.Minute, "until when each death has to be proved")
 }
 
 func (a *app) respondCommand() *cobra.Command {
@@ -95,19 +109,12 @@ func (a *app) respondCommand() *cobra.Command {
 }
 
 func (a *app) kill(ctx context.Context, t target, yes, json, dry bool) error {
-	if t.deadline <= 0 {
-		return usage("for example --deadline 2m", "--deadline has to be positive")
-	}
-	if !yes && !dry && !term.IsTerminal(int(a.in.Fd())) {
-		return &failure{incident.ExitApproval, errors.New("kill changes things, and nobody can be asked here"),
-			"add --yes, or look first with --dry-run"}
-	}
-	book, err := a.playbook(cmp.Or(t.playbook, playbooks.KillSwitch), t.deadline)
+	book, err := a.killBook(t)
 	if err != nil {
 		return err
 	}
-	if book.Attended {
-		return usage("clawback respond carries it out", "playbook %s asks a person, and nobody attends to kill", book.Name)
+	if err := a.canAsk(yes || dry); err != nil {
+		return err
 	}
 	who, err := a.team(t.teamFlags, book)
 	if err != nil && !dry {
@@ -129,6 +136,27 @@ func (a *app) kill(ctx context.Context, t target, yes, json, dry bool) error {
 		}
 	}
 	return s.start(ctx, book, json, false)
+}
+
+// canAsk refuses a kill that nobody allowed where nobody can be asked.
+func (a *app) canAsk(allowed bool) error {
+	if !allowed && !term.IsTerminal(int(a.in.Fd())) {
+		return &failure{incident.ExitApproval, errors.New("kill changes things, and nobody can be asked here"),
+			"add --yes, or look first with --dry-run"}
+	}
+	return nil
+}
+
+// killBook is the playbook of a kill: one that asks nobody.
+func (a *app) killBook(t target) (playbooks.Playbook, error) {
+	if t.deadline <= 0 {
+		return playbooks.Playbook{}, usage("for example --deadline 2m", "--deadline has to be positive")
+	}
+	book, err := a.playbook(cmp.Or(t.playbook, playbooks.KillSwitch), t.deadline)
+	if err == nil && book.Attended {
+		err = usage("clawback respond carries it out", "playbook %s asks a person, and nobody attends to kill", book.Name)
+	}
+	return book, err
 }
 
 func (a *app) respond(ctx context.Context, t target) error {
@@ -174,6 +202,7 @@ type situation struct {
 	accepted    map[string]bool
 	own         ownKey
 	team        team
+	planned     *planned // nil without a plan
 }
 
 // prepare reaches the target and looks at it. Nothing is changed, and no provider is asked.
@@ -345,6 +374,9 @@ func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, co
 	}
 	r := s.response(o, book, s.declared(o.id, book, console), json)
 	r.work.Key = o.fingerprintKey()
+	if s.planned != nil {
+		r.work.Planned = s.planned.Member(s.planned.key)
+	}
 	r.signWith(s.own, "")
 	return r.run(ctx)
 }
@@ -379,6 +411,9 @@ func (s *situation) declared(id string, book playbooks.Playbook, attended bool) 
 			d.Endpoints = make(map[string]string)
 		}
 		d.Endpoints[name] = url
+	}
+	if s.planned != nil {
+		d.Approved = s.planned.digest
 	}
 	return d
 }

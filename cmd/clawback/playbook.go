@@ -65,7 +65,7 @@ func exactly(n int, names string) cobra.PositionalArgs {
 // loadPlaybook reads a playbook that comes with clawback, by its name, or one of the desk's own, by
 // the path of its file. What is carried out has to be ours: a file that others can change is refused.
 func loadPlaybook(name string) (playbooks.Playbook, error) {
-	if !strings.ContainsAny(name, "/.") {
+	if !isFile(name) {
 		book, err := playbooks.Builtin(name, actions.Names())
 		if err != nil {
 			return book, usage("clawback playbook list; a file of your own is named by its path, such as ./mine.yaml", "%w", err)
@@ -82,3 +82,6 @@ func loadPlaybook(name string) (playbooks.Playbook, error) {
 	}
 	return book, nil
 }
+
+// isFile tells the path of a playbook from the name of one that comes with clawback.
+func isFile(playbook string) bool { return strings.ContainsAny(playbook, "/.") }

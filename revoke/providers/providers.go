@@ -3,6 +3,7 @@ package providers
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 
 	"clawback/revoke"
@@ -49,6 +50,26 @@ func New(env func(name string) revoke.Env) (map[string]revoke.Provider, error) {
 		made[p.name] = provider
 	}
 	return made, nil
+}
+
+// Readers makes every provider such that it can look and not touch: whatever it is asked to do,
+// nothing leaves but its declared reads.
+func Readers(env func(name string) revoke.Env) (map[string]revoke.Provider, error) {
+	whole, err := New(env)
+	if err != nil {
+		return nil, err
+	}
+	return New(func(name string) revoke.Env {
+		e := env(name)
+		next := e.HTTP.Transport
+		if next == nil {
+			next = http.DefaultTransport
+		}
+		client := *e.HTTP
+		client.Transport = revoke.ReadOnly(next, whole[name].Info().Reads, e.Endpoint)
+		e.HTTP = &client
+		return e
+	})
 }
 
 // Fakes makes the simulated server of every provider.
