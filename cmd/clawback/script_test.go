@@ -1,6 +1,12 @@
 package main
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
 
 	"clawback/playbooks/drill"
 	"clawback/playbooks/drill/tree"
@@ -53,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(filepath.Join(e.WorkDir, "tmp"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "generate": generate,
+			"exits": exits, "generate": generate, "sshkey": sshkey,
 		},
 		RequireExplicitExec: false,
 	})
@@ -76,6 +83,33 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if code != args[0] {
 		ts.Fatalf("exit code %s, want %s", code, args[0])
 	}
+}
+
+// sshkey FILE KIND [PASSPHRASE] makes an SSH key, and FILE.pub.
+func sshkey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: sshkey FILE KIND [PASSPHRASE]")
+	}
+	var key crypto.Signer
+	var err error
+	switch args[1] {
+	case "ed25519":
+		_, key, err = ed25519.GenerateKey(nil)
+	case "ecdsa":
+		key, err = ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	default:
+		ts.Fatalf("no keys of the kind %s", args[1])
+	}
+	ts.Check(err)
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if len(args) > 2 {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte(args[2]))
+	}
+	ts.Check(err)
+	public, err := ssh.NewPublicKey(key.Public())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(block), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), ssh.MarshalAuthorizedKey(public), 0o600))
 }
 
 // generate DIR KIND… writes an installation that holds one random credential of each kind.

@@ -10,6 +10,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -55,6 +58,33 @@ func TestSignerFromSSH(t *testing.T) {
 	}
 	if got, err := VerifierFromSSH("clawback/INC-1", ssh.MarshalAuthorizedKey(line)); err != nil || got != want {
 		t.Errorf("from the public key: %s, %v", got, err)
+	}
+}
+
+// The keys that people have are those of ssh-keygen.
+func TestKeyOfSSHKeygen(t *testing.T) {
+	keygen, err := exec.LookPath("ssh-keygen")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip("ssh-keygen is missing: it is in the Debian package openssh-client")
+	}
+	file := filepath.Join(t.TempDir(), "key")
+	if out, err := exec.Command(keygen, "-q", "-t", "ed25519", "-N", "", "-C", "dana", "-f", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	private, err1 := os.ReadFile(file)
+	public, err2 := os.ReadFile(file + ".pub")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	s, err := SignerFromSSH("clawback/INC-1", private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := VerifierFromSSH("clawback/INC-1", public); err != nil || got != s.Verifier() {
+		t.Errorf("its public half is %s (%v), and it signs as %s", got, err, s.Verifier())
 	}
 }
 
