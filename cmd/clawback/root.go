@@ -50,11 +50,7 @@ the service down, and writes the report.
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-<<<<<<< HEAD
 		a.killCommand(), a.respondCommand(), a.resumeCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
-=======
-		a.killCommand(), a.respondCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
->>>>>>> 7a45116 (wip)
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(),
 		a.approveCommand(), a.noteCommand(),
 		a.planCommand(),
