@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -67,8 +68,8 @@ func readSmall(path string) ([]byte, error) {
 // signWith gives the record the key of its checkpoints. recorded is the verifier key in a record
 // that is taken up again, and "" in a new one. Without a key the response goes on and says so.
 func (r *response) signWith(own ownKey, recorded string) {
-	if r.open.dir == "" {
-		return // there is no record to sign
+	if r.open.dir == "" || recorded == "" && r.work.Before != nil {
+		return // there is no record to sign, or it was begun without a key
 	}
 	signer, err := r.open.checkpointKey(r.declared.Incident, own, recorded)
 	if err != nil {
@@ -88,7 +89,11 @@ func (o *open) checkpointKey(id string, own ownKey, recorded string) (*tree.Sign
 		signer, err = own(tree.Origin(id))
 	case recorded != "":
 		var secret []byte
-		if secret, err = readSmall(path); err == nil {
+		secret, err = readSmall(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errors.New("its checkpoints are signed with a responder's own key, which is not kept: name it with --sign-key")
+		}
+		if err == nil {
 			signer, err = tree.ParseKey(string(secret))
 		}
 	default:

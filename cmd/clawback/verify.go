@@ -62,7 +62,7 @@ func (a *app) verify(what string, with compared) error {
 	}
 	found, err := verify.Incident(dir, options)
 	if err != nil {
-		return wrong(dir, err)
+		return wrong(err)
 	}
 	a.showVerified(dir, found)
 	for _, bag := range bags {
@@ -98,14 +98,14 @@ func (c compared) read() (verify.Options, error) {
 	return o, nil
 }
 
-// wrong is the first thing that is wrong with the record in dir.
-func wrong(dir string, err error) error {
+// wrong is the first thing that is wrong with a record.
+func wrong(err error) error {
 	hint := "compare with a copy from elsewhere"
 	var fault *verify.Fault
 	if errors.As(err, &fault) {
 		hint = fault.Hint
 	}
-	return &failure{incident.ExitNothing, fmt.Errorf("%s: %w", dir, err), hint}
+	return &failure{incident.ExitNothing, err, hint}
 }
 
 func (a *app) showVerified(dir string, r verify.Result) {

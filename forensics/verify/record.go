@@ -151,12 +151,13 @@ func (r *record) scan(use func(line []byte) (bool, error)) (torn bool, err error
 	}
 	defer func() { _ = f.Close() }()
 	b := bufio.NewReaderSize(f, journal.MaxLine+1)
-	for n := 1; ; n++ {
+	for n := uint64(1); ; n++ {
 		line, err := b.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			return false, &Fault{Check: "entries", Where: fmt.Sprintf("line %d", n), Hint: elsewhere,
-				What: fmt.Sprintf("it has more than the %d bytes that an entry may have", journal.MaxLine)}
+			f := r.fault(lineOf(n), elsewhere, "it has more than the %d bytes that an entry may have", journal.MaxLine)
+			f.Check = "entries"
+			return false, f
 		case errors.Is(err, io.EOF):
 			return len(line) > 0, nil
 		case err != nil:
@@ -207,10 +208,10 @@ func (r *record) evidence() *Fault {
 		}
 		path := filepath.FromSlash(bag.Path)
 		if !filepath.IsLocal(path) {
-			return fault(bag.Path, elsewhere, "the record names evidence that is not in the folder of the incident")
+			return r.fault(bag.Path, elsewhere, "the record names evidence that is not in the folder of the incident")
 		}
 		if err := r.options.Bag(filepath.Join(r.dir, path), bag.Digest); err != nil {
-			return fault(bag.Path, "the record holds; for the evidence, "+elsewhere, "%v", err)
+			return r.fault(bag.Path, "the record holds; for the evidence, "+elsewhere, "%v", err)
 		}
 	}
 	return nil
@@ -231,12 +232,12 @@ func (r *record) compare(bundles bool) *Fault {
 		got, err := readUpTo(filepath.Join(r.dir, filepath.FromSlash(where)), len(p.content)+1)
 		switch {
 		case err != nil:
-			return fault(where, "the record holds up to here; the tree can be made again from it", "%v", err)
+			return r.fault(where, "the record holds up to here; the tree can be made again from it", "%v", err)
 		case bytes.Equal(got, p.content):
 		case bundles:
-			return fault(where, elsewhere, "%s", difference(got, p.content, r.n))
+			return r.fault(where, elsewhere, "%s", difference(got, p.content, r.n))
 		default:
-			return fault(where, elsewhere, "it is not the tile of entries 1 to %d: it was changed, or they were", r.n)
+			return r.fault(where, elsewhere, "it is not the tile of entries 1 to %d: it was changed, or they were", r.n)
 		}
 	}
 	return nil

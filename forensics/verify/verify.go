@@ -11,6 +11,7 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -50,7 +51,7 @@ type Result struct {
 // Fault is the first thing that is wrong with a record.
 type Fault struct {
 	Check string // which check found it
-	Where string // "entry 17", or a path in the folder of the incident
+	Where string // a file, and the line in it where that can be told
 	What  string
 	Hint  string // what to do next
 }
@@ -132,7 +133,14 @@ func fault(where, hint, format string, args ...any) *Fault {
 	return &Fault{Where: where, What: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-func (r *record) here() string { return fmt.Sprintf("entry %d", r.n) }
+// fault is one in a file below the folder of the incident.
+func (r *record) fault(where, hint, format string, args ...any) *Fault {
+	return fault(filepath.Join(r.dir, filepath.FromSlash(where)), hint, format, args...)
+}
+
+func lineOf(n uint64) string { return fmt.Sprintf("%s: line %d", journal.FileName, n) }
+
+func (r *record) here() string { return lineOf(r.n) }
 
 func (r *record) before() string {
 	return fmt.Sprintf("what stands before entry %d holds; %s", r.n, elsewhere)
@@ -141,7 +149,7 @@ func (r *record) before() string {
 // wellFormed checks that the line is an entry, written in the one way in which there is to read it.
 func (r *record) wellFormed() *Fault {
 	if r.malformed != nil {
-		return fault(r.here(), r.before(), "%v", r.malformed)
+		return r.fault(r.here(), r.before(), "%v", r.malformed)
 	}
 	return nil
 }
@@ -151,13 +159,13 @@ func (r *record) chained() *Fault {
 	e := r.entry
 	switch {
 	case e.Seq != r.n:
-		return fault(r.here(), r.before(), "entry %d stands where entry %d belongs", e.Seq, r.n)
+		return r.fault(r.here(), r.before(), "entry %d stands where entry %d belongs", e.Seq, r.n)
 	case r.n == 1 && e.Prev != "":
-		return fault(r.here(), elsewhere, "it names one before it: the beginning was cut off")
+		return r.fault(r.here(), elsewhere, "it names one before it: the beginning was cut off")
 	case r.n > 1 && e.Prev != r.prev:
-		return fault(r.here(), r.before(), "it does not carry the hash of entry %d: one of the two was changed", r.n-1)
+		return r.fault(r.here(), r.before(), "it does not carry the hash of entry %d: one of the two was changed", r.n-1)
 	case e.Time.Before(r.time):
-		return fault(r.here(), r.before(), "it is older than entry %d", r.n-1)
+		return r.fault(r.here(), r.before(), "it is older than entry %d", r.n-1)
 	}
 	return nil
 }
@@ -168,7 +176,7 @@ func (r *record) payload() *Fault {
 		return nil
 	}
 	if _, err := journal.ReadPayload(r.dir, *r.entry.Payload); err != nil {
-		return fault(r.here(), elsewhere, "its data: %v", err)
+		return r.fault(r.here(), elsewhere, "its data: %v", err)
 	}
 	return nil
 }
@@ -183,9 +191,9 @@ func (r *record) notedKey() *Fault {
 	case err != nil:
 		return fault("the key from elsewhere", "give the line that was noted, or an SSH public key", "%v", err)
 	case r.result.Key == "":
-		return fault(journal.FileName, elsewhere, "it names no key, and there was one: it was rewritten, or it is of another incident")
+		return r.fault(journal.FileName, elsewhere, "it names no key, and there was one: it was rewritten, or it is of another incident")
 	case noted != r.result.Key:
-		return fault(journal.FileName, elsewhere, "it names another key than the one from elsewhere: it was rewritten, or it is of another incident")
+		return r.fault(journal.FileName, elsewhere, "it names another key than the one from elsewhere: it was rewritten, or it is of another incident")
 	}
 	return nil
 }
@@ -195,7 +203,7 @@ func (r *record) isSealed() *Fault {
 	if r.result.Key == "" || r.note != nil {
 		return nil
 	}
-	return fault(checkpointPath, "a run that dies within its first moments leaves none: clawback resume makes it; otherwise "+elsewhere,
+	return r.fault(checkpointPath, "a run that dies within its first moments leaves none: clawback resume makes it; otherwise "+elsewhere,
 		"missing, although the record names the key of its checkpoints")
 }
 
@@ -205,17 +213,17 @@ func (r *record) signature() *Fault {
 	case r.note == nil || r.sealErr == nil:
 		return nil
 	case r.result.Key == "":
-		return fault(checkpointPath, elsewhere, "there is a checkpoint, and the record names no key")
+		return r.fault(checkpointPath, elsewhere, "there is a checkpoint, and the record names no key")
 	case errors.Is(r.sealErr, tree.ErrForeign):
-		return fault(checkpointPath, "the key or the checkpoint was exchanged: "+elsewhere, "%v", r.sealErr)
+		return r.fault(checkpointPath, "the key or the checkpoint was exchanged: "+elsewhere, "%v", r.sealErr)
 	}
-	return fault(checkpointPath, elsewhere, "%v", r.sealErr)
+	return r.fault(checkpointPath, elsewhere, "%v", r.sealErr)
 }
 
 // size checks that all lines that were sealed are there.
 func (r *record) size() *Fault {
 	if s := r.result.Sealed.Size; s > r.n {
-		return fault(journal.FileName, elsewhere, "it has %d entries, and its checkpoint covers %d: the last %d are missing", r.n, s, s-r.n)
+		return r.fault(journal.FileName, elsewhere, "it has %d entries, and its checkpoint covers %d: the last %d are missing", r.n, s, s-r.n)
 	}
 	return nil
 }
@@ -226,7 +234,7 @@ func (r *record) root() *Fault {
 	if got := r.roots[s.Size]; got == nil || *got == s.Root {
 		return nil
 	}
-	return fault(journal.FileName, elsewhere, "entries 1 to %d are not those that were sealed: one of them was changed, removed, added or moved", s.Size)
+	return r.fault(journal.FileName, elsewhere, "entries 1 to %d are not those that were sealed: one of them was changed, removed, added or moved", s.Size)
 }
 
 // heldKey checks that a checkpoint from elsewhere is of this record.
@@ -248,7 +256,7 @@ func (r *record) heldKey() *Fault {
 func (r *record) heldSize() *Fault {
 	for _, h := range r.held {
 		if h.Size > r.n {
-			return fault(journal.FileName, "fetch the entries from where the checkpoint is held",
+			return r.fault(journal.FileName, "fetch the entries from where the checkpoint is held",
 				"it has %d entries, and the checkpoint in %s covers %d: the last %d were cut off", r.n, h.from, h.Size, h.Size-r.n)
 		}
 	}
@@ -259,7 +267,7 @@ func (r *record) heldSize() *Fault {
 func (r *record) heldRoot() *Fault {
 	for _, h := range r.held {
 		if got := r.roots[h.Size]; got != nil && *got != h.Root {
-			return fault(journal.FileName, "fetch the entries from where the checkpoint is held",
+			return r.fault(journal.FileName, "fetch the entries from where the checkpoint is held",
 				"entries 1 to %d are not those of the checkpoint in %s: this is another history, signed with the same key", h.Size, h.from)
 		}
 	}
@@ -269,7 +277,7 @@ func (r *record) heldRoot() *Fault {
 // lastLine checks that the record does not stop in the middle of a line.
 func (r *record) lastLine() *Fault {
 	if r.torn {
-		return fault(fmt.Sprintf("line %d", r.n+1), "a run that died leaves it so, and clawback resume cuts it off; while one goes on, look again", "%v", journal.ErrTorn)
+		return r.fault(lineOf(r.n+1), "a run that died leaves it so, and clawback resume cuts it off; while one goes on, look again", "%v", journal.ErrTorn)
 	}
 	return nil
 }
