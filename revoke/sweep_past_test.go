@@ -2,13 +2,16 @@ package revoke_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/fake"
 )
 
 // answering is how the provider of a resumed sweep behaves.
@@ -188,4 +191,112 @@ func count(log []string, line string) (n int) {
 		}
 	}
 	return n
+}
+
+// Whoever asks for it again gets a second revocation, also of what was accepted before.
+func TestSweepPastRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newStub(kindsWithPast()...)
+		c := cred("a", "auto", 3)
+		s := startStub(p, func(s *revoke.Sweep, _ *ledger) {
+			s.Past = func(credential.Fingerprint) revoke.Past { return revoke.Past{SeenAlive: true, Accepted: true} }
+		})
+		s.found <- c
+		time.Sleep(10 * time.Minute)
+		s.ledger.want(t, c, credential.Alive, revoke.ErrStillAlive)
+		s.tell(t, c, revoke.Retry)
+		s.finish()
+		s.ledger.want(t, c, credential.Dead, nil)
+		if n := count(p.said(), "revoke a"); n != 1 {
+			t.Errorf("revoked %d times", n)
+		}
+	})
+}
+
+// A resumed sweep that is told to end says what the record allows to say, and no more.
+func TestSweepPastCut(t *testing.T) {
+	for name, k := range map[string]struct {
+		past revoke.Past
+		why  error
+	}{
+		"accepted": {revoke.Past{Accepted: true}, revoke.ErrUnproved},
+		"unsure":   {revoke.Past{Unsure: true}, revoke.ErrUncertain},
+		"both":     {revoke.Past{Accepted: true, Unsure: true}, revoke.ErrUncertain},
+	} {
+		for _, at := range []time.Duration{time.Nanosecond, time.Second} { // asked whose it is, asked whether it lives
+			inBubble(t, name+" "+at.String(), func(t *testing.T) {
+				p := newStub(kindsWithPast()...)
+				p.took = 5 * time.Second
+				s := startStub(p, func(s *revoke.Sweep, _ *ledger) {
+					s.Past = func(credential.Fingerprint) revoke.Past { return k.past }
+					s.Ours = func(ctx context.Context, _ credential.Credential) bool {
+						return fake.Wall{}.Sleep(ctx, time.Millisecond) != nil
+					}
+				})
+				c := cred("a", "auto", 3)
+				s.found <- c
+				time.Sleep(at)
+				s.cancel(errDeadline)
+				<-s.ended
+				s.ledger.want(t, c, credential.Unverified, k.why)
+				if n := len(s.ledger.of(c)); n != 1 {
+					t.Errorf("%d entries, want the last change alone", n)
+				}
+			})
+		}
+	}
+}
+
+func TestPast(t *testing.T) {
+	accepted, byHand := revoke.Receipt{Answer: "202"}, revoke.Receipt{Answer: "revoked by hand"}
+	for name, k := range map[string]struct {
+		record func(*revoke.Past)
+		want   revoke.Past
+	}{
+		"untouched":        {func(p *revoke.Past) { p.Saw(revoke.Refused); p.Saw(revoke.Inconclusive) }, revoke.Past{}},
+		"seen":             {func(p *revoke.Past) { p.Saw(revoke.Alive); p.Saw(revoke.Refused) }, revoke.Past{SeenAlive: true}},
+		"unanswered":       {func(p *revoke.Past) { p.Intended() }, revoke.Past{Unsure: true}},
+		"unanswered, told": {func(p *revoke.Past) { p.Intended(); p.Became(credential.Unverified) }, revoke.Past{Unsure: true}},
+		"skipped":          {func(p *revoke.Past) { p.Intended(); p.Became(credential.Skipped) }, revoke.Past{Unsure: true}},
+		"refused":          {func(p *revoke.Past) { p.Intended(); p.Became(credential.Failed) }, revoke.Past{}},
+		"for a person":     {func(p *revoke.Past) { p.Intended(); p.Became(credential.Manual) }, revoke.Past{}},
+		"accepted":         {func(p *revoke.Past) { p.Intended(); p.Received(accepted) }, revoke.Past{Accepted: true, Existed: true}},
+		"dead before":      {func(p *revoke.Past) { p.Intended(); p.Received(revoke.Receipt{Already: true}) }, revoke.Past{Accepted: true}},
+		"by hand":          {func(p *revoke.Past) { p.Received(byHand) }, revoke.Past{Accepted: true}},
+		"and again": {func(p *revoke.Past) { p.Intended(); p.Received(accepted); p.Intended() },
+			revoke.Past{Accepted: true, Existed: true, Unsure: true}},
+	} {
+		var got revoke.Past
+		if k.record(&got); got != k.want {
+			t.Errorf("%s: %+v, want %+v", name, got, k.want)
+		}
+	}
+}
+
+// What is called failed was refused, or seen alive after the last revocation that may have arrived:
+// otherwise the next run would take it for untouched.
+func TestSweepFailedIsNotUnsure(t *testing.T) {
+	for name, k := range map[string]struct {
+		answer answering
+		life   credential.Life
+	}{"alive": {endless, credential.Failed}, "nobody can tell": {mute, credential.Unverified}} {
+		inBubble(t, name, func(t *testing.T) {
+			p := newStub(kindsWithPast()...)
+			p.revoke = func(context.Context, credential.Credential) (revoke.Receipt, error) {
+				return revoke.Receipt{}, fmt.Errorf("%w: EOF", revoke.ErrUncertain)
+			}
+			c := cred("a", "auto", 3)
+			k.answer.begin(p, c)
+			s := startStub(p, nil)
+			s.found <- c
+			s.finish()
+			s.ledger.want(t, c, k.life, revoke.ErrUncertain)
+			if log := p.said(); log[len(log)-1] != "verify a" {
+				t.Errorf("the last thing that was asked is %q", log[len(log)-1])
+			}
+			if unsure := s.ledger.pasts()[c.Fingerprint].Unsure; unsure != (k.life == credential.Unverified) {
+				t.Errorf("unsure: %v", unsure)
+			}
+		})
+	}
 }

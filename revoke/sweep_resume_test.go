@@ -154,7 +154,7 @@ func (l *ledger) pasts() map[credential.Fingerprint]revoke.Past {
 func TestSweepKilledAndResumed(t *testing.T) {
 	for _, lag := range []time.Duration{0, 4 * time.Second} {
 		var whole process
-		synctest.Test(t, func(t *testing.T) { sweepTwice(t, lag, &whole) })
+		synctest.Test(t, func(t *testing.T) { sweepAgain(t, lag, &whole) })
 		tried := 0
 		for dies := range where(len(whole.counts)) {
 			if lag > 0 && dies != afterRequest {
@@ -163,7 +163,11 @@ func TestSweepKilledAndResumed(t *testing.T) {
 			for at := 1; at <= whole.counts[dies]; at++ {
 				tried++
 				inBubble(t, fmt.Sprintf("%s %d, lag %v", dies, at, lag), func(t *testing.T) {
-					sweepTwice(t, lag, &process{dies: dies, at: at})
+					processes := []*process{{dies: dies, at: at}}
+					if lag > 0 { // it dies twice
+						processes = append(processes, &process{dies: afterRequest, at: 1 + at%23})
+					}
+					sweepAgain(t, lag, processes...)
 				})
 				if t.Failed() {
 					return // one is enough to look at
@@ -177,19 +181,21 @@ func TestSweepKilledAndResumed(t *testing.T) {
 	}
 }
 
-func sweepTwice(t *testing.T, lag time.Duration, first *process) {
+// sweepAgain sweeps by processes that die, and then by one that does not.
+func sweepAgain(t *testing.T, lag time.Duration, processes ...*process) {
 	w := newWorld(t)
 	for _, kind := range kinds {
 		w.hold(kind, 1)
 	}
 	w.hold("github.pat", 1)
 	w.lag(lag)
-	w.live(first)
-	time.Sleep(time.Second)
-	w.live(&process{})
+	for _, p := range append(processes, &process{}) {
+		w.live(p)
+		time.Sleep(time.Second)
+	}
 	w.client.CloseIdleConnections()
 	_ = w.net.Close()
-	if first.at == 0 {
+	if processes[0].at == 0 {
 		w.mustKeepSecrets() // takes long, and its other answers are the same
 	}
 	for _, c := range w.held {
