@@ -1,0 +1,230 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/revoke/credential"
+	"clawback/revoke/fake"
+)
+
+// incidents lists the folders of a desk's incidents.
+func (d *desk) incidents() []string {
+	d.t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(d.dir, "state", "clawback", "incidents", "INC-*"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return dirs
+}
+
+// resumed runs clawback resume and checks what every run has to keep to.
+func (d *desk) resumed(more ...string) ended {
+	d.t.Helper()
+	r := d.run(d.command(append([]string{"resume", "--json"}, more...)...))
+	r.check(d.t)
+	return r
+}
+
+// killedIn ends a run of the kill switch by SIGKILL while a provider has a revocation in hand, which
+// it carries out after that.
+func (d *desk) killedIn(provider, path string) {
+	d.t.Helper()
+	revoking, answer := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	d.city.fakes[provider].Knobs().SetFault(func(r *http.Request) fake.Fault {
+		if strings.HasSuffix(r.URL.Path, path) {
+			once.Do(func() { close(revoking) })
+			<-answer
+		}
+		return fake.Fault{}
+	})
+	run := d.start(d.command(d.killArgs()...))
+	<-revoking
+	if err := run.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		d.t.Fatal(err)
+	}
+	run.wait()
+	close(answer)
+	d.city.fakes[provider].Knobs().SetFault(nil)
+}
+
+// A run that was killed in the middle of a revocation is gone on with in the same record: what may
+// have arrived is looked at first, everything dies once, and nothing of it is asked for twice.
+func TestRealResume(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	held := d.hold("slack.bot", "slack.user", "github.pat")
+	d.killedIn("slack", "auth.revoke")
+	r := d.resumed()
+	r.wants(t, 0, "resumed")
+	if dirs := d.incidents(); len(dirs) != 1 {
+		t.Errorf("there are %d incidents", len(dirs))
+	}
+	if len(r.state.Resumed) != 1 || len(r.state.Credentials) != len(held) {
+		t.Errorf("resumed %v, %d credentials of %d", r.state.Resumed, len(r.state.Credentials), len(held))
+	}
+	for _, c := range held {
+		if d.city.fakes[c.Provider].Alive(c) {
+			t.Errorf("%s is alive", c)
+		}
+	}
+	lookedFirst(t, r.stdout)
+	for _, name := range []string{"secrets.age", "secrets.key"} {
+		if _, err := os.Stat(filepath.Join(d.incidents()[0], "keys", name)); err == nil {
+			t.Errorf("desk and host are one machine, and there is a %s", name)
+		}
+	}
+	verified := d.run(d.command("verify"))
+	verified.wants(t, 0)
+	before, err := os.ReadFile(filepath.Join(d.incidents()[0], journal.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := d.run(d.command("resume", filepath.Base(d.incidents()[0])))
+	again.wants(t, 0, "nothing to resume")
+	if after, err := os.ReadFile(filepath.Join(d.incidents()[0], journal.FileName)); err != nil || string(after) != string(before) {
+		t.Errorf("a closed record was written into, %v", err)
+	}
+}
+
+// lookedFirst holds a record to this: between two intents to revoke a credential stands a look at it.
+func lookedFirst(t *testing.T, record []byte) {
+	t.Helper()
+	sent := make(map[credential.Fingerprint]bool)
+	for line := range strings.Lines(string(record)) {
+		e, err := journal.Parse([]byte(strings.TrimSuffix(line, "\n")))
+		if err != nil {
+			continue // the summary
+		}
+		var about struct {
+			Fingerprint credential.Fingerprint `json:"fingerprint"`
+		}
+		_ = e.Decode(&about)
+		switch e.Type {
+		case incident.TypeRevoke:
+			if sent[about.Fingerprint] {
+				t.Errorf("entry %d: the revocation of %s is repeated, and nobody looked", e.Seq, about.Fingerprint.Short())
+			}
+			sent[about.Fingerprint] = true
+		case incident.TypeProbe, incident.TypeBaseline:
+			sent[about.Fingerprint] = false
+		}
+	}
+}
+
+// A run that a signal ended is gone on with too, and a second response to the same target says that
+// there is one.
+func TestRealResumeInterrupted(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.hold("slack.bot")
+	fakes := d.city.fakes["slack"].Knobs()
+	asked := make(chan struct{}, 1000)
+	fakes.SetFault(func(*http.Request) fake.Fault { asked <- struct{}{}; return fake.Fault{Hang: true} })
+	run := d.start(d.command(d.killArgs()...))
+	<-asked
+	if err := run.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	r := run.wait()
+	r.check(t)
+	r.wants(t, incident.ExitTerminated)
+	fakes.SetFault(nil)
+	resumed := d.resumed("--root", d.root)
+	resumed.wants(t, 0)
+	if resumed.state.Interrupted != "" {
+		t.Errorf("it ends as %q", resumed.state.Interrupted)
+	}
+}
+
+func TestRealUnfinishedIsSaid(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.hold("slack.bot")
+	d.killedIn("slack", "auth.revoke")
+	id := filepath.Base(d.incidents()[0])
+	r := d.kill()
+	r.wants(t, 0, "clawback resume "+id)
+	fresh := d.run(d.command("resume", "--root", t.TempDir()))
+	fresh.wants(t, incident.ExitNoInstallation, "no incident of this desk is unfinished")
+}
+
+// What cannot be resumed says so, and writes nothing.
+func TestRealNotResumable(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.hold("slack.bot")
+	none := d.run(d.command("resume"))
+	none.wants(t, incident.ExitNoInstallation, "no incident")
+	d.killedIn("slack", "auth.revoke")
+	dir := d.incidents()[0]
+	path := filepath.Join(dir, journal.FileName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(whole), "\n")
+	for name, c := range map[string]struct {
+		record string
+		args   []string
+		code   int
+		says   string
+	}{
+		"changed line": {strings.Replace(string(whole), "slack", "slick", 1), nil, incident.ExitNothing, "begin a new response: clawback kill --root " + d.root},
+		"cut tail":     {strings.Join(lines[:3], ""), nil, incident.ExitNothing, "--damaged"},
+	} {
+		if err := os.WriteFile(path, []byte(c.record), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := d.run(d.command(append([]string{"resume", filepath.Base(dir)}, c.args...)...))
+		r.wants(t, c.code, c.says)
+		if got, err := os.ReadFile(path); err != nil || string(got) != c.record {
+			t.Errorf("%s: the record was written into, %v", name, err)
+		}
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := journal.Lock(filepath.Join(dir, journal.LockName), journal.Holder{Who: "dana", Desk: "other", PID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked := d.run(d.command("resume"))
+	locked.wants(t, incident.ExitLocked, "locked by dana", "clawback attach")
+	_ = lock.Close()
+	r := d.resumed()
+	r.wants(t, 0)
+}
+
+func TestRealDrillIsNotResumed(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	dir := filepath.Join(d.dir, "state", "clawback", "incidents", "DRILL-1")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Create(dir, journal.Holder{}, fake.Wall{}.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Append(t.Context(), incident.TypeDeclared, incident.Declared{Incident: "DRILL-1", Mode: incident.Drill}); err != nil {
+		t.Fatal(err)
+	}
+	_ = j.Close()
+	r := d.run(d.command("resume", "DRILL-1"))
+	r.wants(t, incident.ExitUsage, "is a drill")
+	newest := d.run(d.command("resume"))
+	newest.wants(t, incident.ExitNoInstallation)
+	if slices.Contains(d.incidents(), dir) {
+		t.Error("a drill is no incident")
+	}
+}
