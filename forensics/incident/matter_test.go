@@ -51,6 +51,12 @@ func typeOf(t *testing.T, data any) string {
 		return incident.TypeReceipt
 	case incident.Life:
 		return incident.TypeLife
+	case incident.ApprovalAsked:
+		return incident.TypeApproval
+	case incident.Approved:
+		return incident.TypeApproved
+	case incident.BreakGlass:
+		return incident.TypeBreakGlass
 	case journal.Trouble:
 		return journal.TypeTrouble
 	case json.RawMessage: // of an entry that does not decode
