@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 BIN := bin
 
-.PHONY: build test race lint fuzz bench e2e golden generate drill check setup clean
+.PHONY: build test race lint fuzz bench e2e golden generate drill check setup clean test-s3
 
 build: ## the desk and the host's program, static
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/clawback ./cmd/clawback-host
@@ -37,6 +37,9 @@ bench: ## printed as ratios against a bound or a public tool
 
 e2e: setup build ## the stories alone: real processes, systemd, sshd, tmux
 	go test -run 'TestStory|TestReal|TestScripts|TestTerminal' -v ./...
+
+test-s3: ## the S3 witness against MinIO with Object Lock on: built from source (minutes), on loopback
+	.ci/test-s3
 
 golden: ## write the golden files anew; look at the difference
 	go test ./tui ./forensics/report ./cmd/clawback -update

@@ -91,14 +91,14 @@ func (s *sender) noMoreCheckpoints() { s.update(func() { s.complete = true }) }
 func (s *sender) hurry(entries uint64) {
 	s.update(func() {
 		s.urgent = max(s.urgent, entries)
-		s.retry = time.Time{} // whoever waits wants to know, not to wait for a sink that was down
+		s.fails, s.retry = 0, time.Time{} // one that was down is asked once more
 	})
 }
 
 func (s *sender) wait(ctx context.Context, entries uint64) {
 	for {
 		s.mu.Lock()
-		over, changed := s.stopped || s.at.Held >= entries && s.nothingDue(), s.changed
+		over, changed := s.stopped || s.fails > 0 || s.at.Held >= entries && s.nothingDue(), s.changed
 		s.mu.Unlock()
 		if over {
 			return

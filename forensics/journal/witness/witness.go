@@ -165,8 +165,8 @@ func (w *Witness) Run(ctx context.Context, open func() Cursor, checkpoints <-cha
 	}
 }
 
-// Flush asks for everything up to an entry to be sent now, also by sinks that wait after a
-// failure, and waits until they have it or ctx is done.
+// Flush asks for everything up to an entry to be sent now, also to sinks that failed before, and
+// waits until each has it, fails again, or ctx is done.
 func (w *Witness) Flush(ctx context.Context, entries uint64) {
 	for _, s := range w.senders {
 		s.hurry(entries)

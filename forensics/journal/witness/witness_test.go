@@ -358,6 +358,21 @@ func TestFlushIsSoonAndBounded(t *testing.T) {
 	})
 }
 
+func TestFlushWaitsForNoSinkThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := &keeper{answer: func(context.Context, Delivery) error { time.Sleep(100 * time.Millisecond); return errors.New("down") }}
+		s := begin(t, "", record(t), exact, Named{"down", down})
+		s.append(1)
+		time.Sleep(100 * time.Second)
+		began := time.Now()
+		s.witness.Flush(t.Context(), 1)
+		if took := time.Since(began); took > 200*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+		s.die()
+	})
+}
+
 // A run that ends with a sink that is down ends when it is told to.
 func TestTheEndIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
