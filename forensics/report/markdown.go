@@ -477,4 +477,5 @@ func (p *page) colophon(d Document) {
 		p.block([]string{fmt.Sprintf("sed -n %dp journal.jsonl | tr -d '\\n' | sha256sum", d.Record.Entries)})
 	}
 	p.seal(d)
+	p.witnesses(d)
 }

@@ -97,11 +97,12 @@ type Times struct {
 
 // Record is the part of the journal that the report covers.
 type Record struct {
-	Entries uint64 `json:"entries"`
-	Last    string `json:"last_entry_sha256"`
-	Problem string `json:"problem,omitempty"` // why it could not be read further
-	Losses  []Note `json:"losses"`            // when it was not on disk, and why
-	Seal    *Seal  `json:"seal,omitempty"`    // none for a record that is not signed
+	Entries   uint64                 `json:"entries"`
+	Last      string                 `json:"last_entry_sha256"`
+	Problem   string                 `json:"problem,omitempty"`   // why it could not be read further
+	Losses    []Note                 `json:"losses"`              // when it was not on disk, and why
+	Seal      *Seal                  `json:"seal,omitempty"`      // none for a record that is not signed
+	Witnesses []incident.WitnessHeld `json:"witnesses,omitempty"` // the newest word on each sink off the host
 }
 
 // Searched is the end of the search for credentials.
@@ -134,7 +135,7 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 			Deadline: s.Declared.Deadline, Scenario: s.Declared.Scenario, Seed: s.Declared.Seed, Speed: s.Declared.Speed,
 		},
 		Times:  Times{Declared: s.DeclaredAt, Frozen: s.FrozenAt, Newest: s.Now, Closed: s.ClosedAt, Timings: sum.Timings},
-		Record: Record{Entries: s.Entries, Last: h.last, Problem: h.problem(s.Entries), Losses: some(h.losses)},
+		Record: Record{Entries: s.Entries, Last: h.last, Problem: h.problem(s.Entries), Losses: some(h.losses), Witnesses: witnesses(s)},
 		Search: (*Searched)(s.Searched),
 		Open:   some(s.OpenMatters()), Counts: sum.Credentials, Credentials: []Credential{},
 		Claims: some(h.claims), Evidence: some(s.Sealed), Steps: steps(s), Team: team(s, h),
