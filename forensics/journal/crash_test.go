@@ -231,6 +231,65 @@ func TestPayloadThatTheDiskRefuses(t *testing.T) {
 	}
 }
 
+// In one commit, what stands before a payload that the disk refuses is durable, and is told so.
+func TestPayloadHoldsUpNothingBeforeIt(t *testing.T) {
+	d := newDisk(t)
+	d.syncing, d.goOn = make(chan struct{}), make(chan struct{})
+	j := start(d, refusing{syscall.ENOSPC}, nil, ticking())
+	if err := j.Note("note", step{"first"}); err != nil {
+		t.Fatal(err)
+	}
+	<-d.syncing // the rest comes together, with the next commit
+	all := []step{{"before"}, big("x"), {"after"}}
+	told := make([]chan error, len(all))
+	for i, s := range all {
+		told[i] = make(chan error, 1)
+		if err := j.add("note", s, told[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.goOn <- struct{}{}
+	<-d.syncing
+	d.goOn <- struct{}{}
+	for i, want := range []error{nil, ErrNotDurable, ErrNotDurable} {
+		if err := <-told[i]; !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("entry %d: %v", i, err)
+		}
+	}
+	if all, err := steps(t, d.dir); err != nil || !slices.Equal(all, []string{"note first", "note before"}) {
+		t.Errorf("the disk has %s, %v", brief(all), err)
+	}
+	if err := j.Close(); !errors.Is(err, ErrNotDurable) {
+		t.Errorf("Close returned %v", err)
+	}
+}
+
+// A payload that is on disk before its line is shown, and is not written again with each try.
+func TestPayloadWaitsForItsLine(t *testing.T) {
+	dir := t.TempDir()
+	d, err := disktest.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := CreateOn(d, dir, Holder{}, ticking())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.FailOn(FileName, syscall.EIO)
+	for _, s := range []step{big("x"), {"a"}, {"b"}} {
+		if err := j.Append(t.Context(), "note", s); !errors.Is(err, ErrNotDurable) {
+			t.Errorf("Append returned %v", err)
+		}
+	}
+	if got := shown(t, j, 1); got[0] != "note "+big("x").Step {
+		t.Errorf("readers saw %s", brief(got))
+	}
+	if n := strings.Count(strings.Join(d.List(), "\n"), " rename "); n != 1 {
+		t.Errorf("the payload was written %d times", n)
+	}
+	_ = j.Close()
+}
+
 func TestDurableCursorNeverGetsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -62,7 +62,7 @@ func (f *follower) more(ctx context.Context, offset int64, last []byte) ([]byte,
 // read returns whole lines that begin at offset, and whether a part of one stands where they end.
 // It reads the line before them again: it has to be the one that was read.
 func (f *follower) read(offset int64, last []byte) (lines []byte, torn bool, err error) {
-	file, err := f.open(offset)
+	file, err := f.open()
 	if err != nil {
 		return nil, false, fmt.Errorf("follow the record: %w", err)
 	}
@@ -76,7 +76,7 @@ func (f *follower) read(offset int64, last []byte) (lines []byte, torn bool, err
 		return nil, false, fmt.Errorf("follow the record: %w", err)
 	}
 	if n < len(last) {
-		return nil, false, fmt.Errorf("follow the record: %s was cut while it was read", FileName)
+		return nil, false, fmt.Errorf("follow the record: %s was cut: it ends before byte %d, up to which it was read", FileName, offset)
 	}
 	rest, ok := bytes.CutPrefix(b[:n], last)
 	if !ok {
@@ -89,7 +89,7 @@ func (f *follower) read(offset int64, last []byte) (lines []byte, torn bool, err
 	return rest[:whole], whole < len(rest), nil
 }
 
-func (f *follower) open(offset int64) (*os.File, error) {
+func (f *follower) open() (*os.File, error) {
 	// Not through a link, and without waiting for the other end of a FIFO.
 	file, err := os.OpenFile(filepath.Join(f.dir, FileName), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -97,7 +97,7 @@ func (f *follower) open(offset int64) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil {
-		err = f.same(info, offset)
+		err = f.same(info)
 	}
 	if err != nil {
 		_ = file.Close()
@@ -106,15 +106,13 @@ func (f *follower) open(offset int64) (*os.File, error) {
 	return file, nil
 }
 
-// same says whether a file can be the one of which offset bytes were read.
-func (f *follower) same(info os.FileInfo, offset int64) error {
+// same says whether a file is the one that was read before.
+func (f *follower) same(info os.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", info.Name())
 	case f.first != nil && !os.SameFile(f.first, info):
 		return fmt.Errorf("%s was replaced by another file", info.Name())
-	case info.Size() < offset:
-		return fmt.Errorf("%s was cut: it has %d bytes, and %d were read", info.Name(), info.Size(), offset)
 	}
 	f.first = info
 	return nil
