@@ -194,7 +194,7 @@ func (ch *chain) kill(ctx context.Context) error {
 			wait = max(wait, retry.After)
 			ch.lane.pause(retry.After)
 		case !uncertain:
-			return ch.settle(Change{Life: credential.Failed, Err: err})
+			return ch.notKilled(err)
 		}
 		ch.trouble = err
 		late := ch.now().Sub(began) > outagePatience

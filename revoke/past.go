@@ -51,7 +51,7 @@ const (
 func (ch *chain) take(p Past) {
 	ch.past = p
 	ch.seenAlive, ch.existed, ch.unsure = p.SeenAlive, p.Existed, p.Unsure
-	ch.looked = p.SeenAlive || p.Accepted || p.Unsure // a look after a revocation is no baseline
+	ch.looked = p != (Past{}) // a look after a revocation is no baseline
 	if ch.lane == nil || !p.SeenAlive {
 		return
 	}

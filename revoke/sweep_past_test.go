@@ -2,6 +2,7 @@ package revoke_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -277,12 +278,22 @@ func TestPast(t *testing.T) {
 // otherwise the next run would take it for untouched.
 func TestSweepFailedIsNotUnsure(t *testing.T) {
 	for name, k := range map[string]struct {
-		answer answering
-		life   credential.Life
-	}{"alive": {endless, credential.Failed}, "nobody can tell": {mute, credential.Unverified}} {
+		answer  answering
+		refusal bool // comes after a minute
+		life    credential.Life
+	}{
+		"alive":                    {endless, false, credential.Failed},
+		"alive, then refused":      {endless, true, credential.Failed},
+		"nobody can tell":          {mute, false, credential.Unverified},
+		"nobody can tell, refused": {mute, true, credential.Unverified},
+	} {
 		inBubble(t, name, func(t *testing.T) {
 			p := newStub(kindsWithPast()...)
+			began := time.Now()
 			p.revoke = func(context.Context, credential.Credential) (revoke.Receipt, error) {
+				if k.refusal && time.Since(began) > time.Minute {
+					return revoke.Receipt{}, errors.New("422 no")
+				}
 				return revoke.Receipt{}, fmt.Errorf("%w: EOF", revoke.ErrUncertain)
 			}
 			c := cred("a", "auto", 3)
@@ -290,8 +301,8 @@ func TestSweepFailedIsNotUnsure(t *testing.T) {
 			s := startStub(p, nil)
 			s.found <- c
 			s.finish()
-			s.ledger.want(t, c, k.life, revoke.ErrUncertain)
-			if log := p.said(); log[len(log)-1] != "verify a" {
+			s.ledger.want(t, c, k.life, nil)
+			if log := p.said(); !k.refusal && log[len(log)-1] != "verify a" {
 				t.Errorf("the last thing that was asked is %q", log[len(log)-1])
 			}
 			if unsure := s.ledger.pasts()[c.Fingerprint].Unsure; unsure != (k.life == credential.Unverified) {
