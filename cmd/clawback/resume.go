@@ -21,8 +21,8 @@ import (
 	"clawback/playbooks"
 	"clawback/playbooks/actions"
 	"clawback/playbooks/engine"
+	"clawback/revoke"
 	"clawback/revoke/credential"
-	"clawback/revoke/fake"
 )
 
 // resumption is what the command line says of a run that is taken up again.
@@ -219,7 +219,7 @@ func (a *app) reopen(dir, target string) (rec *open, cut int64, err error) {
 	rec = &open{dir: dir, id: filepath.Base(dir)}
 	rec.target, err = a.lockTarget(filepath.Dir(dir), target)
 	if err == nil {
-		rec.journal, cut, err = journal.Open(dir, a.holder(), fake.Wall{}.Now)
+		rec.journal, cut, err = journal.Open(dir, a.holder(), revoke.Wall{}.Now)
 	}
 	if err == nil {
 		return rec, cut, nil

@@ -19,7 +19,7 @@ import (
 	"clawback/playbooks/engine"
 	"clawback/playbooks/engine/inbox"
 	"clawback/playbooks/engine/signers"
-	"clawback/revoke/fake"
+	"clawback/revoke"
 )
 
 // roleNames are the roles of a response that the record can name.
@@ -184,7 +184,7 @@ func (r *response) with(t team) {
 	if err != nil {
 		r.warn("nobody can attach to this response: "+err.Error(), "the run goes on without that")
 	}
-	r.engine.Inbox = &inbox.Box{Dir: r.open.dir, Signers: t.signers, Own: own, Clock: fake.Wall{}, Disk: disk.OS{}}
+	r.engine.Inbox = &inbox.Box{Dir: r.open.dir, Signers: t.signers, Own: own, Clock: revoke.Wall{}, Disk: disk.OS{}}
 }
 
 func (r *response) warn(text, hint string) {
