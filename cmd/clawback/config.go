@@ -33,6 +33,8 @@ type config struct {
 	AllowedSigners string            `yaml:"allowed_signers"`
 	Roles          map[string]string `yaml:"roles"`
 
+	Witness []witnessConfig `yaml:"witness"`
+
 	file string
 }
 
@@ -163,7 +165,7 @@ func (c config) check() error {
 			return err
 		}
 	}
-	return nil
+	return c.checkWitnesses()
 }
 
 // checkEndpoint refuses a URL to which secrets must not be sent.

@@ -39,6 +39,8 @@ type response struct {
 	warned  bool         // that something is not sealed
 	sealed  tree.Checkpoint
 	sealErr error // why the end is not sealed
+
+	witnesses *witnessing // nil for none
 }
 
 // run carries the response out and shows it, and returns its exit code as an error.
@@ -58,13 +60,20 @@ func (r *response) run(ctx context.Context) error {
 		if r.open.dir == "" {
 			return incident.Report{}, errors.New("there is no folder for it")
 		}
+		if s.Exit == nil { // after the end there is no entry
+			r.witnesses.record(ctx)
+			if s, err = incident.FoldAll(r.open.journal.Entries(ctx)); err != nil {
+				return incident.Report{}, err
+			}
+		}
 		return report.Write(r.open.dir, s, r.open.journal.Entries(ctx))
 	}
 
+	r.witnesses = r.attest(context.WithoutCancel(ctx))
 	var others sync.WaitGroup
 	sealing := make(chan struct{})
 	others.Go(func() { r.show(context.WithoutCancel(ctx), sealing) })
-	others.Go(func() { defer close(sealing); r.seal(context.WithoutCancel(ctx)) })
+	others.Go(func() { defer close(sealing); defer r.witnesses.noMore(); r.seal(context.WithoutCancel(ctx)) })
 	othersCtx, endOthers := context.WithCancel(ctx)
 	for _, do := range r.beside {
 		others.Go(func() { do(othersCtx) })
@@ -82,6 +91,7 @@ func (r *response) run(ctx context.Context) error {
 	endOthers()
 	closeErr := r.open.close()
 	others.Wait()
+	r.witnesses.finish(r.app, r.declared.Incident)
 	switch err = errors.Join(err, closeErr); {
 	case errors.Is(err, journal.ErrNotDurable):
 		r.rescue(context.WithoutCancel(ctx), err)

@@ -129,7 +129,7 @@ func (r *response) seal(ctx context.Context) {
 	}
 	t, err := tree.Open(disk.OS{}, r.open.dir, r.signer)
 	if err == nil {
-		keeper := tree.Keeper{Tree: t, Failed: r.unsealed}
+		keeper := tree.Keeper{Tree: t, Sealed: r.witnesses.checkpoint, Failed: r.unsealed}
 		err = keeper.Keep(ctx, r.open.journal.DurableCursor())
 		r.sealed = t.Sealed()
 	}

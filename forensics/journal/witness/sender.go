@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -136,6 +137,9 @@ func (s *sender) run(ctx context.Context, open func() Cursor) {
 // read gives out the entries of a record, and returns why there are no more.
 func read(ctx context.Context, c Cursor, to chan<- journal.Entry) error {
 	defer close(to)
+	if c, ok := c.(io.Closer); ok {
+		defer func() { _ = c.Close() }()
+	}
 	for {
 		e, err := c.Next(ctx)
 		if err != nil {

@@ -54,7 +54,8 @@ type Checkpoint struct {
 }
 
 // Cursor reads the entries of a record that are durable, from the first one on. Next waits for
-// the next, and returns io.EOF after the last entry of a record that is closed.
+// the next, and returns io.EOF after the last entry of a record that is closed. A Cursor that is
+// an io.Closer is closed once it is read no more.
 type Cursor interface {
 	Next(ctx context.Context) (journal.Entry, error)
 }
