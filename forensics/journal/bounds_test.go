@@ -141,45 +141,6 @@ func TestCreateNeverWritesOverARecord(t *testing.T) {
 	}
 }
 
-func BenchmarkAppendAlone(b *testing.B) {
-	j := benchmarked(b)
-	for b.Loop() {
-		if err := j.Append(b.Context(), "credential.intent", step{"x"}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkAppendGroup is 1,000 appends at the same time.
-func BenchmarkAppendGroup(b *testing.B) {
-	const many = 1000
-	d := newDisk(b)
-	j := start(d, &payloadMemory{}, nil, time.Now)
-	defer func() { _ = j.Close() }()
-	for b.Loop() {
-		var group sync.WaitGroup
-		for range many {
-			group.Go(func() {
-				if err := j.Append(b.Context(), "credential.intent", step{"x"}); err != nil {
-					b.Error(err)
-				}
-			})
-		}
-		group.Wait()
-	}
-	b.ReportMetric(float64(d.count())/float64(b.N), "fsyncs/op")
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/many, "ns/entry")
-}
-
-func benchmarked(b *testing.B) *Journal {
-	j, err := Create(b.TempDir(), Holder{Who: "dana"}, time.Now)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = j.Close() })
-	return j
-}
-
 // A record is read on terminals: what steers one stands in it as an escape, and means the same.
 func TestNothingInALineSteersATerminal(t *testing.T) {
 	for _, text := range []string{
