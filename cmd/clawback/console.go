@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/playbooks/actions"
 	"clawback/tui"
@@ -102,7 +101,7 @@ func (r *response) logLine(text string) error {
 		return nil
 	}
 	name := filepath.Join(r.open.dir, consoleLog)
-	f, err := disk.OS{}.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := ownDisk.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (a *app) create(prefix, target string, now func() time.Time) (*open, error)
 		}
 	}
 	if err == nil {
-		o.journal, err = journal.Create(o.dir, a.holder(), now)
+		o.journal, err = journal.CreateOn(ownDisk, o.dir, a.holder(), now)
 	}
 	if err != nil {
 		o.trouble = errors.Join(o.trouble, err)

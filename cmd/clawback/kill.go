@@ -254,13 +254,12 @@ func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err 
 	for name, authority := range s.app.config.Authorities {
 		s.authorities.Load[name] = authority.authority(s.app.env)
 	}
-	var clock revoke.Wall
 	s.providers, err = providers.New(func(name string) revoke.Env {
 		client := revoke.NewClient(revoke.NewTransport())
 		if dry {
 			client = revoke.NewClient(revoke.Refuse{})
 		}
-		return revoke.Env{HTTP: client, Endpoint: endpoints[name], Authority: s.authorities.For(name), Sleep: clock.Sleep, Now: clock.Now}
+		return revoke.Env{HTTP: client, Endpoint: endpoints[name], Authority: s.authorities.For(name), Sleep: ownClock.Sleep, Now: ownClock.Now}
 	})
 	return err
 }
@@ -368,7 +367,7 @@ func (s *situation) look(ctx context.Context) (containment.Description, error) {
 // start opens a new record and carries the playbook out.
 func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, console bool) error {
 	s.app.hintUnfinished(s.host.Name())
-	o, err := s.app.create("INC", s.host.Name(), revoke.Wall{}.Now)
+	o, err := s.app.create("INC", s.host.Name(), ownClock.Now)
 	if err != nil {
 		return err
 	}
@@ -383,13 +382,12 @@ func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, co
 
 // response is a run of the playbook in a record that is open, new or taken up again.
 func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declared, json bool) *response {
-	var clock revoke.Wall
 	r := &response{app: s.app, open: o, json: json, console: d.Attended, declared: d}
 	r.work = &actions.Response{
 		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
-		Clock: clock, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
+		Clock: ownClock, Disk: ownDisk, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
 	}
-	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: clock, Facts: s.facts()}
+	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: ownClock, Facts: s.facts()}
 	return r
 }
 

@@ -15,8 +15,18 @@ import (
 	"os/signal"
 	"syscall"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/playbooks/drill"
+	"clawback/playbooks/engine"
+	"clawback/revoke"
+)
+
+// What a desk runs on. A test puts a disk in its place that dies at a chosen write, and a clock
+// that runs faster than the wall's.
+var (
+	ownDisk  disk.FS      = disk.OS{}
+	ownClock engine.Clock = revoke.Wall{}
 )
 
 // version is set when a release is built.

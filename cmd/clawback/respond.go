@@ -66,7 +66,7 @@ func (r *response) run(ctx context.Context) error {
 				return incident.Report{}, err
 			}
 		}
-		return report.Write(r.open.dir, s, r.open.journal.Entries(ctx))
+		return report.WriteOn(ownDisk, r.open.dir, s, r.open.journal.Entries(ctx))
 	}
 
 	r.witnesses = r.attest(context.WithoutCancel(ctx))
@@ -217,9 +217,9 @@ func (o *open) fingerprintKey() credential.FingerprintKey {
 	key := credential.NewFingerprintKey()
 	if o.dir != "" {
 		dir := filepath.Join(o.dir, "keys")
-		err := disk.MkdirAll(disk.OS{}, dir, 0o700)
+		err := disk.MkdirAll(ownDisk, dir, 0o700)
 		if err == nil {
-			err = disk.Replace(disk.OS{}, filepath.Join(dir, "fingerprint"), key.Bytes(), 0o600)
+			err = disk.Replace(ownDisk, filepath.Join(dir, "fingerprint"), key.Bytes(), 0o600)
 		}
 		if err != nil {
 			_ = o.journal.Note(incident.TypeWarning, incident.Warning{Text: "the key of the fingerprints was not kept: " + err.Error(),

@@ -21,7 +21,6 @@ import (
 	"clawback/playbooks"
 	"clawback/playbooks/actions"
 	"clawback/playbooks/engine"
-	"clawback/revoke"
 	"clawback/revoke/credential"
 )
 
@@ -219,7 +218,7 @@ func (a *app) reopen(dir, target string) (rec *open, cut int64, err error) {
 	rec = &open{dir: dir, id: filepath.Base(dir)}
 	rec.target, err = a.lockTarget(filepath.Dir(dir), target)
 	if err == nil {
-		rec.journal, cut, err = journal.Open(dir, a.holder(), revoke.Wall{}.Now)
+		rec.journal, cut, err = journal.OpenOn(ownDisk, dir, a.holder(), ownClock.Now)
 	}
 	if err == nil {
 		return rec, cut, nil

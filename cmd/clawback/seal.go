@@ -111,10 +111,10 @@ func (o *open) checkpointKey(id string, own ownKey, recorded string) (*tree.Sign
 func makeCheckpointKey(path, origin string) (*tree.Signer, error) {
 	secret, _, err := tree.NewKey(origin)
 	if err == nil {
-		err = disk.MkdirAll(disk.OS{}, filepath.Dir(path), 0o700)
+		err = disk.MkdirAll(ownDisk, filepath.Dir(path), 0o700)
 	}
 	if err == nil {
-		err = disk.Replace(disk.OS{}, path, []byte(secret+"\n"), 0o600)
+		err = disk.Replace(ownDisk, path, []byte(secret+"\n"), 0o600)
 	}
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (r *response) seal(ctx context.Context) {
 	if r.signer == nil {
 		return
 	}
-	t, err := tree.Open(disk.OS{}, r.open.dir, r.signer)
+	t, err := tree.Open(ownDisk, r.open.dir, r.signer)
 	if err == nil {
 		keeper := tree.Keeper{Tree: t, Sealed: r.witnesses.checkpoint, Failed: r.unsealed}
 		err = keeper.Keep(ctx, r.open.journal.DurableCursor())
@@ -169,7 +169,7 @@ func (r *response) sealCopy(dir string, lines [][]byte) error {
 	if r.signer == nil {
 		return nil
 	}
-	t, err := tree.Open(disk.OS{}, dir, r.signer)
+	t, err := tree.Open(ownDisk, dir, r.signer)
 	for _, line := range lines {
 		if err == nil {
 			err = t.Add(line)

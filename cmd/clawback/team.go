@@ -13,13 +13,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
-	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/playbooks"
 	"clawback/playbooks/engine"
 	"clawback/playbooks/engine/inbox"
 	"clawback/playbooks/engine/signers"
-	"clawback/revoke"
 )
 
 // roleNames are the roles of a response that the record can name.
@@ -184,7 +182,7 @@ func (r *response) with(t team) {
 	if err != nil {
 		r.warn("nobody can attach to this response: "+err.Error(), "the run goes on without that")
 	}
-	r.engine.Inbox = &inbox.Box{Dir: r.open.dir, Signers: t.signers, Own: own, Clock: revoke.Wall{}, Disk: disk.OS{}}
+	r.engine.Inbox = &inbox.Box{Dir: r.open.dir, Signers: t.signers, Own: own, Clock: ownClock, Disk: ownDisk}
 }
 
 func (r *response) warn(text, hint string) {
@@ -217,7 +215,7 @@ func (o *open) attachKey() (ssh.PublicKey, error) {
 }
 
 func ensureDir(path string) error {
-	err := disk.OS{}.Mkdir(path, 0o700)
+	err := ownDisk.Mkdir(path, 0o700)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -226,7 +224,7 @@ func ensureDir(path string) error {
 
 // keep writes a new file that is durable, name and content, and for its owner alone.
 func keep(path string, content []byte) error {
-	f, err := disk.OS{}.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := ownDisk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -237,5 +235,5 @@ func keep(path string, content []byte) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return disk.OS{}.SyncDir(filepath.Dir(path))
+	return ownDisk.SyncDir(filepath.Dir(path))
 }

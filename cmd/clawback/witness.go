@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
 	"clawback/forensics/journal/tree"
@@ -294,7 +293,7 @@ func (a *app) witnessOf(dir, id string, length uint64) (*witness.Witness, error)
 	if len(sinks) == 0 {
 		return nil, nil
 	}
-	return witness.New(disk.OS{}, dir, id, length, sinks, witness.Timing{})
+	return witness.New(ownDisk, dir, id, length, sinks, witness.Timing{})
 }
 
 // lastFlush bounds how long the end of a run waits for sinks.
