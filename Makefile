@@ -33,7 +33,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 	    echo "== $$t in $$(dirname $$f)"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$f)"; done; done
 
 bench: ## printed as ratios against a bound or a public tool
-	go test -run '^$$' -bench . -benchtime 3x ./revoke ./forensics/journal ./snapshots ./cmd/clawback
+	go test -run '^$$' -bench . -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots ./cmd/clawback
+	go test -run '^$$' -bench . -benchtime 1x ./forensics/verify
 
 e2e: setup build ## the stories alone: real processes, systemd, sshd, tmux
 	go test -run 'TestStory|TestReal|TestScripts|TestTerminal' -v ./...

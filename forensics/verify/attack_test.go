@@ -232,7 +232,11 @@ var theKey []byte
 func TestMain(m *testing.M) {
 	var t keyMaker
 	theKey, _ = sshKey(&t)
-	os.Exit(m.Run())
+	code := m.Run()
+	if written != "" {
+		_ = os.RemoveAll(written)
+	}
+	os.Exit(code)
 }
 
 // keyMaker lets sshKey be called before there is a test.

@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -301,14 +303,29 @@ func FuzzOpenCheckpoint(f *testing.F) {
 	})
 }
 
-func BenchmarkAdd(b *testing.B) {
-	text := make([]byte, 400)
+// BenchmarkTree seals 100,000 lines on disk, as a long response does: a checkpoint every 4,096 lines.
+func BenchmarkTree(b *testing.B) {
+	const lines = 100_000
+	text := make([]byte, 300)
 	_, _ = rand.Read(text)
-	var t Builder
-	b.SetBytes(int64(len(text)))
+	s := signer(b)
 	for b.Loop() {
-		if err := t.Add(text); err != nil {
-			b.Fatal(err)
+		tr := open(b, b.TempDir(), s)
+		for n := range lines {
+			if err := tr.Add(text); err != nil {
+				b.Fatal(err)
+			}
+			if n%mostUnsealed == 0 {
+				seal(b, tr)
+			}
 		}
+		seal(b, tr)
 	}
+	took := b.Elapsed() / time.Duration(b.N)
+	began := time.Now()
+	for range lines {
+		_ = sha256.Sum256(text)
+	}
+	b.ReportMetric(float64(took)/float64(time.Since(began)), "of-sha256")
+	b.ReportMetric(float64(took.Nanoseconds())/lines, "ns/entry")
 }
