@@ -214,6 +214,7 @@ func (s *situation) readers(endpoints map[string]string) (map[string]revoke.Prov
 type planned struct {
 	plan.Plan
 	file   string
+	raw    []byte
 	digest string
 	key    credential.FingerprintKey
 }
@@ -235,7 +236,7 @@ func (a *app) readPlan(file string) (*planned, error) {
 	if why := p.Expired(time.Now()); why != "" {
 		return nil, &failure{incident.ExitApproval, fmt.Errorf("plan %s: %s", file, why), anew}
 	}
-	return &planned{p, file, plan.Digest(raw), key}, nil
+	return &planned{p, file, raw, plan.Digest(raw), key}, nil
 }
 
 // anew is what to do about a plan that does not hold.
@@ -287,7 +288,7 @@ func (a *app) killPlanned(ctx context.Context, t target, file string, changed fu
 	if err != nil {
 		return err
 	}
-	who, err := a.team(t.teamFlags, book)
+	who, err := a.team(t.teamFlags, book, a.given(p)...)
 	if err != nil {
 		return err
 	}
@@ -309,6 +310,19 @@ func (a *app) killPlanned(ctx context.Context, t target, file string, changed fu
 		}
 	}
 	return s.start(ctx, book, json, false)
+}
+
+// given are the approvals that lie beside a plan, and hold.
+func (a *app) given(p *planned) []incident.Approved {
+	list, err := a.allowedSigners()
+	if err != nil {
+		return nil // a.team says why
+	}
+	given, refused := plan.Given(p.file, p.raw, p.Plan, list, time.Now())
+	for _, err := range refused {
+		complain(a.err, err)
+	}
+	return given
 }
 
 // compareWait bounds the look at what has changed: the agent acts meanwhile.
