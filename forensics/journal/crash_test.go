@@ -140,40 +140,69 @@ func TestEveryCrash(t *testing.T) {
 	}
 }
 
-// TestEveryFault makes each operation of a life fail, once and from there on.
+// TestEveryFault makes each operation of a life fail, once and from there on: of a new record, and
+// of one that a crash has torn.
 func TestEveryFault(t *testing.T) {
-	steps := []step{{"one"}, big("2"), {"three"}, big("2"), {"four"}}
+	_, old := written(t, 2)
+	torn := append(old, "{\"v\":1"...)
 	for _, fault := range []error{syscall.ENOSPC, syscall.EIO} {
 		for _, on := range []bool{false, true} {
-			for k := 1; ; k++ {
-				dir := t.TempDir()
-				d, err := disktest.New(dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if on {
-					d.FailFrom(k, fault)
-				} else {
-					d.FailAt(k, fault)
-				}
-				acknowledged, err := run(t, d, dir, steps...)
-				if d.Count() < k {
-					break
-				}
-				what := fmt.Sprintf("%s, from there on %v", d.List()[k-1], on)
-				shown := err != nil || len(acknowledged) < len(steps)
-				if !shown && !troubled(t, dir) {
-					t.Errorf("%s: nobody was told", what)
-				}
-				if err != nil && !errors.Is(err, fault) {
-					t.Errorf("%s: %v", what, err)
-				}
-				if got := recorded(t, dir); on && !prefix(acknowledged, got) || !on && err == nil && len(got) != len(steps) {
-					t.Errorf("%s: %s was acknowledged, the record has %s", what, brief(acknowledged), brief(got))
+			for _, before := range [][]byte{nil, torn} {
+				for k := 1; faultAt(t, k, fault, on, before); k++ {
 				}
 			}
 		}
 	}
+}
+
+// faultAt reports whether there was an operation k to fail.
+func faultAt(t *testing.T, k int, fault error, on bool, before []byte) bool {
+	steps := []step{{"one"}, big("2"), {"three"}, big("2"), {"four"}}
+	var kept []string
+	dir := t.TempDir()
+	if before != nil {
+		overwrite(t, dir, before)
+		kept = []string{"0", "1"}
+	}
+	d, err := disktest.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if on {
+		d.FailFrom(k, fault)
+	} else {
+		d.FailAt(k, fault)
+	}
+	acknowledged, err := run(t, d, dir, steps...)
+	if d.Count() < k {
+		return false
+	}
+	kept = append(kept, acknowledged...)
+	what := fmt.Sprintf("%s, from there on %v, an old record %v", d.List()[k-1], on, before != nil)
+	if err == nil && len(acknowledged) == len(steps) && !troubled(t, dir) {
+		t.Errorf("%s: nobody was told", what)
+	}
+	if err != nil && !errors.Is(err, fault) {
+		t.Errorf("%s: %v", what, err)
+	}
+	got := recorded(t, dir)
+	if all := len(kept) - len(acknowledged) + len(steps); err == nil && len(got) != all {
+		t.Errorf("%s: Close returned nil, and the record has %d of %d", what, len(got), all)
+	}
+	if on && !prefix(kept, got) { // what failed once may be durable later
+		t.Errorf("%s: %s is to be kept, the record has %s", what, brief(kept), brief(got))
+	}
+	for i := 0; i < len(kept); { // nothing acknowledged is missing, whatever stands between
+		if len(got) == 0 {
+			t.Errorf("%s: %s and more is missing", what, brief(kept[i:i+1]))
+			break
+		}
+		if got[0] == kept[i] {
+			i++
+		}
+		got = got[1:]
+	}
+	return true
 }
 
 func troubled(t *testing.T, dir string) bool {

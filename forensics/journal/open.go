@@ -15,14 +15,15 @@ import (
 	"clawback/forensics/disk"
 )
 
-// Create starts a new record in dir, which must exist, and takes its lock for holder.
+// Create starts a new record in dir, which must exist, and takes its lock for holder; it is a
+// LockedError when somebody holds that for a second.
 func Create(dir string, holder Holder, now func() time.Time) (*Journal, error) {
 	return CreateOn(disk.OS{}, dir, holder, now)
 }
 
 // CreateOn is Create on a given disk.
 func CreateOn(fsys disk.FS, dir string, holder Holder, now func() time.Time) (*Journal, error) {
-	lock, err := Lock(filepath.Join(dir, LockName), holder)
+	lock, err := lockSoon(filepath.Join(dir, LockName), holder)
 	if err != nil {
 		return nil, err
 	}
