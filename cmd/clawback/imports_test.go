@@ -89,6 +89,8 @@ func forbidden(pkg, imported string) string {
 		return "Charm's libraries are for the console alone"
 	case imported == "clawback/revoke/providers" && !below(pkg, "cmd/clawback", "playbooks/drill"):
 		return "only the desk and the drill know all providers"
+	case has("forensics/journal/witness") && !below(pkg, "cmd/clawback", "forensics/journal/witness"):
+		return "only the desk's program sends a record away"
 	case below(pkg, "revoke/providers") && strings.HasSuffix(path.Base(pkg), "fake") && below(imported, "revoke/providers"):
 		return "a fake never imports its provider"
 	}
@@ -119,6 +121,9 @@ func TestForbidden(t *testing.T) {
 		{"clawback/revoke", "github.com/charmbracelet/lipgloss"},
 		{"clawback/playbooks/actions", "clawback/revoke/providers"},
 		{"clawback/revoke/providers/aws/awsfake", "clawback/revoke/providers/aws"},
+		{"clawback/playbooks/engine", "clawback/forensics/journal/witness"},
+		{"clawback/forensics/report", "clawback/forensics/journal/witness"},
+		{"clawback/cmd/clawback-host", "clawback/forensics/journal/witness"},
 	} {
 		if forbidden(c[0], c[1]) == "" {
 			t.Errorf("%s may import %s, and should not", c[0], c[1])
