@@ -173,7 +173,7 @@ func (w *crashWorld) run(dir string, d *disktest.Disk, unreachable bool) (incide
 	if _, err := os.Stat(filepath.Join(dir, journal.FileName)); errors.Is(err, fs.ErrNotExist) {
 		j, err = journal.CreateOn(d, dir, journal.Holder{}, time.Now)
 		if err != nil {
-			return incident.State{}, err
+			j = journal.Refused(err, time.Now) // as the desk does: the response goes on
 		}
 	} else {
 		var cut int64
