@@ -43,7 +43,11 @@ func run(t *testing.T, d *disktest.Disk, dir string, steps ...step) (acknowledge
 // recorded opens the record in dir as the next process would, and returns the steps in it.
 func recorded(t *testing.T, dir string) (all []string) {
 	t.Helper()
-	j, _, err := Open(dir, Holder{Who: "lee"}, ticking())
+	d, err := disktest.New(dir) // does not wait for fsyncs
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, _, err := OpenOn(d, dir, Holder{Who: "lee"}, ticking())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it died before there was one
 	}
