@@ -376,6 +376,7 @@ func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, co
 	if s.planned != nil {
 		r.work.Planned = s.planned.Member(s.planned.key)
 	}
+	r.with(s.team)
 	r.signWith(s.own, "")
 	return r.run(ctx)
 }

@@ -39,6 +39,7 @@ type response struct {
 	warned  bool         // that something is not sealed
 	sealed  tree.Checkpoint
 	sealErr error // why the end is not sealed
+	failed  error // what of the response could not be kept or shown
 
 	witnesses *witnessing // nil for none
 }
@@ -98,6 +99,7 @@ func (r *response) run(ctx context.Context) error {
 	case err != nil:
 		complain(r.app.err, err)
 	}
+	r.failed = err
 	return r.end(state)
 }
 
@@ -187,7 +189,7 @@ func (r *response) place() string {
 
 func (r *response) end(s incident.State) error {
 	code := s.ExitCode()
-	if code == incident.ExitContained && r.sealErr != nil {
+	if code == incident.ExitContained && (r.sealErr != nil || r.failed != nil) {
 		code = incident.ExitPartial
 	}
 	if code != 0 {

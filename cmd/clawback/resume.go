@@ -47,6 +47,7 @@ func (a *app) resumeCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&o.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of what the record or the program names")
 	c.Flags().StringArrayVar(&o.risks, "accept-risk", nil, "accept one more named risk: "+strings.Join(riskNames(), ", "))
 	signKeyFlag(c, &o.signKey)
+	c.Flags().StringVar(&o.breakGlass, "break-glass", "", "go ahead without the approvals that are missing, for this `REASON`; they are asked for afterwards")
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
 	c.Flags().BoolVar(&o.damaged, "damaged", false, "write on into a record that does not agree with its seals")
 	return c
@@ -251,6 +252,10 @@ func (a *app) again(ctx context.Context, rec *open, cut int64, o resumption) (*r
 	if err != nil {
 		return nil, &failure{incident.ExitNothing, fmt.Errorf("%s: %w", rec.id, err), startAnew(before.State)}
 	}
+	who, err := a.teamAgain(before.State, book, o.teamFlags)
+	if err != nil {
+		return nil, err
+	}
 	s, err := a.rejoin(ctx, before.State, o)
 	if err != nil {
 		return nil, err
@@ -260,6 +265,7 @@ func (a *app) again(ctx context.Context, rec *open, cut int64, o resumption) (*r
 	key, lost := rec.loadFingerprintKey()
 	before.Warnings = slices.Concat(doubt, s.differs(before.State), lost)
 	r.work.Before, r.work.Key = before, key
+	r.with(who)
 	r.signWith(s.own, d.CheckpointKey)
 	return r, nil
 }
@@ -292,6 +298,21 @@ func (a *app) recordedBook(s incident.State) (playbooks.Playbook, error) {
 	book, err := a.playbook(s.Declared.Playbook, deadlineOf(s.Declared))
 	book.Attended = book.Attended || s.Declared.Attended
 	return book, err
+}
+
+// teamAgain is who responds from here on. What was approved, or gone ahead with alone, stands.
+func (a *app) teamAgain(was incident.State, book playbooks.Playbook, t teamFlags) (team, error) {
+	var given []incident.Approved
+	for _, approval := range was.Approvals {
+		given = append(given, approval.Given...)
+		if approval.Broken != nil && t.breakGlass == "" {
+			t.breakGlass = approval.Broken.Reason
+		}
+	}
+	who, err := a.team(t, book, given...)
+	who.approvals.Given = nil // they are on record
+	who.roles, who.ticket = was.Declared.Roles, was.Declared.Ticket
+	return who, err
 }
 
 // deadlineOf is the deadline that a response was declared with.
