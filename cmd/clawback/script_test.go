@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "clawback" {
 		waitTogether()
 	}
-	testscript.Main(m, map[string]func(){"clawback": main})
+	testscript.Main(m, map[string]func(){"clawback": mainOfTests})
 }
 
 // waitTogether lets more tests run at once than there are processors: nearly all of them wait for
