@@ -281,6 +281,7 @@ type Sealed struct {
 	Digest   string         `json:"digest"`
 	Verdicts map[string]int `json:"verdicts,omitempty"`
 	Left     []string       `json:"left,omitempty"`
+	Early    bool           `json:"ended_early,omitempty"` // the capture was cut short: what came after is not in it
 	Problems []string       `json:"problems,omitempty"`
 }
 
@@ -432,6 +433,9 @@ type Resumed struct {
 	Desk    string `json:"desk"`
 	Version string `json:"version"`
 	Cut     int    `json:"cut_bytes,omitempty"` // of a torn last line
+
+	Ticket string            `json:"ticket,omitempty"` // from here on; "" leaves that of the declaration
+	Roles  map[string]string `json:"roles,omitempty"`  // likewise, each
 }
 
 // Interrupted is a run that was told to end.

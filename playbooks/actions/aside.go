@@ -32,27 +32,34 @@ func (r *Response) recorded(path string) (incident.Sealed, bool) {
 	return incident.Sealed{}, false
 }
 
-// standing returns the package of a part that an earlier run sealed, where it still is what the
-// record says. Everything else that lies in its place is set aside, so that it is neither taken for
-// sealed evidence nor lost.
-func (r *Response) standing(path string, rec engine.Recorder) (incident.Sealed, bool, error) {
+// standing returns the package of a part that an earlier run sealed, where it is whole and still is
+// what the record says; otherwise the path where to capture it anew. A package that was cut short
+// stays beside the next one. Everything else that lies in the way is set aside, so that it is
+// neither taken for sealed evidence nor lost.
+func (r *Response) standing(part string, rec engine.Recorder) (bag incident.Sealed, path string, stands bool, err error) {
+	path = evidencePath(part)
 	if r.Before == nil {
-		return incident.Sealed{}, false, nil
+		return bag, path, false, nil
 	}
-	if bag, ok := r.recorded(path); ok {
-		err := checkBag(r.path(path), bag.Digest)
-		if err == nil {
-			return bag, true, nil
+	for n := 2; ; n++ {
+		recorded, ok := r.recorded(path)
+		if !ok {
+			break
 		}
-		if err := r.setAside(path, "broken", err.Error(), rec); err != nil {
-			return bag, false, err
+		if broken := checkBag(r.path(path), recorded.Digest); broken != nil {
+			err = r.setAside(path, "broken", broken.Error(), rec)
+			break
 		}
+		if !recorded.Early {
+			return recorded, path, true, nil
+		}
+		path = fmt.Sprintf("%s-%d", evidencePath(part), n)
 	}
-	err := errors.Join(
+	err = errors.Join(err,
 		r.setAside(path, "unrecorded", "the record does not say that it was sealed: an earlier run died between the two", rec),
 		r.setAside(path+partialSuffix, "half-written", "an earlier run died while it wrote it", rec),
 	)
-	return incident.Sealed{}, false, err
+	return bag, path, false, err
 }
 
 // checkBag checks a package against its digest on record.

@@ -17,9 +17,9 @@ import (
 // sealed is no evidence: then the agent is not killed.
 func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
 	part := text(s.With["part"])
-	sealed, stands, err := r.standing(evidencePath(part), rec)
+	sealed, path, stands, err := r.standing(part, rec)
 	if err == nil && !stands {
-		sealed, err = r.Preserve(ctx, part, evidencePath(part))
+		sealed, err = r.Preserve(ctx, part, path)
 	}
 	if errors.Is(err, ErrNothing) {
 		return engine.Skipped{Reason: err.Error()}
@@ -62,7 +62,7 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 	}
 	count := &counting{sink: bag, verdicts: make(map[string]int)}
 	captured, err := r.Host.Capture(ctx, part, count)
-	problems := captured.Problems
+	problems, early := captured.Problems, false
 	switch {
 	case count.err != nil: // the desk could not write
 		return incident.Sealed{}, errors.Join(count.err, bag.Close())
@@ -70,6 +70,7 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 		return incident.Sealed{}, errors.Join(err, bag.Close())
 	case err != nil:
 		// The time was up. What came until then is whole, file by file, and worth sealing.
+		early = true
 		captured.Left = append([]string{"what came after the capture was ended early: " + err.Error()}, captured.Left...)
 	}
 	if len(count.verdicts) == 0 && err == nil {
@@ -81,7 +82,7 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 	}
 	return incident.Sealed{
 		Part: part, Path: name, Files: sealed.Files, Bytes: sealed.Bytes, Manifest: sealed.Manifest, Digest: sealed.Digest,
-		Verdicts: count.verdicts, Left: bounded(captured.Left), Problems: bounded(append(problems, sealed.Problems...)),
+		Verdicts: count.verdicts, Left: bounded(captured.Left), Early: early, Problems: bounded(append(problems, sealed.Problems...)),
 	}, nil
 }
 
