@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
 )
@@ -49,7 +50,7 @@ func (o *open) close() error {
 func (a *app) create(prefix, target string, now func() time.Time) (*open, error) {
 	o := &open{}
 	base := a.stateDir()
-	err := os.MkdirAll(base, 0o700)
+	err := disk.MkdirAll(ownDisk, base, 0o700)
 	if err == nil && target != "" {
 		o.target, err = a.lockTarget(base, target)
 		var locked *journal.LockedError
@@ -84,7 +85,7 @@ func newFolder(base, prefix string) (id, dir string, err error) {
 	id = prefix + "-" + time.Now().UTC().Format("20060102-1504")
 	for n := 2; ; n++ {
 		dir = filepath.Join(base, id)
-		err = os.Mkdir(dir, 0o700)
+		err = ownDisk.Mkdir(dir, 0o700)
 		if !errors.Is(err, fs.ErrExist) || n > 1000 {
 			return id, dir, err
 		}
