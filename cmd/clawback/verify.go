@@ -57,6 +57,7 @@ func (a *app) verify(what string, with compared) error {
 		r, err := checkBag(bag, digest)
 		if err == nil {
 			bags = append(bags, fmt.Sprintf("%s: %d files, %d bytes, as sealed", bag, r.Files, r.Bytes))
+			bags = append(bags, agentLogs(bag)...)
 		}
 		return err
 	}
@@ -65,8 +66,8 @@ func (a *app) verify(what string, with compared) error {
 		return wrong(err)
 	}
 	a.showVerified(dir, found)
-	for _, bag := range bags {
-		fmt.Fprintln(a.out, bag)
+	for _, line := range bags {
+		fmt.Fprintln(a.out, incident.Safe(line))
 	}
 	if !found.Ended {
 		return &failure{incident.ExitPartial, fmt.Errorf("%s does not hold its end", filepath.Join(dir, journal.FileName)),
@@ -136,6 +137,9 @@ func (a *app) verifyBag(dir string) error {
 		return &failure{incident.ExitNothing, fmt.Errorf("evidence %s: %w", dir, err), "compare with a copy from elsewhere"}
 	}
 	fmt.Fprintf(a.out, "%s: %d files, %d bytes, as sealed\n", dir, r.Files, r.Bytes)
+	for _, line := range agentLogs(dir) {
+		fmt.Fprintln(a.out, incident.Safe(line))
+	}
 	return nil
 }
 
