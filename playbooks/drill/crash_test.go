@@ -354,16 +354,21 @@ func (c *crash) aftermath(d *disktest.Disk, mode int) {
 // resumable is the folder to go on in. Of a run that died before it declared anything there is
 // nothing to go on with, and nothing may have been done.
 func (c *crash) resumable() string {
-	for _, err := range journal.Read(c.dir()) {
-		if err == nil {
-			return c.dir()
+	fresh := filepath.Join(c.parent, "INC-2")
+	for _, dir := range []string{fresh, c.dir()} {
+		for _, err := range journal.Read(dir) {
+			if err == nil {
+				return dir
+			}
+			break
 		}
-		break
 	}
 	if len(c.sent) > 0 || c.victim.touched() {
 		c.t.Errorf("%s: there is no record, and something was done", c.name)
 	}
-	fresh := filepath.Join(c.parent, "INC-2")
+	if err := os.RemoveAll(fresh); err != nil {
+		c.t.Fatal(err)
+	}
 	if err := os.MkdirAll(fresh, 0o700); err != nil {
 		c.t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	var waiting []playbooks.Step
 	done := make(map[string]settled)
-	if e.Resumed == nil {
+	if e.Resumed == nil || len(e.Resumed.Plan.Phases) == 0 { // or it died before it said what it would do
 		if err := durable(e.Journal.Append(ctx, incident.TypePlan, Plan(e.Playbook))); err != nil {
 			return err
 		}
