@@ -73,6 +73,9 @@ func newConsole(o Options, w *work) *console {
 		copied: make(map[credential.Fingerprint]bool), armed: true,
 	}
 	c.screen = &c.plan
+	if c.guest() { // it is under way: what needs somebody comes first
+		c.screen, c.plan.seen = &c.run, true
+	}
 	return c
 }
 
@@ -302,9 +305,13 @@ func (c *console) globalKeys() []binding {
 			still,
 		}
 	}
+	leave := "leave"
+	if c.rec.active() {
+		leave = "leave, it goes on"
+	}
 	all := []binding{
 		help,
-		{keys: []string{"q", "ctrl+c"}, label: "q", text: "leave, it goes on", do: c.leave},
+		{keys: []string{"q", "ctrl+c"}, label: "q", text: leave, do: c.leave},
 		still,
 	}
 	if c.o.Attached {

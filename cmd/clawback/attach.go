@@ -190,7 +190,6 @@ func (v *visit) say(state string) error {
 func (v *visit) show(ctx context.Context, o tui.Options, left func()) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	signal.Ignore(syscall.SIGTSTP) // ctrl+z is a key of the console
 	err := tui.Run(ctx, o)
 	if ctx.Err() != nil || errors.Is(err, tui.ErrTerminal) {
 		err = nil // it was told to leave, and did

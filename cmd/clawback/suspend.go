@@ -15,8 +15,7 @@ import (
 // obeyCtrlZ takes ctrl+z out of the terminal's hands. The console has it as a key. What has no
 // console asks nobody, so it always does something, and never stands still.
 func (r *response) obeyCtrlZ() {
-	if r.console {
-		signal.Ignore(syscall.SIGTSTP)
+	if r.console { // which must not touch the signal: Go does not give its default back
 		return
 	}
 	pressed := make(chan os.Signal, 1)
@@ -52,7 +51,6 @@ func (r *response) suspend() error {
 	if err := r.awake(); err != nil {
 		return err
 	}
-	defer signal.Ignore(syscall.SIGTSTP)
 	return standStill()
 }
 
@@ -63,7 +61,6 @@ func standStill() error {
 	goesOn := make(chan os.Signal, 1)
 	signal.Notify(goesOn, syscall.SIGCONT)
 	defer signal.Stop(goesOn)
-	signal.Reset(syscall.SIGTSTP)
 	if err := syscall.Kill(0, syscall.SIGTSTP); err != nil {
 		return err
 	}

@@ -18,26 +18,55 @@ import (
 	"github.com/creack/pty"
 
 	"clawback/forensics/incident"
-	"clawback/forensics/journal"
-	"clawback/revoke/credential"
 )
 
 // screen is a terminal of 80 by 24 in tmux, with a program in it.
 type screen struct {
-	t    *testing.T
-	tmux string
-	env  []string
-	code string // the file that takes the program's exit code
+	t      *testing.T
+	tmux   string
+	env    []string
+	code   string // the file that takes the program's exit code
+	banner string // what the first row begins with
 }
 
 func (d *desk) screen(args ...string) *screen {
 	d.t.Helper()
-	s := &screen{t: d.t, tmux: needsProgram(d.t, "tmux"), code: filepath.Join(d.dir, "code")}
-	s.env = append(d.env, "TERM=xterm-256color", "LC_ALL=C.UTF-8", "TMUX_TMPDIR="+d.dir)
-	line := fmt.Sprintf("%s %s; echo $? > %s.part; mv %s.part %s; sleep 60", d.bin, strings.Join(args, " "), s.code, s.code, s.code)
-	s.run("new-session", "-d", "-x", "80", "-y", "24", line)
+	return d.screenOf(d.bin + " " + strings.Join(args, " "))
+}
+
+// screenOf is a screen with a shell's command in it. Each has a tmux of its own.
+func (d *desk) screenOf(line string) *screen {
+	d.t.Helper()
+	dir, err := os.MkdirTemp(d.dir, "screen")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	s := &screen{t: d.t, tmux: needsProgram(d.t, "tmux"), code: filepath.Join(dir, "code"), banner: "┃ DRILL ┃ DRILL-"}
+	s.env = append(slices.Clip(d.env), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "TMUX_TMPDIR="+dir)
+	s.run("new-session", "-d", "-x", "80", "-y", "24", fmt.Sprintf("%s; echo $? > %s.part; mv %s.part %s; sleep 60", line, s.code, s.code, s.code))
 	d.t.Cleanup(func() { _ = s.command("kill-server").Run() })
 	return s
+}
+
+// pid is the program in the screen.
+func (s *screen) pid() int {
+	s.t.Helper()
+	pane := strings.TrimSpace(s.run("display-message", "-p", "#{pane_pid}"))
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%s/task/%s/children", pane, pane))
+	pid, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return pid
+}
+
+// exits waits for the program's end.
+func (s *screen) exits(want int) {
+	s.t.Helper()
+	eventually(s.t, 60*time.Second, "the end", s.ended)
+	if code, err := os.ReadFile(s.code); err != nil || string(code) != fmt.Sprintln(want) {
+		s.t.Errorf("exit code %q (%v), want %d\n%s", code, err, want, s.text())
+	}
 }
 
 func (s *screen) command(args ...string) *exec.Cmd {
@@ -105,8 +134,8 @@ func (s *screen) follow(until func(text, leads string, pressed []string) bool) (
 			keys, leads = next(text)
 			return keys != nil && !loading.MatchString(text) || s.ended()
 		})
-		if first, _, _ := strings.Cut(text, "\n"); !strings.HasPrefix(first, "┃ DRILL ┃ DRILL-") && !s.ended() {
-			s.t.Fatalf("the banner does not say that it is a drill\n%s", text)
+		if first, _, _ := strings.Cut(text, "\n"); !strings.HasPrefix(first, s.banner) && !s.ended() {
+			s.t.Fatalf("the banner does not begin with %q\n%s", s.banner, text)
 		}
 		if until(text, leads, pressed) {
 			return text, pressed
@@ -131,11 +160,7 @@ func TestTerminalDrill(t *testing.T) {
 		}
 	}
 	s.run("send-keys", "q")
-	eventually(t, 20*time.Second, "the end", s.ended)
-	code, err := os.ReadFile(s.code)
-	if err != nil || string(code) != "0\n" {
-		t.Errorf("exit code %q (%v)\n%s", code, err, s.text())
-	}
+	s.exits(0)
 	eventually(t, 10*time.Second, "the screen as it was before, with the last word", func() bool {
 		return strings.Contains(s.text(), "exit 0. Report: ")
 	})
@@ -182,41 +207,6 @@ func TestTerminalSignals(t *testing.T) {
 		})
 		verified := d.run(d.command("verify"))
 		verified.wants(t, 0)
-	}
-}
-
-// A terminal that is lost does not end the response: what was allowed before goes on to its end,
-// and only then, when nobody can be asked, it is over and recorded.
-func TestTerminalLost(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t)
-	s := d.screen("drill", "--speed", drillSpeed)
-	_, pressed := s.follow(func(_, _ string, pressed []string) bool {
-		return slices.Contains(pressed, "revoke 20") && pressed[len(pressed)-1] == "Enter"
-	})
-	pane, err := strconv.Atoi(strings.TrimSpace(s.run("display-message", "-p", "#{pane_pid}")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pane, pane))
-	pid, err := strconv.Atoi(strings.TrimSpace(string(children)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.run("kill-server")
-	eventually(t, 60*time.Second, "the end of the process", func() bool { return stateOf(pid) == "" })
-	verified := d.run(d.command("verify"))
-	verified.wants(t, 0)
-	records, _ := filepath.Glob(filepath.Join(d.dir, "state", "clawback", "incidents", "DRILL-*"))
-	if len(records) != 1 {
-		t.Fatalf("records: %v", records)
-	}
-	state, err := incident.FoldAll(journal.Read(records[0]))
-	if err != nil || state.Exit == nil || *state.Exit != incident.ExitInterrupted {
-		t.Errorf("the record ends with %v (%v)", state.Exit, err)
-	}
-	if n := state.Count(credential.Dead); n != 18 || len(state.Sealed) != 2 {
-		t.Errorf("%d credentials dead and %d parts sealed after %v: it did not go on", n, len(state.Sealed), pressed)
 	}
 }
 

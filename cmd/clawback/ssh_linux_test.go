@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"clawback/revoke/credential"
+)
+
+// bastion is an sshd of the test's own on loopback: the machine on which a responder's desk is.
+type bastion struct {
+	cmd    *exec.Cmd
+	client string // configuration of ssh, in which it is called "bastion"
+}
+
+func startBastion(t *testing.T, dir string) *bastion {
+	t.Helper()
+	needsRoot(t)
+	sshd := needsProgram(t, "sshd")
+	needsProgram(t, "ssh")
+	keygen := needsProgram(t, "ssh-keygen")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"host", "user"} {
+		must(exec.Command(keygen, "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, name)).Run())
+	}
+	must(os.MkdirAll("/run/sshd", 0o755))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	must(l.Close())
+	key, err := os.ReadFile(filepath.Join(dir, "host.pub"))
+	must(err)
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		must(os.WriteFile(path, []byte(strings.NewReplacer("DIR", dir, "PORT", port).Replace(text)), 0o600))
+		return path
+	}
+	write("known_hosts", "[127.0.0.1]:"+port+" "+string(key))
+	daemon := write("sshd_config", "ListenAddress 127.0.0.1:PORT\nHostKey DIR/host\nAuthorizedKeysFile DIR/user.pub\nStrictModes no\n"+
+		"UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n")
+	b := &bastion{client: write("ssh_config", "Host bastion\nHostName 127.0.0.1\nPort PORT\nUser root\nIdentityFile DIR/user\nIdentitiesOnly yes\n"+
+		"UserKnownHostsFile DIR/known_hosts\nGlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\n")}
+	b.cmd = exec.Command(sshd, "-D", "-e", "-f", daemon)
+	must(b.cmd.Start())
+	t.Cleanup(func() { b.cut(); _ = b.cmd.Process.Kill(); _ = b.cmd.Wait() })
+	eventually(t, 20*time.Second, "sshd listens", func() bool {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	return b
+}
+
+// cut kills what serves the connections, and nothing else.
+func (b *bastion) cut() {
+	for _, pid := range childrenOf(b.cmd.Process.Pid) {
+		if strings.HasPrefix(commandOf(pid), "sshd") {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func commandOf(pid int) string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return string(name)
+}
+
+// childrenOf lists the processes that a process started, and those that they started.
+func childrenOf(pid int) (all []int) {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, task := range tasks {
+		children, _ := os.ReadFile(task)
+		for _, field := range strings.Fields(string(children)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(append(all, child), childrenOf(child)...)
+			}
+		}
+	}
+	return all
+}
+
+// A responder works over a real ssh connection, and it is cut: the process at the desk lives, the
+// record says how to take it back, and over a new connection it is led to its report.
+func TestTerminalConnectionCut(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	b := startBastion(t, d.dir)
+	over := func(args string) string {
+		env := "env -i " + strings.Join(d.env, " ") + " TERM=xterm-256color LC_ALL=C.UTF-8"
+		return fmt.Sprintf("ssh -F %s -tt bastion '%s %s %s'", b.client, env, d.bin, args)
+	}
+	first := d.screenOf(over("drill --speed " + drillSpeed))
+	first.follow(func(_, _ string, pressed []string) bool {
+		return slices.Contains(pressed, "revoke 20") && pressed[len(pressed)-1] == "Enter"
+	})
+	at := slices.IndexFunc(childrenOf(b.cmd.Process.Pid), func(pid int) bool {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		return strings.HasPrefix(string(line), d.bin+"\x00drill")
+	})
+	if at < 0 {
+		t.Fatal("the drill does not run at the bastion")
+	}
+	pid := childrenOf(b.cmd.Process.Pid)[at]
+	b.cut()
+	first.exits(255) // as ssh says it
+	d.lostTerminal(pid)
+	eventually(t, 100*time.Second, "it goes on by itself, to what needs somebody", func() bool {
+		state := d.recorded()
+		return state.Count(credential.Dead) == 18 && len(state.Open) > 0 && state.AtWork() == ""
+	})
+
+	again := d.screenOf(over("attach"))
+	text, _ := again.follow(leads)
+	if !strings.Contains(text, "20 of 20 dead") {
+		t.Errorf("it does not end well\n%s", text)
+	}
+	again.run("send-keys", "q")
+	again.exits(0)
+	eventually(t, 60*time.Second, "the end of the process", func() bool { return stateOf(pid) == "" })
+	if state := d.recorded(); state.Exit == nil || *state.Exit != 0 {
+		t.Errorf("the record ends with %v", state.Exit)
+	}
+	verified := d.run(d.command("verify"))
+	verified.wants(t, 0)
+}
