@@ -41,6 +41,7 @@ phases:
         uses: agent.freeze
         with: {part: volatile, n: 3}
         gate: typed
+        approvals: 2
         deadline: 1m30s
         on_failure: stop
   - id: two
@@ -63,21 +64,21 @@ phases:
 	}
 	want := Playbook{Name: "test", Title: "Test", Description: "It tests all.", Attended: true, Phases: []Phase{
 		{ID: "one", Title: "One", Line: 8, Steps: []Step{step("freeze", "agent.freeze", 11, func(s *Step) {
-			s.Why, s.Irreversible, s.Gate, s.OnFailure, s.Deadline = "At once.", "Nothing.", Typed, Stop, 90*time.Second
+			s.Why, s.Irreversible, s.Gate, s.OnFailure, s.Deadline, s.Approvals = "At once.", "Nothing.", Typed, Stop, 90*time.Second, 2
 			s.With = map[string]any{"part": "volatile", "n": 3}
 		})}},
-		{ID: "two", Title: "Two", Line: 20, Steps: []Step{
-			step("cause", "person.decide", 23, func(s *Step) {
+		{ID: "two", Title: "Two", Line: 21, Steps: []Step{
+			step("cause", "person.decide", 24, func(s *Step) {
 				s.With = map[string]any{"options": []any{map[string]any{"id": "theft", "title": "Theft"}, map[string]any{"id": "host", "title": "Host"}}}
 			}),
-			step("a", "person.guide", 24, func(s *Step) {
+			step("a", "person.guide", 25, func(s *Step) {
 				s.Needs, s.When = []string{"freeze", "cause"}, Condition{Fact: "cause", Choice: "host"}
 			}),
-			step("b", "person.guide", 25, func(s *Step) {
+			step("b", "person.guide", 26, func(s *Step) {
 				s.Needs, s.When = []string{"a"}, Condition{Fact: "cause", Choice: "theft", Not: true}
 			}),
-			step("c", "person.guide", 26, func(s *Step) { s.When, s.Gate = Condition{Fact: "remote", Not: true}, Confirm }),
-			step("d", "person.guide", 27, func(s *Step) { s.When = Condition{Fact: "local"} }),
+			step("c", "person.guide", 27, func(s *Step) { s.When, s.Gate = Condition{Fact: "remote", Not: true}, Confirm }),
+			step("d", "person.guide", 28, func(s *Step) { s.When = Condition{Fact: "local"} }),
 		}},
 	}}
 	if !reflect.DeepEqual(got, want) {
@@ -121,6 +122,16 @@ func TestParseSaysWhereAndWhatWasMeant(t *testing.T) {
 		"unknown action":         {body("{id: a, title: A, uses: agent.freze}"), `t.yaml:8: there is no action "agent.freze"; did you mean "agent.freeze"?`},
 		"action far from any":    {body("{id: a, title: A, uses: rm}"), `there is no action "rm"; it is one of agent.freeze, credentials.revoke,`},
 		"no action":              {body("{id: a, title: A}"), `t.yaml:8: a step needs id, title and uses`},
+		"approvals below none":   {body(guide("approvals: -1")), `t.yaml:8: a number from 0 to 9 belongs here, not "-1"`},
+		"too many approvals":     {body(guide("approvals: 10")), `t.yaml:8: a number from 0 to 9 belongs here, not "10"`},
+		"approvals as a text":    {body(guide(`approvals: "2"`)), `t.yaml:8: a number from 0 to 9 belongs here, not "2"`},
+		"approvals as a word":    {body(guide("approvals: two")), `not "two"`},
+		"approvals in parts":     {body(guide("approvals: 2.0")), `not "2.0"`},
+		"approvals in octal":     {body(guide("approvals: 0o7")), `not "0o7"`},
+		"approvals with a zero":  {body(guide("approvals: 07")), `not "07"`},
+		"approvals by nobody":    {body(guide("approvals: ~")), `t.yaml:8: a number from 0 to 9 belongs here`},
+		"approvals as a list":    {body(guide("approvals: [alice]")), `t.yaml:8: a number from 0 to 9 belongs here`},
+		"approval, singular":     {body(guide("approval: 2")), `did you mean "approvals"?`},
 		"a list as an action":    {body("{id: a, title: A, uses: [agent.freeze]}"), `there is no action ""`},
 		"step is a text":         {body("freeze"), `t.yaml:8: a step is a mapping`},
 		"no steps":               {"name: a\ntitle: A\nphases:\n  - {id: p, title: P}\n", `t.yaml:4: a phase needs id, title and steps`},
@@ -272,6 +283,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(src)
 	}
 	f.Add([]byte(body(freeze, cause)))
+	f.Add([]byte(body("{id: a, title: A, uses: agent.freeze, approvals: 2}")))
 	f.Add([]byte("a: &a [*a]\n<<: *a\n? [b]\n: !!binary x\n"))
 	f.Add([]byte("\xff\xfea\x00:\x00 \x00b\x00"))
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -282,7 +294,7 @@ func FuzzParse(f *testing.F) {
 		ids := make(map[string]bool)
 		for _, s := range book.Steps() {
 			ids[s.ID] = true
-			if s.Title == "" || !slices.Contains(someActions, s.Uses) || s.Gate == "" || s.OnFailure == "" || s.Line < 1 {
+			if s.Title == "" || !slices.Contains(someActions, s.Uses) || s.Gate == "" || s.OnFailure == "" || s.Line < 1 || s.Approvals < 0 || s.Approvals > maxApprovals {
 				t.Fatalf("%+v was taken", s)
 			}
 		}

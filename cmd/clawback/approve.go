@@ -37,9 +37,15 @@ func (a *app) approveCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use: "approve INCIDENT STEP", Short: "Approve a step that waits for other people",
-		Long: "Approve a step of a response that waits for other people. You have to stand in the desk's list of\nallowed signers, and you cannot approve what you asked for yourself." + whatFollows,
+		Long: "Approve a step of a response that waits for other people. You have to stand in the desk's list of\nallowed signers, and you cannot approve what you asked for yourself.\n" + whatFollows +
+			"\n\nWith the file of a plan instead of an incident, the step is approved beforehand: the approval is\nwritten beside the file, for clawback kill --plan.",
 		Args: exactly(2, "INCIDENT STEP"),
-		RunE: func(c *cobra.Command, args []string) error { return a.approve(c.Context(), s, args[0], args[1], yes) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if isPlan(args[0]) {
+				return a.approvePlan(c.Context(), s, args[0], args[1], yes)
+			}
+			return a.approve(c.Context(), s, args[0], args[1], yes)
+		},
 	}
 	s.flags(c)
 	c.Flags().BoolVar(&yes, "yes", false, "approve it; without it, what you approve is shown and you are asked")
@@ -50,7 +56,7 @@ func (a *app) noteCommand() *cobra.Command {
 	var s sender
 	c := &cobra.Command{
 		Use: "note INCIDENT TEXT", Short: "Put a note on the record of a response",
-		Long: "Put a note on the record of a response that runs." + whatFollows,
+		Long: "Put a note on the record of a response that runs.\n" + whatFollows,
 		Args: exactly(2, "INCIDENT TEXT"),
 		RunE: func(c *cobra.Command, args []string) error { return a.note(c.Context(), s, args[0], args[1]) },
 	}

@@ -47,7 +47,7 @@ func (a *app) resumeCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&o.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of what the record or the program names")
 	c.Flags().StringArrayVar(&o.risks, "accept-risk", nil, "accept one more named risk: "+strings.Join(riskNames(), ", "))
 	signKeyFlag(c, &o.signKey)
-	c.Flags().StringVar(&o.breakGlass, "break-glass", "", "go ahead without the approvals that are missing, for this `REASON`; they are asked for afterwards")
+	o.teamFlags.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
 	c.Flags().BoolVar(&o.damaged, "damaged", false, "write on into a record that does not agree with its seals")
 	return c
@@ -237,8 +237,12 @@ func (a *app) reopen(dir, target string) (rec *open, cut int64, err error) {
 
 // again makes the response that goes on with an open record.
 func (a *app) again(ctx context.Context, rec *open, cut int64, o resumption) (*response, error) {
+	roles, err := givenRoles(o.roles)
+	if err != nil {
+		return nil, err
+	}
 	before, err := actions.Recall(rec.journal.Entries(ctx), incident.Resumed{
-		By: a.responder(), Desk: hostname(), Version: version, Cut: int(cut),
+		By: a.responder(), Desk: hostname(), Version: version, Cut: int(cut), Roles: roles, Ticket: o.ticket,
 	})
 	if err != nil {
 		return nil, &failure{incident.ExitNothing, err, startAnew(before.State)}
@@ -300,19 +304,33 @@ func (a *app) recordedBook(s incident.State) (playbooks.Playbook, error) {
 	return book, err
 }
 
-// teamAgain is who responds from here on. What was approved, or gone ahead with alone, stands.
+// teamAgain is who responds from here on. What was approved stands, and so does each step that went
+// ahead without: the other steps still need their approvals.
 func (a *app) teamAgain(was incident.State, book playbooks.Playbook, t teamFlags) (team, error) {
 	var given []incident.Approved
 	for _, approval := range was.Approvals {
 		given = append(given, approval.Given...)
-		if approval.Broken != nil && t.breakGlass == "" {
-			t.breakGlass = approval.Broken.Reason
-		}
 	}
-	who, err := a.team(t, book, given...)
+	who, err := a.team(t, stillToApprove(was, book), given...)
 	who.approvals.Given = nil // they are on record
 	who.roles, who.ticket = was.Declared.Roles, was.Declared.Ticket
 	return who, err
+}
+
+// stillToApprove is a playbook in which only those steps need approvals that wait for them.
+func stillToApprove(was incident.State, book playbooks.Playbook) playbooks.Playbook {
+	book.Phases = slices.Clone(book.Phases)
+	for p := range book.Phases {
+		steps := slices.Clone(book.Phases[p].Steps)
+		for i, s := range steps {
+			step, approval := was.Steps[s.ID], was.Approvals[s.ID]
+			if step != nil && step.Status == incident.Done || approval != nil && approval.Broken != nil {
+				steps[i].Approvals = 0
+			}
+		}
+		book.Phases[p].Steps = steps
+	}
+	return book
 }
 
 // deadlineOf is the deadline that a response was declared with.

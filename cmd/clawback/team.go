@@ -117,12 +117,23 @@ func (t team) hint(a *app) string {
 	if len(people) > 0 {
 		who = strings.Join(people[:min(len(people), 5)], ", ")
 	}
-	return who + " can approve a plan beforehand (clawback plan), or respond in the console, where approvals can come later"
+	return who + " can approve it beforehand (clawback plan -o FILE, clawback approve FILE STEP --key KEY, kill --plan FILE), or respond in the console, where approvals can come later"
 }
 
 // roles are those of the configuration, and those of the command line over them.
 func (a *app) roles(flags []string) (map[string]string, error) {
+	given, err := givenRoles(flags)
+	if err != nil || len(a.config.Roles) == 0 {
+		return given, err
+	}
 	roles := maps.Clone(a.config.Roles)
+	maps.Copy(roles, given)
+	return roles, nil
+}
+
+// givenRoles are those of the command line.
+func givenRoles(flags []string) (map[string]string, error) {
+	var roles map[string]string
 	for _, pair := range flags {
 		name, person, ok := strings.Cut(pair, "=")
 		if !ok || person == "" {

@@ -156,3 +156,12 @@ func TestBrokenGlassStaysOpen(t *testing.T) {
 		t.Error("it is open although it was approved afterwards")
 	}
 }
+
+// Whoever resumes a response may name other people and another ticket; the rest stays.
+func TestResumedNamesPeople(t *testing.T) {
+	was := incident.Declared{Incident: "INC-1", Ticket: "CHG-1", Roles: map[string]string{"legal": "lee", "scribe": "sam"}}
+	s := fold(t, was, incident.Resumed{By: "dana"}, incident.Resumed{By: "dana", Ticket: "CHG-2", Roles: map[string]string{"scribe": "kim"}})
+	if d := s.Declared; d.Ticket != "CHG-2" || d.Roles["legal"] != "lee" || d.Roles["scribe"] != "kim" || len(s.Resumed) != 2 {
+		t.Errorf("%+v", d)
+	}
+}

@@ -55,6 +55,8 @@ func typeOf(t *testing.T, data any) string {
 		return incident.TypeApproval
 	case incident.Approved:
 		return incident.TypeApproved
+	case incident.Resumed:
+		return incident.TypeResumed
 	case incident.BreakGlass:
 		return incident.TypeBreakGlass
 	case journal.Trouble:

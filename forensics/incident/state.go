@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -205,7 +206,7 @@ func (s *State) fold(e journal.Entry) error {
 		for _, c := range s.Credentials {
 			c.Indeterminate = c.Indeterminate || c.sent()
 		}
-		return grow(e, &s.Resumed)
+		return s.foldResumed(e)
 	case TypeAdversary:
 		return set(e, &s.Adversary)
 	case TypeReport:
@@ -346,6 +347,21 @@ func (s *State) approves(a Approved, asked *Approval) bool {
 	}
 	binds, err := Binds(a.Plan, s.Plan, a.Step)
 	return err == nil && a.Binds == binds
+}
+
+func (s *State) foldResumed(e journal.Entry) error {
+	if err := grow(e, &s.Resumed); err != nil {
+		return err
+	}
+	r := s.Resumed[len(s.Resumed)-1]
+	s.Declared.Ticket = cmp.Or(r.Ticket, s.Declared.Ticket)
+	roles := make(map[string]string, len(s.Declared.Roles)+len(r.Roles)) // another: whoever declared it may hold the old one
+	maps.Copy(roles, s.Declared.Roles)
+	maps.Copy(roles, r.Roles)
+	if len(roles) > 0 {
+		s.Declared.Roles = roles
+	}
+	return nil
 }
 
 func (s *State) foldWitness(e journal.Entry) error {
