@@ -47,8 +47,11 @@ func Decode(raw []byte) (Plan, error) {
 	if err := json.Unmarshal(raw, &head); err != nil {
 		return p, fmt.Errorf("%w: %w", ErrNotPlan, err)
 	}
+	if head.Format == 0 {
+		return p, fmt.Errorf("%w: it has no clawback_plan", ErrNotPlan)
+	}
 	if head.Format != Format {
-		return p, fmt.Errorf("%w of format %d, which is all that this program reads: it says %d", ErrNotPlan, Format, head.Format)
+		return p, fmt.Errorf("%w of this program: it is of format %d, and this reads %d", ErrNotPlan, head.Format, Format)
 	}
 	var exact Plan // with the numbers as they are written
 	d := json.NewDecoder(bytes.NewReader(raw))

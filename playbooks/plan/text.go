@@ -72,7 +72,11 @@ func (t *text80) line(indent int, format string, args ...any) {
 
 func (t *text80) head(p Plan, digest string) {
 	t.line(0, "%s on %s", p.Playbook.Title, p.Target)
-	t.line(2, "%s, made by %s on %s at %s, valid until %s", p.ID, p.By, p.Desk, p.Made.UTC().Format(stamp), p.Until.UTC().Format(stamp))
+	made := fmt.Sprintf("made by %s on %s at %s", p.By, p.Desk, p.Made.UTC().Format(stamp))
+	if digest != "" {
+		made = fmt.Sprintf("%s, %s, valid until %s", p.ID, made, p.Until.UTC().Format(stamp))
+	}
+	t.line(2, "%s", made)
 	t.line(2, "playbook %s, each death proved within %s, clawback %s", p.Playbook.Name, p.Asked.Deadline, p.Version)
 	if p.Asked.Playbook != p.Playbook.Name {
 		t.line(2, "the playbook stands in %s", p.Asked.Playbook)

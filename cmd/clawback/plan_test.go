@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks/plan"
+	"clawback/revoke/credential"
+)
+
+// states is how every simulated provider stands.
+func (c *city) states() string {
+	var all strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(c.fakes)) {
+		all.WriteString(name + "\n" + c.fakes[name].State())
+	}
+	return all.String()
+}
+
+// calls counts what the simulated providers were asked.
+func (c *city) calls() (n int) {
+	for _, p := range c.fakes {
+		n += len(p.Knobs().Calls())
+	}
+	return n
+}
+
+// plan makes a plan of a kill of the desk's target, in a file.
+func (d *desk) plan(more ...string) (file string, raw []byte) {
+	d.t.Helper()
+	file = filepath.Join(d.dir, "kill.plan")
+	args := append([]string{"plan", "-o", file, "--root", d.root}, d.city.args...)
+	r := d.run(d.command(append(args, more...)...))
+	if r.code != 0 {
+		d.t.Fatalf("plan ended with %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	safeText(d.t, "stdout", r.stdout)
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return file, raw
+}
+
+// A plan asks every provider what each credential is and changes nothing, no secret stands in it,
+// and a kill carries it out.
+func TestPlanAndKill(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.authorise()
+	held := d.hold("github.pat", "github.pat", "slack.bot", "aws.access_key", "stripe.webhook_secret")
+	before := d.city.states()
+	file, raw := d.plan("--deadline", "4m")
+	if after := d.city.states(); after != before {
+		t.Errorf("the plan changed something:\n%s\nbefore:\n%s", after, before)
+	}
+	p, err := plan.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Credentials) != len(held) {
+		t.Errorf("%d credentials, want %d", len(p.Credentials), len(held))
+	}
+	for _, c := range p.Credentials {
+		if c.Seen.Outcome != "alive" {
+			t.Errorf("%s is %+v, want alive", c.Kind, c.Seen)
+		}
+	}
+	places := map[string][]byte{"the plan": raw}
+	err = filepath.WalkDir(filepath.Join(d.dir, "state"), func(path string, e os.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			places[path], err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil || len(places) != 2 {
+		t.Errorf("%d files, want the plan and its key; %v", len(places), err)
+	}
+	checkCanaries(t, held, places)
+
+	r := d.run(d.command("kill", "--plan", file, "--yes", "--json"))
+	r.check(t)
+	if r.code != 0 || r.summary.Credentials.Dead != len(held) {
+		t.Errorf("it ended with %d and %+v\n%s", r.code, r.summary.Credentials, r.stderr)
+	}
+	if r.state.Declared.Approved != plan.Digest(raw) || r.state.Declared.Deadline != "4m0s" {
+		t.Errorf("the record names the plan %q, deadline %s", r.state.Declared.Approved, r.state.Declared.Deadline)
+	}
+	for _, w := range r.state.Warnings {
+		if strings.Contains(w.Text, "not in the plan") {
+			t.Errorf("warning: %s", w.Text)
+		}
+	}
+}
+
+// What has changed since is named, and nothing is done or sent.
+func TestPlanRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(d *desk) []string // returns more arguments
+		want   string
+	}{
+		"a new credential": {func(d *desk) []string {
+			token := d.city.fakes["github"].Mint("github.pat")
+			d.write("home/openclaw/.openclaw/.env", "GITHUB_TOKEN="+token.Secret.Reveal("value")+"\n")
+			return nil
+		}, "new: github.pat ghp_…"},
+		"an authority that is gone": {func(d *desk) []string {
+			d.env = append(d.env, "TEST_AWS_SECRET_ACCESS_KEY=")
+			return nil
+		}, "needs an authority for aws: environment variable TEST_AWS_SECRET_ACCESS_KEY is not set, and was: revoked with your authority"},
+		"another endpoint": {func(d *desk) []string {
+			text, err := os.ReadFile(d.config())
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			if err := os.WriteFile(d.config(), append(text, "endpoints: {github: 'https://ghe.test'}\n"...), 0o600); err != nil {
+				d.t.Fatal(err)
+			}
+			return nil
+		}, ""}, // the plan's own flag stands over the configuration
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.authorise()
+			d.hold("github.pat", "aws.access_key")
+			file, _ := d.plan("--offline")
+			if n := d.city.calls(); n != 0 {
+				t.Errorf("offline, and %d requests were sent", n)
+			}
+			more := c.change(d)
+			before := d.city.states()
+			r := d.run(d.command(append([]string{"kill", "--plan", file, "--yes", "--dry-run"}, more...)...))
+			want := incident.ExitApproval
+			if c.want == "" {
+				want = 0
+			}
+			if r.code != want || !bytes.Contains(r.stderr, []byte(c.want)) {
+				t.Errorf("it ended with %d\n%s\nwant %d and %q", r.code, r.stderr, want, c.want)
+			}
+			if c.want != "" {
+				r = d.run(d.command(append([]string{"kill", "--plan", file, "--yes", "--json"}, more...)...))
+				if r.code != want || len(r.stdout) > 0 || !bytes.Contains(r.stderr, []byte("hint: make it anew")) {
+					t.Errorf("it ended with %d\n%s%s", r.code, r.stdout, r.stderr)
+				}
+			}
+			if d.city.states() != before || d.city.calls() != 0 {
+				t.Errorf("%d requests were sent", d.city.calls())
+			}
+			if _, err := os.Stat(filepath.Join(d.dir, "state", "clawback", "incidents")); err == nil {
+				t.Error("an incident was declared")
+			}
+		})
+	}
+}
+
+// A dead credential is shown as such, and costs its provider no more than a plan may.
+func TestPlanOfTheDead(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	held := d.hold("github.pat")
+	d.city.fakes["github"].RevokeByHand(held[0])
+	_, raw := d.plan()
+	p, err := plan.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen := p.Credentials[0].Seen; seen.Outcome != "refused" || seen.Owner != "" {
+		t.Errorf("%+v", seen)
+	}
+	if mask := credential.Mask(held[0].Kind, held[0].Secret, nil); p.Credentials[0].Masked != mask {
+		t.Errorf("masked %s, want %s", p.Credentials[0].Masked, mask)
+	}
+}
