@@ -147,6 +147,9 @@ func (r *response) interruptible(ctx context.Context) (context.Context, func(), 
 			}
 		}
 	}()
+	if r.app.begun != nil {
+		r.app.begun()
+	}
 	r.obeyCtrlZ()
 	return ctx, func() { cancel(actions.Interruption{Signal: "interrupt"}) }, heard
 }

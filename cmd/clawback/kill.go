@@ -291,7 +291,7 @@ func (a *app) reach(ctx context.Context, t *target) (host.Host, error) {
 	var h host.Host
 	var err error
 	if t.host != "" {
-		h, err = host.DialSSH(ctx, t.host, a.sshOptions()...)
+		h, err = a.dial(ctx, t.host)
 	} else {
 		if t.root, err = realPath(cmp.Or(t.root, "/")); err == nil {
 			h, err = host.NewLocal(t.root)

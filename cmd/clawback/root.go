@@ -16,6 +16,7 @@ type app struct {
 	env        environment
 	config     config
 	configFile string
+	begun      func() // a response takes the signals over; nil where nobody else listens
 }
 
 func newRoot(a *app) *cobra.Command {

@@ -121,12 +121,9 @@ func (s *SSH) common() []string {
 // connect starts the connection that all verbs share, and waits until it stands.
 func (s *SSH) connect(ctx context.Context) error {
 	args := append(s.common(), "-N", "-o", "ControlMaster=yes", "-o", "ConnectTimeout=20", "--", s.target)
-	s.master = exec.Command("ssh", args...)
+	s.master = s.masterCommand(args)
 	s.master.Stderr = s.said
 	s.master.WaitDelay = time.Second
-	// Ctrl+C at the desk's terminal is for the desk to decide on, and must not cut the link. A process
-	// that may prompt has to stay with the terminal.
-	s.master.SysProcAttr = &syscall.SysProcAttr{Setpgid: !s.opts.interactive}
 	if err := s.master.Start(); err != nil {
 		s.master = nil
 		close(s.gone)
@@ -156,6 +153,18 @@ func (s *SSH) connect(ctx context.Context) error {
 			return &LinkError{Host: s.target, Verb: connecting, Err: ctx.Err()}
 		}
 	}
+}
+
+// masterCommand makes ssh deaf to the desk's terminal: ctrl+C and the end of the terminal are for
+// the desk to decide on, and must not cut the link. What may prompt has to stay in the terminal's
+// foreground, so it takes no notice of the signals instead; ssh leaves what it finds ignored alone.
+func (s *SSH) masterCommand(args []string) *exec.Cmd {
+	if s.opts.interactive {
+		return exec.Command("sh", append([]string{"-c", `trap "" HUP INT QUIT TSTP; exec ssh "$@"`, "ssh"}, args...)...)
+	}
+	cmd := exec.Command("ssh", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
 }
 
 // command is a call of a command on the host over the shared connection.
