@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/disk/disktest"
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -140,8 +141,33 @@ func (w *crashWorld) sends(run int, r *http.Request, body []byte) {
 	}
 }
 
+// slow is a disk that takes its time, so that what is sent before it is on disk is sent, in the time
+// of the world, before the disk dies.
+type slow struct{ disk.FS }
+
+func (s slow) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
+	f, err := s.FS.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return slowFile{f}, nil
+}
+
+type slowFile struct{ disk.File }
+
+func (f slowFile) WriteAt(b []byte, at int64) (int, error) {
+	time.Sleep(time.Millisecond)
+	return f.File.WriteAt(b, at)
+}
+
+func (f slowFile) Sync() error {
+	time.Sleep(time.Millisecond)
+	return f.File.Sync()
+}
+
 // run lets one process respond, or go on with what is in dir, until it is done or its disk dies.
 func (w *crashWorld) run(dir string, d *disktest.Disk, unreachable bool) (incident.State, error) {
+	fsys := slow{d}
 	w.runs++
 	run := w.runs
 	ctx, die := context.WithCancelCause(context.Background())
@@ -162,7 +188,7 @@ func (w *crashWorld) run(dir string, d *disktest.Disk, unreachable bool) (incide
 		return incident.State{}, err
 	}
 	work := &actions.Response{
-		Dir: dir, Disk: d, Host: w.victim.seenBy(d.Dead()), Authorities: w.Authorities, Clock: w.clock,
+		Dir: dir, Disk: fsys, Host: w.victim.seenBy(d.Dead()), Authorities: w.Authorities, Clock: w.clock,
 		Desk: "bastion", Version: "test", Attended: true, Key: w.key,
 	}
 	if unreachable {
@@ -171,13 +197,13 @@ func (w *crashWorld) run(dir string, d *disktest.Disk, unreachable bool) (incide
 	declared := incident.Declared{Incident: filepath.Base(dir), Mode: incident.Real, Playbook: book.Name, Target: "root@web-1", Remote: true, Attended: true}
 	var j *journal.Journal
 	if _, err := os.Stat(filepath.Join(dir, journal.FileName)); errors.Is(err, fs.ErrNotExist) {
-		j, err = journal.CreateOn(d, dir, journal.Holder{}, time.Now)
+		j, err = journal.CreateOn(fsys, dir, journal.Holder{}, time.Now)
 		if err != nil {
 			j = journal.Refused(err, time.Now) // as the desk does: the response goes on
 		}
 	} else {
 		var cut int64
-		if j, cut, err = journal.OpenOn(d, dir, journal.Holder{}, time.Now); err != nil {
+		if j, cut, err = journal.OpenOn(fsys, dir, journal.Holder{}, time.Now); err != nil {
 			return incident.State{}, err
 		}
 		work.Before, err = actions.Recall(j.Entries(ctx), incident.Resumed{By: "dana", Desk: "bastion", Cut: int(cut)})
@@ -193,7 +219,7 @@ func (w *crashWorld) run(dir string, d *disktest.Disk, unreachable bool) (incide
 		if err != nil {
 			return incident.Report{}, err
 		}
-		return report.WriteOn(d, dir, s, j.Entries(ctx))
+		return report.WriteOn(fsys, dir, s, j.Entries(ctx))
 	}
 	var lines []*http.Transport
 	work.Providers, err = providers.New(func(name string) revoke.Env {
