@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,12 +13,14 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/creack/pty"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/playbooks/engine/signers"
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
 )
@@ -330,4 +333,86 @@ func TestRealNotSuspended(t *testing.T) {
 	answer()
 	r := run.wait()
 	r.check(t)
+}
+
+// Who watches from elsewhere gets every entry as it stands, while the response goes on and after
+// its end, and its exit code; who attaches without a terminal nothing.
+func TestRealWatched(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.hold("slack.bot")
+	revoking, answer := d.holdsUp()
+	run := d.start(d.command(d.killArgs("--deadline", shortDeadline)...))
+	<-revoking
+	watching := d.start(d.command("watch", "--json"))
+	prints := d.start(d.command("watch", filepath.Base(d.folder())))
+	eventually(t, 20*time.Second, "what was there before, and what is in flight", func() bool {
+		return bytes.Contains(watching.stdout.bytes(), []byte(`"credential.intent"`)) && bytes.Contains(prints.stdout.bytes(), []byte(" requested "))
+	})
+	refused := d.run(d.command("attach"))
+	refused.wants(t, incident.ExitUsage, "this needs a terminal")
+	answer()
+	r := run.wait()
+	r.check(t)
+	live, text := watching.wait(), prints.wait()
+	live.wants(t, r.code)
+	text.wants(t, r.code)
+	if !bytes.Equal(live.stdout, r.stdout) {
+		t.Errorf("who watched saw something else: %d bytes, the response printed %d", len(live.stdout), len(r.stdout))
+	}
+	if !bytes.Contains(text.stdout, []byte(fmt.Sprintf("exit %d", r.code))) {
+		t.Errorf("the text does not end with the verdict\n%s", text.stdout)
+	}
+	late := d.run(d.command("watch", "--json"))
+	late.wants(t, r.code)
+	if !bytes.Equal(late.stdout, r.stdout) {
+		t.Error("who came late saw something else")
+	}
+}
+
+// Who watches a process that is killed is told, and how to go on.
+func TestRealWatchedToItsDeath(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.hold("slack.bot")
+	revoking, _ := d.holdsUp()
+	run := d.start(d.command(d.killArgs("--deadline", shortDeadline)...))
+	<-revoking
+	watching := d.start(d.command("watch", "--json"))
+	eventually(t, 20*time.Second, "an entry", func() bool { return len(watching.stdout.bytes()) > 0 })
+	_ = run.cmd.Process.Kill()
+	r := watching.wait()
+	r.wants(t, incident.ExitPartial, "nobody runs INC-", "hint: clawback resume INC-")
+	_ = run.cmd.Wait()
+}
+
+func TestPrincipal(t *testing.T) {
+	for name, want := range map[string]string{"dana": "dana", "uid 1000": "uid-1000", "Dana B, on call": "Dana-B--on-call", "dana@example.com": "dana@example.com"} {
+		if got := principal(name); got != want || signers.CheckName(got) != nil {
+			t.Errorf("%q became %q, want %q", name, got, want)
+		}
+	}
+}
+
+// The clock of a drill that is watched runs as fast as the drill.
+func TestPacedRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := time.Date(2026, 11, 22, 3, 17, 0, 0, time.UTC)
+		dir := t.TempDir()
+		j, err := journal.Create(dir, journal.Holder{}, func() time.Time { return at })
+		if err == nil {
+			err = errors.Join(j.Note(incident.TypeNote, incident.Note{}), j.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &pacedRecord{cursor: journal.Follow(dir), speed: 20}
+		if _, err := p.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		if got := p.now().Sub(at); got != time.Minute {
+			t.Errorf("after 3 s at 20 times the speed it is %s later", got)
+		}
+	})
 }

@@ -71,7 +71,11 @@ func (p *textPrinter) rows(list []*incident.Credential, widths [2]int) {
 		if c.Life == credential.Dead && c.Weak {
 			why += " (weak: not seen alive before)"
 		}
-		p.print("  %s %s %-*s  %-*s  %s\n", symbol(c.Life), p.paint(string(c.Life), 11),
+		mark, word := symbol(c.Life), string(c.Life)
+		if c.Indeterminate {
+			mark, word, why = "◌", "unknown", "its revocation was sent by a run that died before the answer"
+		}
+		p.print("  %s %s %-*s  %-*s  %s\n", mark, p.paint(word, 11),
 			widths[0], show(c.Provider), widths[1], show(c.Masked), incident.Cut(show(why), maxReason))
 	}
 }

@@ -200,10 +200,10 @@ func (p *textPrinter) paint(word string, width int) string {
 	}
 	const green, yellow, red, bold = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1m"
 	colour := map[string]string{
-		"dead": green, "down": green, "contained": green, "frozen": bold, "declared": bold, "hint:": bold,
-		"manual": yellow, "unverified": yellow, "unproved": yellow, "warning": yellow, "skipped": yellow, "question": yellow,
+		"dead": green, "down": green, "contained": green, "approved": green, "frozen": bold, "declared": bold, "hint:": bold,
+		"manual": yellow, "unverified": yellow, "unknown": yellow, "refused": yellow, "resumed": yellow, "terminal": yellow, "approval": yellow, "unproved": yellow, "warning": yellow, "skipped": yellow, "question": yellow,
 		"alive": red, "failed": red, "NOT FROZEN": red, "NOT DOWN": red, "RECORD LOST": red, "partial": red,
-		"interrupted": red, "terminated": red, "nothing": red, "evidence": red, "authority": red,
+		"BREAK GLASS": red, "interrupted": red, "terminated": red, "nothing": red, "evidence": red, "authority": red,
 	}[word]
 	if colour == "" {
 		return text

@@ -139,6 +139,25 @@ func partialNight(t *testing.T) *night {
 	return n.after(time.Second).note(incident.TypeReport, incident.Report{Markdown: "/var/lib/report.md"})
 }
 
+// teamNight is a response that several people and two runs had a part in.
+func teamNight(t *testing.T) *night {
+	n := newNight(t, nil)
+	n.note(incident.TypePlan, incident.Plan{Phases: []incident.PlanPhase{{ID: "revoke", Steps: []incident.PlanStep{
+		{ID: "revoke", Title: "Revoke all", Uses: "credentials.revoke", Approvals: 2},
+	}}}})
+	n.note(incident.TypeApproval, incident.ApprovalAsked{Step: "revoke", Needs: 2, Binds: "d", By: "alice"})
+	n.after(time.Minute).note(incident.TypeApproved, incident.Approved{Step: "revoke", By: "bo", Key: "SHA256:k", Binds: "d"})
+	n.note(incident.TypeRefused, incident.InboxRefused{File: "m.json", Why: "bo has approved it already"})
+	n.note(incident.TypeBreakGlass, incident.BreakGlass{Step: "revoke", By: "alice", Reason: "nobody answers the phone"})
+	n.note(incident.TypeStepIntent, incident.StepIntent{Step: "revoke"})
+	f := n.find("slack", "xoxb-…81", 'a')
+	n.note(incident.TypeRevoke, incident.Revoke{Fingerprint: f})
+	n.note(incident.TypeTerminal, incident.Terminal{State: "lost", By: "alice", Hint: "clawback attach INC-20261122-0317 takes it back"})
+	n.after(time.Minute).note(incident.TypeResumed, incident.Resumed{By: "bo", Desk: "bastion-3", Cut: 41})
+	n.note(incident.TypeTerminal, incident.Terminal{State: "attached", By: "cy"})
+	return n.note(incident.TypeWitness, incident.WitnessHeld{Sink: "siem", Kind: "syslog", Entries: 8, Error: "connection refused"})
+}
+
 func TestTextPrinterGolden(t *testing.T) {
 	for name, n := range map[string]*night{
 		"partial": partialNight(t),
@@ -148,6 +167,7 @@ func TestTextPrinterGolden(t *testing.T) {
 			n.note(incident.TypeRevoke, incident.Revoke{Fingerprint: f}).after(4*time.Second).life(f, credential.Dead, "token_revoked ×2 over 4s", "", "")
 			return n.note(incident.TypeAdversary, incident.Adversary{CallsAfterAlarm: 7})
 		}(),
+		"team":        teamNight(t),
 		"interrupted": newNight(t, nil).note(incident.TypeInterrupted, incident.Interrupted{Signal: "interrupt"}),
 	} {
 		t.Run(name, func(t *testing.T) {
