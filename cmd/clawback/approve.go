@@ -70,11 +70,13 @@ type sender struct{ key, as string }
 func (s *sender) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.key, "key", "", "sign with this private key; with a public key in `FILE`, ssh-agent signs, also with a hardware key")
 	c.Flags().StringVar(&s.as, "as", "", "who you are in the list of allowed signers (default: whom it gives the key to, if to one alone)")
-	_ = c.MarkFlagRequired("key")
 }
 
 // open returns what signs, and for whom. What is known to be refused is refused here.
 func (s sender) open(ctx context.Context, a *app, namespace string) (key ssh.Signer, closer io.Closer, as string, err error) {
+	if s.key == "" {
+		return nil, nil, "", usage("for example --key ~/.ssh/id_ed25519", "it does not say which key signs: --key FILE")
+	}
 	agent := signers.Agent{Socket: a.env["SSH_AUTH_SOCK"]}
 	if term.IsTerminal(int(a.in.Fd())) {
 		agent.Passphrase = func() ([]byte, error) {
