@@ -15,15 +15,20 @@ import (
 // checkpoints are the sizes at which a tree is sealed here: within a tile, at its end, behind it.
 var checkpoints = []int{3, 255, 256, 257, 520}
 
-// sealAll seals a tree at each of the sizes, as far as the disk goes along. A failure is tried
-// again at the next.
+// sealAll seals a tree at each of the sizes, as far as the disk goes along, and opens it anew in
+// the middle. A failure is tried again at the next.
 func sealAll(t *testing.T, d *disktest.Disk, dir string, s *Signer) {
 	t.Helper()
 	tr, err := Open(d, dir, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, size := range checkpoints {
+	for i, size := range checkpoints {
+		if i == 3 {
+			if tr, err = Open(d, dir, s); err != nil {
+				t.Fatal(err)
+			}
+		}
 		add(t, tr, size)
 		if _, err := tr.Checkpoint(); err != nil && errors.Is(err, disktest.ErrDead) {
 			return
