@@ -11,9 +11,25 @@ import (
 	"clawback/playbooks/actions"
 )
 
+const playbookHelp = `A playbook says in YAML what a response does: phases, and in each phase steps. A step has
+
+  id, title      how it is called
+  uses           what it does; clawback playbook show kill-switch shows most of it
+  with           what that action needs to know
+  why            one sentence for the responder
+  irreversible   what of it cannot be undone
+  needs          the steps that have to end first
+  when           remote, local, not remote, STEP is CHOICE, STEP is not CHOICE
+  gate           auto (the default), confirm, or typed
+  approvals      how many other people have to approve it first, 0 to 9, each with their own key
+  deadline       such as 90s
+  on_failure     continue (the default), or stop: the steps that need it are skipped
+
+kill, respond and plan carry out a playbook of your own with --playbook ./FILE.yaml.`
+
 func (a *app) playbookCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "playbook", Short: "Look at playbooks", Args: upTo(0),
+		Use: "playbook", Short: "Look at playbooks", Args: upTo(0), Long: playbookHelp,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(

@@ -313,6 +313,9 @@ func (a *app) teamAgain(was incident.State, book playbooks.Playbook, t teamFlags
 	}
 	who, err := a.team(t, stillToApprove(was, book), given...)
 	who.approvals.Given = nil // they are on record
+	for _, approval := range was.Approvals {
+		who.approvals.Keys = append(who.approvals.Keys, who.signers.Keys(approval.By)...) // who asked approves nothing either
+	}
 	who.roles, who.ticket = was.Declared.Roles, was.Declared.Ticket
 	return who, err
 }

@@ -234,7 +234,7 @@ func (e *Engine) mayApprove(p *pending, a incident.Approved) error {
 	switch {
 	case a.Binds != binds:
 		return fmt.Errorf("it approves something else than step %s of this incident as planned", a.Step)
-	case strings.EqualFold(a.By, e.Approvals.Requester):
+	case strings.EqualFold(a.By, e.Approvals.Requester), strings.EqualFold(a.By, p.By): // who began it, and who resumed it
 		return fmt.Errorf("%s asked for it, and nobody approves their own request", a.By)
 	case slices.Contains(e.Approvals.Keys, a.Key):
 		return fmt.Errorf("the key %s is one of %s, who asked for it: nobody approves their own request", a.Key, e.Approvals.Requester)

@@ -252,13 +252,16 @@ func TestApprovalsStandInAResumedRun(t *testing.T) {
 		<-done
 
 		before := state(t, e)
-		again := &Engine{Journal: e.Journal, Playbook: e.Playbook, Actions: e.Actions, Clock: e.Clock, Approvals: e.Approvals, Resumed: &before}
+		again := &Engine{Journal: e.Journal, Playbook: e.Playbook, Actions: e.Actions, Clock: e.Clock, Approvals: Approvals{Requester: "kim"}, Resumed: &before}
 		s := runs(t, again, func(now func() incident.State) {
 			if !again.Seen("bobboba") {
 				t.Error("a message that took effect is not known")
 			}
 			if again.Seen("carolcarola") {
 				t.Error("a message is known that never came")
+			}
+			if err := again.Submit(t.Context(), approvedBy(now(), "a", "dana", "new")); err == nil || again.Approvals.Requester == "dana" {
+				t.Error("who asked before the resume approves it")
 			}
 			if err := again.Submit(t.Context(), approvedBy(now(), "a", "bob", "bob")); err == nil {
 				t.Error("bob counts twice")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"net"
@@ -87,6 +88,15 @@ func TestOpenKeys(t *testing.T) {
 	locked := write("locked", 0o600, armor(ssh.MarshalPrivateKeyWithPassphrase(secret, "", []byte(passphrase))))
 	broken := write("broken", 0o600, append(plain[:len(plain)/2:len(plain)/2], []byte("\n-----END OPENSSH PRIVATE KEY-----\n")...))
 	public := write("public", 0o644, ssh.MarshalAuthorizedKey(signer.PublicKey()))
+	large, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	largeKey, err := ssh.NewPublicKey(large.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	publicRSA := write("rsa", 0o644, ssh.MarshalAuthorizedKey(largeKey))
 	noise := write("noise", 0o600, []byte("hello"))
 	for name, test := range map[string]struct {
 		agent Agent
@@ -101,6 +111,7 @@ func TestOpenKeys(t *testing.T) {
 		"locked, no answer":          {Agent{Passphrase: says("", errors.New("gone"))}, locked, "gone"},
 		"broken":                     {Agent{}, broken, "no private key that can be used"},
 		"public, in the agent":       {Agent{Socket: serveAgent(t, secret)}, public, ""},
+		"RSA, in the agent":          {Agent{Socket: serveAgent(t, stranger, large)}, publicRSA, ""},
 		"public, not in the agent":   {Agent{Socket: serveAgent(t, stranger)}, public, "does not hold it"},
 		"public, no agent":           {Agent{}, public, "no ssh-agent is known"},
 		"public, agent is not there": {Agent{Socket: filepath.Join(dir, "none")}, public, "reach ssh-agent"},
@@ -128,7 +139,7 @@ func TestOpenKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := Verify([]byte("m"), sig, Notes); err != nil || !same(got, signer.PublicKey()) {
+			if got, err := Verify([]byte("m"), sig, Notes); err != nil || !same(got, key.PublicKey()) || name != "RSA, in the agent" && !same(got, signer.PublicKey()) {
 				t.Error(err)
 			}
 			_ = closer.Close()
