@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 BIN := bin
 
-.PHONY: build test race lint fuzz bench e2e golden generate drill check setup clean test-s3
+.PHONY: build test race lint fuzz bench e2e golden generate crash drill check setup clean test-s3
 
 build: ## the desk and the host's program, static
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/clawback ./cmd/clawback-host
@@ -31,6 +31,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 	@for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
 	  for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' "$$f"); do \
 	    echo "== $$t in $$(dirname $$f)"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$f)"; done; done
+
+crash: ## a response dies at every operation of its disk, in every way, and is resumed; the disk fails at every one
+	CLAWBACK_CRASH=all go test -count=1 -timeout 3h -v -run 'TestCrash|TestDiskFaults' ./playbooks/drill ./cmd/clawback | grep -v '^ *--- PASS\|^=== '
 
 bench: ## printed as ratios against a bound or a public tool
 	go test -run '^$$' -bench . -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots ./cmd/clawback

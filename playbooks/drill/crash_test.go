@@ -60,6 +60,7 @@ type mutation struct {
 // authority, in batches and by hand.
 func newCrashWorld(t *testing.T) *crashWorld {
 	s := Scenarios[0]
+	s.Lag = 11 * time.Second // longer than a run takes to be resumed: what was accepted still answers
 	w := &crashWorld{World: bare(t, s), t: t, key: credential.NewFingerprintKey(), parent: t.TempDir()}
 	w.names = make(map[credential.Fingerprint][]string)
 	for _, c := range w.Held {
