@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"clawback/forensics/incident"
 	"clawback/revoke/credential"
 )
 
@@ -138,4 +139,34 @@ func TestTerminalConnectionCut(t *testing.T) {
 	}
 	verified := d.run(d.command("verify"))
 	verified.wants(t, 0)
+}
+
+// Whoever gives up while ssh still connects leaves no login behind, although ssh itself is deaf to
+// what the terminal sends.
+func TestTerminalGivesUpConnecting(t *testing.T) {
+	t.Parallel()
+	needsProgram(t, "ssh")
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		d := newDesk(t)
+		client := filepath.Join(d.dir, "ssh_config")
+		for name, text := range map[string]string{
+			client: "Host silent\nProxyCommand cat > /dev/null\n", d.config(): "ssh_config: " + client + "\n",
+		} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd, _, _ := d.onTerminal("kill", "--yes", "--host", "silent", "--config", d.config())
+		connecting := func() bool {
+			lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+			return slices.ContainsFunc(lines, func(path string) bool {
+				line, _ := os.ReadFile(path)
+				return strings.HasPrefix(string(line), "ssh\x00") && strings.Contains(string(line), client)
+			})
+		}
+		eventually(t, 20*time.Second, "ssh connects", connecting)
+		_ = cmd.Process.Signal(sig)
+		d.endsWith(cmd, incident.ExitNothing)
+		eventually(t, 10*time.Second, "the end of ssh", func() bool { return !connecting() })
+	}
 }
