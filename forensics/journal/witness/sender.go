@@ -77,9 +77,6 @@ func (s *sender) update(change func()) {
 
 func (s *sender) checkpoint(c Checkpoint) {
 	s.update(func() {
-		if c.Size <= s.at.Checkpoint {
-			return // it was given it in an earlier run
-		}
 		s.pending = append(s.pending, c)
 		if len(s.pending) > MaxCheckpoints {
 			s.pending = s.pending[1:]
@@ -247,7 +244,7 @@ func (s *sender) next(box *outbox) (d *Delivery, wait time.Duration, changed <-c
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.pending) > 0 && s.pending[0].Size <= s.at.Checkpoint {
-		s.pending = s.pending[1:]
+		s.pending = s.pending[1:] // it was given it, perhaps in an earlier run
 	}
 	end := s.at.Held + uint64(len(box.lines))
 	sealed := len(s.pending) > 0 && s.pending[0].Size <= end // all that the checkpoint covers is here

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -56,8 +57,11 @@ func receive(t *testing.T, config *tls.Config, rude bool) *receiver {
 
 func (r *receiver) serve(conn *tls.Conn) {
 	defer func() { _ = conn.Close() }()
-	if r.rude {
+	if r.rude { // it says that it has read everything, and ends with all of it unread
 		_ = conn.Handshake()
+		_ = conn.CloseWrite()
+		waitForBytes(conn.NetConn())
+		_ = conn.NetConn().Close()
 		return
 	}
 	in := bufio.NewReader(conn)
@@ -78,6 +82,18 @@ func (r *receiver) serve(conn *tls.Conn) {
 		r.got = append(r.got, string(text))
 		r.mu.Unlock()
 	}
+}
+
+// waitForBytes waits until there is something to read, and reads nothing.
+func waitForBytes(conn net.Conn) {
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		return n > 0 || err != syscall.EAGAIN
+	})
 }
 
 func (r *receiver) messages() []string {
