@@ -150,7 +150,7 @@ func TestTerminalGivesUpConnecting(t *testing.T) {
 		d := newDesk(t)
 		client := filepath.Join(d.dir, "ssh_config")
 		for name, text := range map[string]string{
-			client: "Host silent\nProxyCommand cat > /dev/null\n", d.config(): "ssh_config: " + client + "\n",
+			client: "Host silent\nProxyCommand sh -c 'cat > /dev/null; :'\n", d.config(): "ssh_config: " + client + "\n",
 		} {
 			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
