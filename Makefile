@@ -33,7 +33,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	    echo "== $$t in $$(dirname $$f)"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$f)"; done; done
 
 crash: ## a response dies at every operation of its disk, in every way, and is resumed; the disk fails at every one
-	CLAWBACK_CRASH=all go test -count=1 -timeout 3h -v -run 'TestCrash|TestDiskFaults' ./playbooks/drill ./cmd/clawback | grep -v '^ *--- PASS\|^=== '
+	CLAWBACK_CRASH=all go test -count=1 -timeout 3h -v -run 'TestCrash|TestRealCrash|TestDiskFaults' ./playbooks/drill ./cmd/clawback | grep -v '^ *--- PASS\|^=== '
 
 bench: ## printed as ratios against a bound or a public tool
 	go test -run '^$$' -bench . -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots ./cmd/clawback
