@@ -21,7 +21,6 @@ import (
 	"clawback/playbooks/plan"
 	"clawback/revoke"
 	"clawback/revoke/credential"
-	"clawback/revoke/fake"
 	"clawback/revoke/providers"
 )
 
@@ -119,9 +118,9 @@ func (a *app) showPlanned(p plan.Plan, o planOptions, key credential.Fingerprint
 	digest := ""
 	if o.out != "" && o.out != "-" {
 		digest = plan.Digest(raw)
-		err := plan.Keep(disk.OS{}, a.planDir(), p, raw, key)
+		err := plan.Keep(ownDisk, a.planDir(), p, raw, key)
 		if err == nil {
-			err = disk.Replace(disk.OS{}, o.out, raw, 0o600)
+			err = disk.Replace(ownDisk, o.out, raw, 0o600)
 		}
 		if err != nil {
 			return &failure{incident.ExitNothing, fmt.Errorf("write the plan: %w", err), "without -o it is printed"}
@@ -187,11 +186,10 @@ func (t target) asked() (plan.Asked, error) {
 // survey is what resolves a response to the situation. It asks nobody as it is.
 func (s *situation) survey(book playbooks.Playbook, asked plan.Asked, key credential.FingerprintKey) (plan.Survey, error) {
 	endpoints, err := s.app.endpoints(asked.Endpoints)
-	var clock fake.Wall
 	return plan.Survey{
 		Work: &actions.Response{
 			Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
-			Clock: clock, Desk: hostname(), Version: version, Key: key,
+			Clock: ownClock, Desk: hostname(), Version: version, Key: key,
 		},
 		Book: book, Asked: asked, Endpoints: endpoints, By: s.app.responder(), Valid: time.Hour,
 	}, err
@@ -200,12 +198,11 @@ func (s *situation) survey(book playbooks.Playbook, asked plan.Asked, key creden
 // readers are providers that can send nothing but their reads. An authority is not even read with
 // on a suspect desk, whatever was accepted for the kill: it would have to be rotated.
 func (s *situation) readers(endpoints map[string]string) (map[string]revoke.Provider, error) {
-	var clock fake.Wall
 	careful := &actions.Authorities{Load: s.authorities.Load, Suspect: s.authorities.Suspect}
 	return providers.Readers(func(name string) revoke.Env {
 		return revoke.Env{
 			HTTP: revoke.NewClient(revoke.NewTransport()), Endpoint: endpoints[name],
-			Authority: careful.For(name), Sleep: clock.Sleep, Now: clock.Now,
+			Authority: careful.For(name), Sleep: ownClock.Sleep, Now: ownClock.Now,
 		}
 	})
 }
@@ -233,7 +230,7 @@ func (a *app) readPlan(file string) (*planned, error) {
 	if err != nil {
 		return nil, &failure{incident.ExitApproval, fmt.Errorf("plan %s: %w", file, err), anew}
 	}
-	if why := p.Expired(time.Now()); why != "" {
+	if why := p.Expired(ownClock.Now()); why != "" {
 		return nil, &failure{incident.ExitApproval, fmt.Errorf("plan %s: %s", file, why), anew}
 	}
 	return &planned{p, file, raw, plan.Digest(raw), key}, nil
@@ -318,15 +315,12 @@ func (a *app) given(p *planned) []incident.Approved {
 	if err != nil {
 		return nil // a.team says why
 	}
-	given, refused := plan.Given(p.file, p.raw, p.Plan, list, time.Now())
+	given, refused := plan.Given(p.file, p.raw, p.Plan, list, ownClock.Now())
 	for _, err := range refused {
 		complain(a.err, err)
 	}
 	return given
 }
-
-// compareWait bounds the look at what has changed: the agent acts meanwhile.
-const compareWait = 10 * time.Minute
 
 // maxChanges is how many changes are printed.
 const maxChanges = 50
@@ -358,8 +352,6 @@ func (s *situation) holds(ctx context.Context) error {
 
 // changes resolves the response again, as the plan asked for it, and asks no provider.
 func (s *situation) changes(ctx context.Context) ([]plan.Change, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, compareWait, fmt.Errorf("no end within %s", compareWait))
-	defer cancel()
 	book, err := s.currentBook()
 	if err != nil {
 		return nil, err

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"clawback/forensics/incident"
+	"clawback/playbooks/engine/signers"
 	"clawback/playbooks/plan"
 	"clawback/revoke/credential"
 )
@@ -179,3 +182,85 @@ func TestPlanOfTheDead(t *testing.T) {
 		t.Errorf("masked %s, want %s", p.Credentials[0].Masked, mask)
 	}
 }
+
+// A step that other people have to approve is carried out once enough of them have signed the plan,
+// and nothing is done before.
+func TestPlanApproved(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	held := d.hold("slack.bot")
+	d.team("dana", "bob", "carol")
+	book := filepath.Join(d.dir, "mine.yaml")
+	if err := os.WriteFile(book, []byte(agreedBook), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, raw := d.plan("--offline", "--playbook", book, "--deadline", "90s")
+	p, err := plan.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(who string) {
+		private, err := os.ReadFile(filepath.Join(d.dir, who))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := ssh.ParsePrivateKey(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig, err := signers.Sign(key, signers.Approvals, raw)
+		if err == nil {
+			err = os.WriteFile(file+"."+who+".sig", []byte(sig), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	lacks := func(want string) {
+		t.Helper()
+		r := d.run(d.command("kill", "--plan", file, "--yes", "--json"))
+		if r.code != incident.ExitApproval || len(r.stdout) > 0 || !bytes.Contains(r.stderr, []byte(want)) {
+			t.Fatalf("it ended with %d, want %q\n%s%s", r.code, want, r.stdout, r.stderr)
+		}
+	}
+	lacks("approved first by 2 more")
+	sign("dana")
+	lacks("kill.plan.dana.sig does not count: dana made the plan")
+	if r := d.run(d.command("approve", file, "revoke", "--key", filepath.Join(d.dir, "bob"), "--yes")); r.code != 0 {
+		t.Fatalf("approve ended with %d\n%s", r.code, r.stderr)
+	}
+	lacks("approved first by 1 more")
+	sign("carol")
+	if !d.city.fakes["slack"].Alive(held[0]) || d.city.calls() > 0 {
+		t.Fatal("something was sent before it was approved")
+	}
+
+	r := d.run(d.command("kill", "--plan", file, "--yes", "--json"))
+	r.check(t)
+	if d.city.fakes["slack"].Alive(held[0]) || r.summary.Credentials.Dead != 1 {
+		t.Errorf("it lives; %+v\n%s", r.summary, r.stderr)
+	}
+	var by []string
+	if so := r.state.Approvals["revoke"]; so != nil {
+		for _, a := range so.Given {
+			by = append(by, a.By)
+			asOpenSSH(t, d, a)
+			if a.Plan != plan.Digest(raw) || a.Late || a.By == "carol" && a.Message != string(raw) {
+				t.Errorf("%+v", a)
+			}
+		}
+	}
+	if strings.Join(by, " ") != "bob carol" {
+		t.Errorf("the record has approvals of %v for %s", by, p.ID)
+	}
+}
+
+const agreedBook = `name: mine
+title: Revoke when two others agree
+phases:
+  - id: one
+    title: One
+    steps:
+      - {id: discover, title: Find every credential, uses: credentials.discover, deadline: 1m}
+      - {id: revoke, title: Revoke all, uses: credentials.revoke, approvals: 2}
+`

@@ -42,7 +42,7 @@ var ExitCodes = []ExitCode{
 	{ExitManual, "only manual steps remain", false},
 	{ExitNoInstallation, "no installation or incident found", true},
 	{ExitLocked, "locked by another responder", true},
-	{ExitApproval, "an approval is missing", true},
+	{ExitApproval, "an approval is missing, or what was approved has changed", true},
 	{ExitEvidence, "the evidence gate failed: evidence is not sealed", false},
 	{ExitInterrupted, "interrupted", false},
 	{ExitTerminated, "terminated", false},

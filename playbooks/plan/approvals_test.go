@@ -31,6 +31,9 @@ func people(t *testing.T, names ...string) (map[string]person, signers.Signers) 
 		if err != nil {
 			t.Fatal(err)
 		}
+		if name == "alias" {
+			key = all["alice"].key // one person under two names
+		}
 		all[name] = person{name, key}
 		if name != "mallory" { // whom the list does not know
 			lines.WriteString(name + " " + key.PublicKey().Type() + " " + base64.StdEncoding.EncodeToString(key.PublicKey().Marshal()) + "\n")
@@ -88,7 +91,7 @@ func (who person) message(t *testing.T, p plan.Plan, raw []byte, step string) []
 }
 
 func TestGiven(t *testing.T) {
-	all, list := people(t, "alice", "bob", "carol", "mallory")
+	all, list := people(t, "alice", "ALICE", "alias", "bob", "carol", "mallory")
 	for name, c := range map[string]struct {
 		sigs  func(t *testing.T, p plan.Plan, raw []byte) map[string][]byte
 		given []string // who approves step stop
@@ -115,6 +118,12 @@ func TestGiven(t *testing.T) {
 		}, nil, "does not give the key"},
 		"of who made it": {func(t *testing.T, _ plan.Plan, raw []byte) map[string][]byte {
 			return map[string][]byte{"alice.sig": all["alice"].plainly(t, signers.Approvals, raw)}
+		}, nil, "nobody approves their own request"},
+		"of who made it, with another key": {func(t *testing.T, _ plan.Plan, raw []byte) map[string][]byte {
+			return map[string][]byte{"ALICE.sig": all["ALICE"].plainly(t, signers.Approvals, raw)}
+		}, nil, "nobody approves their own request"},
+		"of who made it, under another name": {func(t *testing.T, p plan.Plan, raw []byte) map[string][]byte {
+			return map[string][]byte{"alias.sig": all["alias"].message(t, p, raw, "stop")}
 		}, nil, "nobody approves their own request"},
 		"for something else": {func(t *testing.T, _ plan.Plan, raw []byte) map[string][]byte {
 			return map[string][]byte{"bob.sig": all["bob"].plainly(t, signers.Notes, raw)}

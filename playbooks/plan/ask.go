@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ const (
 // refusedShare is the part of what a provider takes in refusals an hour that a plan may use up:
 // the proofs of a kill right after it need the rest.
 const refusedShare = 10
+
+// errNoAnswer is the cause of an exchange that took too long.
+var errNoAnswer = errors.New("no answer in time")
 
 // ask asks each provider what each of its credentials is, with nothing but its reads, all providers
 // at once. into[i] is what becomes of finds[i].

@@ -109,7 +109,7 @@ func TestAsk(t *testing.T) {
 		}, 20, 3, 1, "inconclusive", "asked to be left alone", 0},
 		"never answers": {revoke.Info{Concurrency: 4}, hang, 4, 4, 4, "inconclusive", "", askOne},
 		"too many":      {revoke.Info{Concurrency: 1}, slow, 20, 7, 1, "inconclusive", "no time was left", askAll},
-		"panics": {revoke.Info{}, func(context.Context, int) revoke.Verdict { panic("secret-1") }, 3, 3, 4, "inconclusive", "", 0},
+		"panics":        {revoke.Info{}, func(context.Context, int) revoke.Verdict { panic("secret-1") }, 3, 3, 4, "inconclusive", "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

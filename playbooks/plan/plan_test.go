@@ -164,7 +164,9 @@ func TestCompare(t *testing.T) {
 		"target":    {func(p *plan.Plan) { p.Target = "/mnt/other" }, "changed: the target is /mnt/other, and was /mnt/disk", ""},
 		"machine":   {func(p *plan.Plan) { p.Hostname = "web-2" }, "changed: the machine calls itself web-2, and called itself web-1", ""},
 		"suspicion": {func(p *plan.Plan) { p.Suspect = true }, "changed: that this desk is the machine under suspicion: true, and was false", ""},
-		"new endpoint": {func(p *plan.Plan) { p.Endpoints = map[string]string{"github": "https://ghe.test/api/v3", "aws": "https://a.test"} },
+		"new endpoint": {func(p *plan.Plan) {
+			p.Endpoints = map[string]string{"github": "https://ghe.test/api/v3", "aws": "https://a.test"}
+		},
 			"new: endpoint of aws https://a.test", ""},
 		"gone endpoint": {func(p *plan.Plan) { p.Endpoints = nil }, "gone: endpoint of github https://ghe.test/api/v3", ""},
 		"other endpoint": {func(p *plan.Plan) { p.Endpoints = map[string]string{"github": "https://evil.test"} },

@@ -3,7 +3,6 @@ package plan
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,6 +25,9 @@ const (
 	maxSources = 8
 	maxReach   = 20
 )
+
+// searchWait is how long a search may take.
+const searchWait = 10 * time.Minute
 
 // Survey resolves a response. It changes nothing.
 type Survey struct {
@@ -94,6 +96,8 @@ func (p *Plan) describe(s Survey) {
 // search finds every credential, in the order of discovery.
 func (s Survey) search(ctx context.Context, p *Plan) ([]*find, error) {
 	r := s.Work
+	ctx, cancel := context.WithTimeoutCause(ctx, searchWait, fmt.Errorf("no end within %s", searchWait))
+	defer cancel()
 	known := make(map[credential.Fingerprint]*find)
 	var finds []*find
 	summary, err := r.Host.Discover(ctx, func(f discover.Found) {
@@ -204,6 +208,3 @@ func bounded(list []string) []string {
 	}
 	return append(list[:maxList:maxList], fmt.Sprintf("and %d more", len(list)-maxList))
 }
-
-// errNoAnswer is the cause of an exchange that took too long.
-var errNoAnswer = errors.New("no answer in time")
