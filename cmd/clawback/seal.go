@@ -160,7 +160,7 @@ func (r *response) showSeal() {
 	}
 	if r.sealed.Size > 0 {
 		newTextPrinter(r.app.err, r.app.env).event(time.Time{}, "sealed", fmt.Sprintf(
-			"entries 1 to %d, root %s: write it down, clawback verify %s has to say the same", r.sealed.Size, r.sealed.Root, r.declared.Incident))
+			"write it down: %d:%s; clawback verify %s --noted SIZE:ROOT shows later whether these entries were changed", r.sealed.Size, r.sealed.Root, r.declared.Incident))
 	}
 }
 

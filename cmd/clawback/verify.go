@@ -18,6 +18,7 @@ import (
 // compared is what a record is held against, from elsewhere.
 type compared struct {
 	checkpoints []string
+	noted       []string
 	key         string
 }
 
@@ -28,11 +29,12 @@ func (a *app) verifyCommand() *cobra.Command {
 		Long: "verify checks each line of a record, the chain of its hashes, the tree over them, the signature of\n" +
 			"its checkpoint, and the evidence. It says the first thing that is wrong, and where.\n\n" +
 			"Whoever had the machine and the key can make a record anew that agrees with itself. That shows\n" +
-			"only beside a checkpoint that was held elsewhere (--checkpoint), and only for the entries that\n" +
-			"it covers; or, when another key was used, beside the key (--key).",
+			"only beside a checkpoint that was held elsewhere (--checkpoint, --noted), and only for the\n" +
+			"entries that it covers; or, when another key was used, beside the key (--key).",
 		RunE: func(_ *cobra.Command, args []string) error { return a.verify(strings.Join(args, ""), with) },
 	}
 	c.Flags().StringArrayVar(&with.checkpoints, "checkpoint", nil, "compare with a checkpoint in `FILE`, as a witness holds it; more than once for several")
+	c.Flags().StringArrayVar(&with.noted, "noted", nil, "compare with a checkpoint that was written down, as `SIZE:ROOT`; more than once for several")
 	c.Flags().StringVar(&with.key, "key", "", "compare the record's key with the one in `FILE`, noted elsewhere: a verifier key or an SSH public key")
 	return c
 }
@@ -86,6 +88,13 @@ func (c compared) read() (verify.Options, error) {
 		}
 		o.Held = append(o.Held, verify.Held{From: path, Note: b})
 	}
+	for _, text := range c.noted {
+		h, err := verify.ParseNoted(text)
+		if err != nil {
+			return o, usage("as the response printed it at its end", "--noted: %w", err)
+		}
+		o.Held = append(o.Held, h)
+	}
 	if c.key != "" {
 		b, err := readSmall(c.key)
 		if err != nil {
@@ -124,7 +133,7 @@ func (a *app) showVerified(dir string, r verify.Result) {
 		upTo = max(upTo, c.Size)
 	}
 	if upTo == 0 {
-		fmt.Fprintln(a.out, "Whoever has the key could have written all of this anew: that shows only beside a checkpoint from elsewhere (--checkpoint).")
+		fmt.Fprintln(a.out, "Whoever has the key could have written all of this anew: that shows only beside a checkpoint from elsewhere (--checkpoint, --noted).")
 		return
 	}
 	fmt.Fprintf(a.out, "held elsewhere: entries 1 to %d are those of the checkpoint that was given\n", upTo)

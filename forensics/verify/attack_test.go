@@ -103,6 +103,15 @@ var attacks = []attack{
 		w.setLines(w.chain(lines))
 		w.reseal()
 	}},
+	{"a cut tail, resealed with the host's key, beside what was written down", "held size", "the checkpoint of the notebook", func(w *world) {
+		w.noted(w.sealed[len(w.sealed)-1])
+		w.setLines(cut(w, 30))
+		w.reseal()
+	}},
+	{"a record that was written anew with another key, beside what was written down", "held root", "the checkpoint of the notebook", func(w *world) {
+		w.noted(w.sealed[0])
+		rewrite(w)
+	}},
 	{"two histories with one beginning, each signed with the host's key", "held root", "another history", func(w *world) {
 		lines := w.lines()
 		other := slices.Clone(lines)
@@ -347,6 +356,40 @@ func TestWithoutItsEnd(t *testing.T) {
 	w.setLines(w.chain(append(w.lines(), w.entry(lines[len(lines)-1], func(e *journal.Entry) { e.Type, e.Data = incident.TypeResumed, []byte("{}") }))))
 	if r, err := Incident(w.dir, w.options); err != nil || r.Ended {
 		t.Errorf("resumed: %+v, %v", r, err)
+	}
+}
+
+func TestParseNoted(t *testing.T) {
+	t.Parallel()
+	root := tree.Checkpoint{}.Root.String()
+	if h, err := ParseNoted(" 12:" + root + "\n"); err != nil || h.Size != 12 {
+		t.Errorf("%+v, %v", h, err)
+	}
+	for _, text := range []string{"", "12", ":" + root, "0:" + root, "-1:" + root, "12:", "12:AAAA", "99999999999999999999:" + root, "12:" + root + "x"} {
+		if h, err := ParseNoted(text); err == nil {
+			t.Errorf("%q was read as %+v", text, h)
+		}
+	}
+}
+
+// Whoever looks while a run goes on sees a sound record, at any moment.
+func TestWhileARunGoesOn(t *testing.T) {
+	t.Parallel()
+	over := make(chan struct{})
+	dir := t.TempDir()
+	go func() { defer close(over); newWorldIn(t, dir, theKey, id) }()
+	for looks, going := 0, true; going; looks++ {
+		select {
+		case <-over:
+			going = false
+		default:
+		}
+		_, err := Incident(dir, Options{})
+		var f *Fault
+		early := errors.As(err, &f) && (f.Check == "sealed" || f.Check == "last line") || errors.Is(err, os.ErrNotExist)
+		if err != nil && (!early || !going) {
+			t.Fatalf("look %d: %v", looks, err)
+		}
 	}
 }
 

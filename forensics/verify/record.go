@@ -71,7 +71,10 @@ func (r *record) begin() error {
 		r.roots[r.result.Sealed.Size] = nil
 	}
 	for _, h := range r.options.Held {
-		c, err := r.open(h.Note)
+		c, err := tree.Checkpoint{Size: h.Size, Root: h.Root}, error(nil)
+		if h.Note != nil || h.Size == 0 {
+			c, err = r.open(h.Note)
+		}
 		r.held = append(r.held, held{c, h.From, err})
 		r.roots[c.Size] = nil
 		if err == nil {

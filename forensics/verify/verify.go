@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -30,10 +32,24 @@ type Options struct {
 	Bag func(dir, digest string) error
 }
 
-// Held is a checkpoint from elsewhere.
+// Held is a checkpoint from elsewhere: signed, or as a person wrote it down.
 type Held struct {
 	From string // where it is, for messages
-	Note []byte // as it was signed
+	Note []byte // as it was signed; nil for what was written down, which is trusted as it is
+
+	Size uint64 // where it was written down: the first so many entries
+	Root tlog.Hash
+}
+
+// ParseNoted reads what a person wrote down of a checkpoint: SIZE:ROOT, the root in base64.
+func ParseNoted(text string) (Held, error) {
+	count, hash, ok := strings.Cut(strings.TrimSpace(text), ":")
+	size, err := strconv.ParseUint(count, 10, 63)
+	root, rootErr := tlog.ParseHash(hash)
+	if !ok || err != nil || rootErr != nil || size == 0 {
+		return Held{}, fmt.Errorf("%.100q is not SIZE:ROOT", text)
+	}
+	return Held{From: "the notebook", Size: size, Root: root}, nil
 }
 
 // Result is what a record was found to be, as far as it was checked.
@@ -257,7 +273,7 @@ func (r *record) heldSize() *Fault {
 	for _, h := range r.held {
 		if h.Size > r.n {
 			return r.fault(journal.FileName, "fetch the entries from where the checkpoint is held",
-				"it has %d entries, and the checkpoint in %s covers %d: the last %d were cut off", r.n, h.from, h.Size, h.Size-r.n)
+				"it has %d entries, and the checkpoint of %s covers %d: the last %d were cut off", r.n, h.from, h.Size, h.Size-r.n)
 		}
 	}
 	return nil
@@ -268,7 +284,7 @@ func (r *record) heldRoot() *Fault {
 	for _, h := range r.held {
 		if got := r.roots[h.Size]; got != nil && *got != h.Root {
 			return r.fault(journal.FileName, "fetch the entries from where the checkpoint is held",
-				"entries 1 to %d are not those of the checkpoint in %s: this is another history, signed with the same key", h.Size, h.from)
+				"entries 1 to %d are not those of the checkpoint of %s: this is another history", h.Size, h.from)
 		}
 	}
 	return nil

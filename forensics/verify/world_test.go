@@ -70,7 +70,12 @@ func signerOf(t testing.TB, key []byte, incident string) *tree.Signer {
 // newWorld records an incident through its phases, as a response does.
 func newWorld(t testing.TB, key []byte, incidentID string) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), signer: signerOf(t, key, incidentID)}
+	return newWorldIn(t, t.TempDir(), key, incidentID)
+}
+
+func newWorldIn(t testing.TB, dir string, key []byte, incidentID string) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir, signer: signerOf(t, key, incidentID)}
 	w.options.Bag = w.checkBag
 	j, err := journal.Create(w.dir, journal.Holder{Who: "dana"}, time.Now)
 	if err != nil {
@@ -243,6 +248,15 @@ func (w *world) earlier() int {
 	c := w.sealed[len(w.sealed)-2]
 	w.write(checkpointPath, c.Note)
 	return int(c.Size)
+}
+
+// noted adds what a person wrote down of a checkpoint.
+func (w *world) noted(c tree.Checkpoint) {
+	h, err := ParseNoted(fmt.Sprintf("%d:%s", c.Size, c.Root))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.options.Held = append(w.options.Held, h)
 }
 
 // held adds a checkpoint that a witness has.
