@@ -188,6 +188,11 @@ func TestTerminalHangUpThenTerminated(t *testing.T) {
 		_, after, ok := strings.Cut(string(output.bytes()), "\x1b[?1049l")
 		return ok && strings.Contains(after, "hint: clawback attach DRILL-")
 	})
+	_, _ = io.WriteString(master, "\x1a") // a terminal that is still there stops nobody
+	eventually(t, 10*time.Second, "the reason", func() bool { return bytes.Contains(output.bytes(), []byte("ctrl+z: not suspended")) })
+	if state := stateOf(cmd.Process.Pid); state == "T" || state == "" {
+		t.Errorf("its state is %q", state)
+	}
 	_ = master.Close() // now every write is an error, and the system sends another SIGHUP
 	for range 3 {
 		_ = cmd.Process.Signal(syscall.SIGHUP)

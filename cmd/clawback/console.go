@@ -45,6 +45,7 @@ func (r *response) inConsole(ctx context.Context, interrupt func(), heard signal
 		By:        r.declared.Responder, Dir: r.open.dir, Getenv: func(name string) string { return r.app.env[name] },
 	})
 	leave(nil)
+	r.refuseCtrlZ()
 	if tuiErr != nil && ctx.Err() == nil {
 		r.lost(ctx, tuiErr)
 		tuiErr = nil
@@ -150,6 +151,8 @@ func (r *response) interruptible(ctx context.Context) (context.Context, func(), 
 	if r.app.begun != nil {
 		r.app.begun()
 	}
-	r.obeyCtrlZ()
+	if !r.console {
+		r.refuseCtrlZ()
+	}
 	return ctx, func() { cancel(actions.Interruption{Signal: "interrupt"}) }, heard
 }

@@ -12,12 +12,10 @@ import (
 	"clawback/forensics/incident"
 )
 
-// obeyCtrlZ takes ctrl+z out of the terminal's hands. The console has it as a key. What has no
-// console asks nobody, so it always does something, and never stands still.
-func (r *response) obeyCtrlZ() {
-	if r.console { // which must not touch the signal: Go does not give its default back
-		return
-	}
+// refuseCtrlZ takes ctrl+z out of the terminal's hands. The console has it as a key, and needs the
+// signal as it was: Go does not give its default back. What has no console, or none any more, asks
+// nobody here; it does something all the time, and never stands still.
+func (r *response) refuseCtrlZ() {
 	pressed := make(chan os.Signal, 1)
 	signal.Notify(pressed, syscall.SIGTSTP)
 	go func() { // as long as the process
