@@ -1,0 +1,171 @@
+package actions
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"clawback/forensics/disk"
+	"clawback/forensics/disk/disktest"
+	"clawback/playbooks/host"
+	"clawback/revoke/credential"
+)
+
+// here is a machine that is the desk itself.
+type here struct{ *machine }
+
+func (here) Remote() bool { return false }
+
+func newVault(t *testing.T) *vault {
+	return &vault{disk: disk.OS{}, dir: filepath.Join(t.TempDir(), "keys")}
+}
+
+func secret(t *testing.T) credential.Credential {
+	t.Helper()
+	return credential.NewFingerprintKey().Identify(credential.Credential{
+		Provider: "toy", Kind: "toy.key", Secret: credential.NewSecret(map[string]string{"id": rand.Text(), "secret": rand.Text()}),
+	})
+}
+
+// What is kept is had again by another process, whatever a crash left between, and is nowhere in the clear.
+func TestVault(t *testing.T) {
+	v := newVault(t)
+	if kept, err := v.load(); err != nil || len(kept) > 0 {
+		t.Errorf("an empty one holds %d, %v", len(kept), err)
+	}
+	a, b := secret(t), secret(t)
+	if err := v.keep(a); err != nil {
+		t.Fatal(err)
+	}
+	v.close()
+	f, err := os.OpenFile(filepath.Join(v.dir, vaultName), os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		_, err = f.WriteString(`{"fingerprint":"torn","seal`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	next := &vault{disk: disk.OS{}, dir: v.dir}
+	if err := next.keep(b); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := (&vault{disk: disk.OS{}, dir: v.dir}).load()
+	if err != nil || len(kept) != 2 || !kept[a.Fingerprint].Equal(a.Secret) || !kept[b.Fingerprint].Equal(b.Secret) {
+		t.Errorf("%d are kept, %v", len(kept), err)
+	}
+	for _, name := range []string{vaultName, vaultKeyName} {
+		path := filepath.Join(v.dir, name)
+		text, err := os.ReadFile(path)
+		if err != nil || bytes.Contains(text, []byte(a.Secret.Reveal("secret"))) {
+			t.Errorf("%s: %v, or a secret in the clear", name, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
+		}
+	}
+	if err := next.wipe(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(v.dir); err != nil || len(left) > 0 {
+		t.Errorf("left after the wipe: %v, %v", left, err)
+	}
+	if err := next.wipe(); err != nil {
+		t.Errorf("wiped again: %v", err)
+	}
+}
+
+// Another key opens nothing and harms nothing.
+func TestVaultWithAnotherKey(t *testing.T) {
+	v := newVault(t)
+	if err := v.keep(secret(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "AGE-SECRET-KEY-1", "no key"} {
+		write(t, filepath.Join(v.dir, vaultKeyName), text)
+		if kept, err := (&vault{disk: disk.OS{}, dir: v.dir}).load(); err == nil || len(kept) > 0 {
+			t.Errorf("%q opened %d", text, len(kept))
+		}
+	}
+	b := secret(t)
+	next := &vault{disk: disk.OS{}, dir: v.dir}
+	if err := next.keep(b); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := next.load(); err != nil || len(kept) != 1 || !kept[b.Fingerprint].Equal(b.Secret) {
+		t.Errorf("%d are kept, %v", len(kept), err)
+	}
+}
+
+// A secret that was kept is there after a loss of power, at whichever operation the next one dies.
+func TestVaultIsDurable(t *testing.T) {
+	for k := 1; ; k++ {
+		dir := t.TempDir()
+		d, err := disktest.New(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := &vault{disk: d, dir: filepath.Join(dir, "keys")}
+		d.DieAt(k)
+		a, b := secret(t), secret(t)
+		errs := map[credential.Fingerprint]error{a.Fingerprint: v.keep(a), b.Fingerprint: v.keep(b)}
+		for _, loss := range []disktest.Loss{disktest.Names, disktest.Contents} {
+			into := t.TempDir()
+			if err := d.PowerLoss(into, loss); err != nil {
+				t.Fatal(err)
+			}
+			kept, _ := (&vault{disk: disk.OS{}, dir: filepath.Join(into, "keys")}).load()
+			for f, err := range errs {
+				if _, ok := kept[f]; err == nil && !ok {
+					t.Errorf("died at %d, loss %d: a secret that was kept is gone", k, loss)
+				}
+			}
+		}
+		v.close()
+		if errs[b.Fingerprint] == nil {
+			return
+		}
+	}
+}
+
+// Secrets are kept where the desk is another machine, before the find is on record, and wiped when
+// all are dead. On the suspect machine itself they are never kept; a disk that is full stops nothing.
+func TestWhereSecretsAreKept(t *testing.T) {
+	c := secret(t)
+	for name, test := range map[string]struct {
+		host  func(*machine) host.Host
+		there bool
+		says  string
+	}{
+		"another machine": {func(m *machine) host.Host { return m }, true, "stay at the desk, sealed"},
+		"the same":        {func(m *machine) host.Host { return here{m} }, false, "kept nowhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &machine{discover: finds(foundAt(c, "a"))}
+			r := newResponse(t, m)
+			s := live(t, r, test.host(m), nil, "credentials.discover", "credentials.revoke") // no provider: it ends as manual
+			if _, err := os.Stat(filepath.Join(r.Dir, "keys", vaultName)); (err == nil) != test.there {
+				t.Errorf("kept: %v", err)
+			}
+			if len(s.Warnings) != 1 || !bytes.Contains([]byte(s.Warnings[0].Text), []byte(test.says)) || s.Warnings[0].Grave {
+				t.Errorf("it says %+v", s.Warnings)
+			}
+		})
+	}
+	dir := t.TempDir()
+	d, err := disktest.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.FailOn("secrets", syscall.ENOSPC)
+	m := &machine{discover: finds(foundAt(c, "a"))}
+	r := newResponse(t, m)
+	r.Dir, r.Disk = dir, d
+	s := play(t, r, "credentials.discover", "credentials.revoke")
+	if len(s.Credentials) != 1 || s.Credentials[0].Life != credential.Manual || len(s.Warnings) < 1 {
+		t.Errorf("%+v, %+v", s.Credentials, s.Warnings)
+	}
+}
