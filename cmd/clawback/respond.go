@@ -204,6 +204,12 @@ func (a *app) playbook(name string, deadline time.Duration) (playbooks.Playbook,
 	if err != nil {
 		return book, err
 	}
+	giveDeadline(book, deadline)
+	return book, nil
+}
+
+// giveDeadline gives the steps that revoke another deadline, if there is one.
+func giveDeadline(book playbooks.Playbook, deadline time.Duration) {
 	for _, phase := range book.Phases {
 		for i := range phase.Steps {
 			if phase.Steps[i].Uses == "credentials.revoke" && deadline > 0 {
@@ -211,7 +217,6 @@ func (a *app) playbook(name string, deadline time.Duration) (playbooks.Playbook,
 			}
 		}
 	}
-	return book, nil
 }
 
 // fingerprintKey makes the incident's key and keeps it in its folder.

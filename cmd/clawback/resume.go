@@ -45,6 +45,7 @@ func (a *app) resumeCommand() *cobra.Command {
 	}
 	o.machineFlags(c)
 	c.Flags().StringArrayVar(&o.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of what the record or the program names")
+	c.Flags().DurationVar(&o.deadline, "deadline", 0, "until when each death has to be proved (default: that of the record, from now on)")
 	c.Flags().StringArrayVar(&o.risks, "accept-risk", nil, "accept one more named risk: "+strings.Join(riskNames(), ", "))
 	signKeyFlag(c, &o.signKey)
 	o.teamFlags.flags(c)
@@ -54,6 +55,9 @@ func (a *app) resumeCommand() *cobra.Command {
 }
 
 func (a *app) resume(ctx context.Context, id string, o resumption) error {
+	if o.deadline < 0 {
+		return usage("for example --deadline 2m", "--deadline has to be positive")
+	}
 	dir, s, err := a.toResume(id, o.target)
 	if err != nil {
 		return err
@@ -256,6 +260,7 @@ func (a *app) again(ctx context.Context, rec *open, cut int64, o resumption) (*r
 	if err != nil {
 		return nil, &failure{incident.ExitNothing, fmt.Errorf("%s: %w", rec.id, err), startAnew(before.State)}
 	}
+	giveDeadline(book, o.deadline)
 	who, err := a.teamAgain(before.State, book, o.teamFlags)
 	if err != nil {
 		return nil, err
@@ -395,6 +400,9 @@ func (s *situation) differs(was incident.State) (warnings []incident.Warning) {
 		if d.Endpoints[name] != url {
 			warnings = append(warnings, incident.Warning{Text: fmt.Sprintf("%s is called at %s from here on", name, url)})
 		}
+	}
+	if s.target.deadline > 0 {
+		warnings = append(warnings, incident.Warning{Text: "the deadline is " + s.target.deadline.String() + " from here on"})
 	}
 	for _, risk := range s.target.risks {
 		if !slices.Contains(d.Accepted, risk) {

@@ -80,19 +80,19 @@ func (r *Response) explain(c credential.Credential, ch revoke.Change) (reason, h
 	case errors.Is(err, ErrRisk):
 		return incident.ReasonRisk, "run clawback from another machine with --host, or accept it with --accept-risk " + RiskAuthorityOnSuspect
 	case errors.Is(err, revoke.ErrNoAuthority):
-		return incident.ReasonAuthority, "name an authority for " + c.Provider + " in clawback.yaml (" + kind.Authority + ") and run it again"
+		return incident.ReasonAuthority, "name an authority for " + c.Provider + " in clawback.yaml (" + kind.Authority + ") and run it again" + r.with("")
 	case errors.Is(err, revoke.ErrAuthority):
-		return incident.ReasonAuthority, "renew the authority for " + c.Provider + " or give it what is missing (" + kind.Authority + ") and run it again"
+		return incident.ReasonAuthority, "renew the authority for " + c.Provider + " or give it what is missing (" + kind.Authority + ") and run it again" + r.with("")
 	case errors.Is(err, revoke.ErrOurs):
 		return incident.ReasonOurs, "it was on the suspect host, so it is known to the attacker: revoke it with another authority"
 	case errors.Is(err, revoke.ErrUntouched):
-		return incident.ReasonDeadline, "no revocation of it was accepted: run it again"
+		return incident.ReasonDeadline, "no revocation of it was accepted: run it again" + r.with("")
 	case errors.Is(err, revoke.ErrFault):
 		return incident.ReasonProvider, "this is a fault of clawback: revoke it in the provider's own console"
 	case errors.Is(err, revoke.ErrDecision):
 		return incident.ReasonDecision, ""
 	case errors.Is(err, engine.ErrDeadline):
-		return incident.ReasonDeadline, "run it again with a longer --deadline: the proof takes the provider's whole time anew"
+		return incident.ReasonDeadline, "run it again with a longer --deadline, since the proof takes the provider's whole time anew" + r.with(" --deadline 10m")
 	case errors.Is(err, revoke.ErrManual):
 		return incident.ReasonProvider, manualHint(kind, link)
 	case errors.Is(err, revoke.ErrNoProvider):
@@ -100,13 +100,13 @@ func (r *Response) explain(c credential.Credential, ch revoke.Change) (reason, h
 	case errors.Is(err, revoke.ErrUnresolved):
 		return incident.ReasonProvider, "find out what it refers to and revoke it at its provider: clawback runs no command that it finds on a host"
 	case errors.Is(err, revoke.ErrStillAlive):
-		return incident.ReasonProvider, "revoke it in the provider's own console, then run it again for the proof"
+		return incident.ReasonProvider, "revoke it in the provider's own console, then run it again for the proof" + r.with("")
 	case errors.Is(err, revoke.ErrElsewhere):
 		return incident.ReasonProvider, "where the host says that it belongs: " + c.Ref[credential.ClaimedEndpoint] + "; if that is yours, run it again with --endpoint " + c.Provider + "=URL"
 	case errors.Is(err, revoke.ErrUnverifiable):
 		return incident.ReasonProvider, "look at the provider's own console whether it is gone"
 	}
-	return incident.ReasonProvider, "revoke it in the provider's own console, then run it again for the proof"
+	return incident.ReasonProvider, "revoke it in the provider's own console, then run it again for the proof" + r.with("")
 }
 
 func manualHint(kind revoke.KindInfo, link string) string {

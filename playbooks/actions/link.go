@@ -42,3 +42,11 @@ func (r *Response) leave(j *journal.Journal) {
 			Hint: "it holds clawback's program and no secret, and is gone after a restart"})
 	}
 }
+
+// with is the end of a hint: the command by which a real response is run again.
+func (r *Response) with(options string) string {
+	if r.Dir == "" || r.Score != nil { // a drill's world dies with it
+		return ""
+	}
+	return ": " + r.resume() + options
+}
