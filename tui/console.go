@@ -163,8 +163,11 @@ func (c *console) heard(e journal.Entry) {
 		}
 	case incident.TypeRefused:
 		var r incident.InboxRefused
-		if e.Decode(&r) == nil && c.o.Attached && c.rec.active() {
-			clear(c.answered) // it may be ours: what is still open can be answered again
+		if e.Decode(&r) != nil || !c.rec.active() {
+			return
+		}
+		clear(c.answered) // what is still open can be answered again
+		if c.o.Sent != nil && c.o.Sent(r.File) {
 			c.complain("not taken: " + r.Why)
 		}
 	}

@@ -62,7 +62,9 @@ func held(t testing.TB) *story {
 	return s
 }
 
-func attached(o *Options) { o.Attached = true }
+func attached(o *Options) {
+	o.Attached, o.Sent = true, func(file string) bool { return file == "ours.json" }
+}
 func watching(o *Options) { o.Submit, o.Interrupt = nil, nil }
 
 // as changes the options of a console.
@@ -214,7 +216,13 @@ func TestSentUntilRecorded(t *testing.T) {
 	k.wants("1 sent, not on record yet", "NEEDS YOU  nothing")
 
 	n := len(s.entries)
-	s.add(incident.TypeRefused, incident.InboxRefused{File: "f.json", Why: "that question is not open"})
+	s.add(incident.TypeRefused, incident.InboxRefused{File: "theirs.json", Why: "it is for another incident"})
+	k.send(entriesMsg(s.entries[n:]))
+	if v := k.view(); strings.Contains(v, "not taken") {
+		t.Errorf("what somebody else sent is said to be ours\n%s", v)
+	}
+	n = len(s.entries)
+	s.add(incident.TypeRefused, incident.InboxRefused{File: "ours.json", Why: "that question is not open"})
 	k.send(entriesMsg(s.entries[n:]))
 	k.wants("not taken: that question is not open", "NEEDS YOU  1")
 

@@ -31,6 +31,7 @@ type Options struct {
 	Submit    func(context.Context, engine.Command) error // nil: the console only watches
 	Interrupt func() error                                // asks the response to end; called at most once a keypress, never after Run
 	Attached  bool                                        // the response runs in another process: to leave the console leaves it running
+	Sent      func(file string) bool                      // whether a message was put into the inbox from here; nil: none was
 	Suspend   func() error                                // stops the process until it is told to go on; nil: it cannot be
 	Now       func() time.Time                            // the response's clock; nil means time.Now
 	By        string                                      // the responder

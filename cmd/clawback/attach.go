@@ -57,7 +57,7 @@ func (a *app) attach(ctx context.Context, id string) error {
 		return &failure{incident.ExitNothing, fmt.Errorf("attach to %s: %w", v.id, err), "clawback watch " + id + " shows it"}
 	}
 	options := v.options()
-	options.Attached, options.Submit = true, v.submit
+	options.Attached, options.Submit, options.Sent = true, v.submit, v.ours
 	options.Interrupt = func() error {
 		return v.submit(ctx, engine.Command{Interrupt: &incident.Command{Kind: incident.Interrupt, By: v.by}})
 	}
@@ -130,10 +130,13 @@ type visit struct {
 	key ssh.Signer // the incident's own; nil for who only watches
 	now func() time.Time
 	rec *pacedRecord
+
+	mu   sync.Mutex
+	sent map[string]bool // files of messages that were put into the inbox
 }
 
 func newVisit(a *app, dir string) (*visit, error) {
-	v := &visit{app: a, dir: dir, by: principal(a.responder()), rec: &pacedRecord{cursor: journal.Follow(dir)}}
+	v := &visit{app: a, dir: dir, by: principal(a.responder()), rec: &pacedRecord{cursor: journal.Follow(dir)}, sent: make(map[string]bool)}
 	for e, err := range journal.Read(dir) {
 		var d incident.Declared
 		if err == nil {
@@ -175,10 +178,23 @@ func (v *visit) options() tui.Options {
 // submit signs a command and puts it into the incident's inbox. That it was taken, only the record says.
 func (v *visit) submit(_ context.Context, c engine.Command) error {
 	m, err := inbox.Of(c, v.by)
+	if err != nil {
+		return err
+	}
+	dropped, err := inbox.Drop(v.dir, m, v.key)
 	if err == nil {
-		_, err = inbox.Drop(v.dir, m, v.key)
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.sent[dropped.File] = true
 	}
 	return err
+}
+
+// ours reports whether a message came from here.
+func (v *visit) ours(file string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.sent[file]
 }
 
 func (v *visit) say(state string) error {

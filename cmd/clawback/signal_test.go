@@ -138,6 +138,10 @@ func TestRealLostTerminal(t *testing.T) {
 	if !r.busy() {
 		r.wants(t, incident.ExitUnproved, "unproved")
 	}
+	state := d.recorded()
+	if len(state.Terminals) != 1 || state.Terminals[0].State != "lost" || !strings.Contains(d.consoleLog(), "clawback watch "+state.Declared.Incident) {
+		t.Errorf("terminals on record: %+v; console.log: %q", state.Terminals, d.consoleLog())
+	}
 	out := d.run(d.command("report"))
 	out.wants(t, 0)
 	verified := d.run(d.command("verify"))
