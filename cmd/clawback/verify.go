@@ -20,6 +20,7 @@ type compared struct {
 	checkpoints []string
 	noted       []string
 	key         string
+	copy        bool
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -35,6 +36,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVar(&with.checkpoints, "checkpoint", nil, "compare with a checkpoint in `FILE`, as a witness holds it; more than once for several")
 	c.Flags().StringArrayVar(&with.noted, "noted", nil, "compare with a checkpoint that was written down, as `SIZE:ROOT`; more than once for several")
+	c.Flags().BoolVar(&with.copy, "copy", false, "the folder is the copy that a witness keeps: lines and checkpoints, without tree, payloads and evidence")
 	c.Flags().StringVar(&with.key, "key", "", "compare the record's key with the one in `FILE`, noted elsewhere: a verifier key or an SSH public key")
 	return c
 }
@@ -49,6 +51,11 @@ func (a *app) verify(what string, with compared) error {
 	dir, err := a.find(what)
 	if err != nil {
 		return err
+	}
+	if with.copy {
+		if err := with.besides(dir); err != nil {
+			return err
+		}
 	}
 	options, err := with.read()
 	if err != nil {
@@ -80,7 +87,7 @@ func (a *app) verify(what string, with compared) error {
 
 // read reads what the record is compared with.
 func (c compared) read() (verify.Options, error) {
-	var o verify.Options
+	o := verify.Options{Copy: c.copy}
 	for _, path := range c.checkpoints {
 		b, err := readSmall(path)
 		if err != nil {
@@ -124,8 +131,11 @@ func (a *app) showVerified(dir string, r verify.Result) {
 		fmt.Fprintln(a.out, "It is not signed. That a tail was cut, or the whole rewritten, shows only beside an older copy of that hash.")
 		return
 	}
-	fmt.Fprintf(a.out, "sealed: entries 1 to %d, root %s\nkey: %s\n", r.Sealed.Size, r.Sealed.Root, show(r.Key))
-	if n := r.Entries - r.Sealed.Size; n > 0 {
+	if r.Sealed.Size > 0 {
+		fmt.Fprintf(a.out, "sealed: entries 1 to %d, root %s\n", r.Sealed.Size, r.Sealed.Root)
+	}
+	fmt.Fprintf(a.out, "key: %s\n", show(r.Key))
+	if n := r.Entries - r.Sealed.Size; n > 0 && r.Sealed.Size > 0 {
 		fmt.Fprintf(a.out, "The last %d entries are not sealed: the chain alone holds them.\n", n)
 	}
 	upTo := uint64(0)

@@ -150,6 +150,17 @@ func TestAResponseIsWitnessed(t *testing.T) {
 	if verified.code != 0 {
 		t.Errorf("verify beside the share's checkpoint: exit %d: %s", verified.code, verified.stderr)
 	}
+	folder := filepath.Join(share, filepath.Base(dir))
+	alone := d.run(d.command("verify", "--copy", folder))
+	if want := fmt.Sprintf("held elsewhere: entries 1 to %d", newest.Size); alone.code != 0 || !bytes.Contains(alone.stdout, []byte(want)) {
+		t.Errorf("verify of the copy: exit %d: %s %s", alone.code, alone.stdout, alone.stderr)
+	}
+	if err := os.Truncate(filepath.Join(folder, journal.FileName), int64(bytes.LastIndexByte(record[:len(record)-1], '\n')+1)); err != nil {
+		t.Fatal(err)
+	}
+	if cut := d.run(d.command("verify", "--copy", folder)); cut.code != 1 || !bytes.Contains(cut.stderr, []byte("cut off")) {
+		t.Errorf("verify of a copy that was cut: exit %d: %s %s", cut.code, cut.stdout, cut.stderr)
+	}
 }
 
 // A witness that is down for the whole of a response holds nothing up, and gets all of it later.

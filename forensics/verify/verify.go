@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,15 @@ type Options struct {
 	// Bag checks the evidence package in dir, whose digest stands in the record; nil to leave the
 	// evidence out.
 	Bag func(dir, digest string) error
+	// Copy says that dir holds the lines of a record alone, as a witness keeps them: the tree, the
+	// payloads and the evidence stand elsewhere and are not asked for.
+	Copy bool
 }
+
+// besideLines are the checks of what a copy does not have.
+var besideLines = []string{"payloads", "bundles", "tiles", "sealed", "evidence"}
+
+func (o Options) leavesOut(c check) bool { return o.Copy && slices.Contains(besideLines, c.name) }
 
 // Held is a checkpoint from elsewhere: signed, or as a person wrote it down.
 type Held struct {
@@ -118,7 +127,7 @@ func run(dir string, o Options, checks []check) (Result, error) {
 	}
 	err := r.lines(func() *Fault {
 		for _, c := range checks {
-			if c.entry == nil {
+			if c.entry == nil || o.leavesOut(c) {
 				continue
 			}
 			if f := c.entry(r); f != nil {
@@ -132,7 +141,7 @@ func run(dir string, o Options, checks []check) (Result, error) {
 		return r.result, err
 	}
 	for _, c := range checks {
-		if c.whole == nil {
+		if c.whole == nil || o.leavesOut(c) {
 			continue
 		}
 		if f := c.whole(r); f != nil {
