@@ -470,6 +470,25 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
+// The end of a run looks once more.
+func TestTheEndTakesIn(t *testing.T) {
+	w := newWorld(t).create()
+	w.drop(note("bob", "last"), w.bob)
+	list, err := signers.Parse("list", []byte(w.list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := &engine.Engine{Journal: w.journal, Clock: hurried{}}
+	(&Box{Dir: w.dir, Signers: list, Clock: hurried{}, Disk: w.disk}).Serve(over, e)
+	s, err := incident.FoldAll(w.journal.Entries(t.Context()))
+	if err != nil || len(s.Notes) != 1 {
+		t.Errorf("%v, notes %v", err, s.Notes)
+	}
+	_ = w.journal.Close()
+}
+
 // A message that is not on disk yet has its effect, once, and stays in the inbox: the run that
 // takes the record up looks at it again.
 func TestNotDurable(t *testing.T) {
