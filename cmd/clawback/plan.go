@@ -37,8 +37,16 @@ func (a *app) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Resolve a kill without doing it: what would be done, to what, with what",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.plan(c.Context(), t, o) },
+		Long: `Look at the target, find the credentials, ask each provider what each one is, and show what a kill
+would do, in its order. Nothing is changed, and nothing is sent but requests that change nothing.
+
+With -o FILE the plan can be carried out by this desk, with clawback kill --plan FILE, for as long as
+it is valid and nothing that matters has changed. Steps that need approvals are approved with
+clawback approve FILE STEP --key KEY, or all at once with ssh-keygen, under the name of who signs:
+
+  ssh-keygen -Y sign -n clawback-approval@v1 -f KEY FILE && mv FILE.sig FILE.NAME.sig`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.plan(c.Context(), t, o) },
 	}
 	t.resolveFlags(c)
 	t.deadlineFlag(c)
@@ -328,6 +336,7 @@ const maxChanges = 50
 // holds looks again, says what has changed since the plan was made, and refuses when it matters.
 // The search of the run itself comes later, and what it finds beyond the plan is revoked as well.
 func (s *situation) holds(ctx context.Context) error {
+	fmt.Fprintf(s.app.err, "looking whether %s still holds\n", s.planned.file)
 	changes, err := s.changes(ctx)
 	if err != nil {
 		return &failure{incident.ExitNothing, fmt.Errorf("compare with %s: %w", s.planned.file, err), "nothing was done; " + anew}

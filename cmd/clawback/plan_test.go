@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -94,6 +95,9 @@ func TestPlanAndKill(t *testing.T) {
 	}
 	if r.state.Declared.Approved != plan.Digest(raw) || r.state.Declared.Deadline != "4m0s" {
 		t.Errorf("the record names the plan %q, deadline %s", r.state.Declared.Approved, r.state.Declared.Deadline)
+	}
+	if text, err := os.ReadFile(r.summary.Report); err != nil || !bytes.Contains(text, []byte(plan.Digest(raw))) {
+		t.Errorf("the report does not name the plan; %v", err)
 	}
 	for _, w := range r.state.Warnings {
 		if strings.Contains(w.Text, "not in the plan") {
@@ -264,3 +268,44 @@ phases:
       - {id: discover, title: Find every credential, uses: credentials.discover, deadline: 1m}
       - {id: revoke, title: Revoke all, uses: credentials.revoke, approvals: 2}
 `
+
+// What a plan says stands; a flag that says the same is no contradiction.
+func TestPlannedTarget(t *testing.T) {
+	t.Parallel()
+	asked := plan.Asked{
+		Host: "root@web-1", Playbook: "kill-switch", Deadline: "3m0s",
+		Endpoints: []string{"aws=https://a.test", "github=https://g.test"}, Risks: []string{"lose-evidence"},
+	}
+	p := &planned{Plan: plan.Plan{Asked: asked}, file: "kill.plan"}
+	for name, c := range map[string]struct {
+		given target
+		flags string
+		want  string // the flag that contradicts
+	}{
+		"nothing":           {target{deadline: 2 * time.Minute}, "", ""},
+		"the same host":     {target{host: "root@web-1"}, "host", ""},
+		"another host":      {target{host: "web-1"}, "host", "--host contradicts kill.plan"},
+		"a root":            {target{root: "/"}, "root", "--root contradicts kill.plan"},
+		"the same deadline": {target{deadline: 3 * time.Minute}, "deadline", ""},
+		"another deadline":  {target{deadline: 2 * time.Minute}, "deadline", "--deadline contradicts"},
+		"in another order":  {target{endpoints: []string{"github=https://g.test", "aws=https://a.test"}}, "endpoint", ""},
+		"one endpoint":      {target{endpoints: []string{"github=https://g.test"}}, "endpoint", "--endpoint contradicts"},
+		"the same risk":     {target{risks: []string{"lose-evidence", "lose-evidence"}}, "accept-risk", ""},
+		"another risk":      {target{risks: []string{"authority-on-suspect-host"}}, "accept-risk", "--accept-risk contradicts"},
+		"another playbook":  {target{playbook: "suspected-compromise"}, "playbook", "--playbook contradicts"},
+		"a sign key":        {target{signKey: "key"}, "sign-key", ""},
+	} {
+		got, err := p.target(c.given, func(flag string) bool { return flag == c.flags })
+		switch {
+		case c.want != "":
+			if err == nil || !strings.Contains(err.Error(), c.want) || codeOf(err) != incident.ExitUsage {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case got.host != asked.Host || got.root != "" || got.deadline != 3*time.Minute || !slices.Equal(got.endpoints, asked.Endpoints) ||
+			!slices.Equal(got.risks, asked.Risks) || got.playbook != asked.Playbook || got.signKey != c.given.signKey:
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

@@ -79,6 +79,9 @@ func (p *page) summary(d Document) {
 	}
 	p.item("%s declared the incident on %s at the desk %s, for the target %s, and ran the playbook %s.",
 		d.Declared.Responder, d.Times.Declared, d.Declared.Desk, d.Declared.Target, d.Declared.Playbook)
+	if d.Declared.Plan != "" {
+		p.item("It carried out a plan that was made beforehand. The SHA-256 of the plan file is %s.", d.Declared.Plan)
+	}
 	if d.Mode == incident.Real && !d.Declared.Remote {
 		p.item("Desk and target are on record as one machine. If that machine was compromised while this ran, its clock, this record and this report are as trustworthy as the machine.")
 	}

@@ -68,6 +68,7 @@ type Declared struct {
 	Version   string   `json:"version"`
 	Accepted  []string `json:"accepted_risks"`
 	Deadline  string   `json:"deadline,omitempty"`
+	Plan      string   `json:"approved_plan,omitempty"` // SHA-256 of the plan file that was carried out
 	Scenario  string   `json:"scenario,omitempty"`
 	Seed      uint64   `json:"seed,omitempty"`
 	Speed     float64  `json:"speed,omitempty"`
@@ -132,7 +133,7 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 		Declared: Declared{
 			Responder: s.Declared.Responder, Desk: s.Declared.Desk, Target: s.Declared.Target, Remote: s.Declared.Remote,
 			Playbook: s.Declared.Playbook, Version: s.Declared.Version, Accepted: some(s.Declared.Accepted),
-			Deadline: s.Declared.Deadline, Scenario: s.Declared.Scenario, Seed: s.Declared.Seed, Speed: s.Declared.Speed,
+			Deadline: s.Declared.Deadline, Plan: s.Declared.Approved, Scenario: s.Declared.Scenario, Seed: s.Declared.Seed, Speed: s.Declared.Speed,
 		},
 		Times:  Times{Declared: s.DeclaredAt, Frozen: s.FrozenAt, Newest: s.Now, Closed: s.ClosedAt, Timings: sum.Timings},
 		Record: Record{Entries: s.Entries, Last: h.last, Problem: h.problem(s.Entries), Losses: some(h.losses), Witnesses: witnesses(s)},
