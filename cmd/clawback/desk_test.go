@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -165,21 +167,46 @@ func (d *desk) run(cmd *exec.Cmd) ended {
 func (d *desk) wait(cmd *exec.Cmd, stdout, stderr *bytes.Buffer) ended {
 	d.t.Helper()
 	began := time.Now()
+	most, stop := peak(cmd.Process.Pid), make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				most = max(most, peak(cmd.Process.Pid))
+			case <-stop:
+				tick.Stop()
+				return
+			}
+		}
+	})
 	hung := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) })
 	defer hung.Stop()
 	err := cmd.Wait()
+	close(stop)
+	watching.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		d.t.Fatalf("%v: %v", cmd.Args, err)
 	}
 	r := ended{
 		code: cmd.ProcessState.ExitCode(), stdout: stdout.Bytes(), stderr: stderr.Bytes(), took: time.Since(began),
-		maxRSS: cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10,
-	}
-	if runtime.GOOS == "darwin" {
-		r.maxRSS >>= 10 // counts bytes
+		maxRSS: most,
 	}
 	return r
+}
+
+// peak is the most memory that a process has had, in bytes; 0 where that cannot be read. What the
+// system says at its end would count what the process had that started it.
+func peak(pid int) int64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, line, _ := strings.Cut(string(status), "VmHWM:")
+	fields := strings.Fields(line)
+	if len(fields) == 0 {
+		return 0
+	}
+	kb, _ := strconv.ParseInt(fields[0], 10, 64)
+	return kb << 10
 }
 
 // summaryKeys is the summary's form, as scripts rely on it.

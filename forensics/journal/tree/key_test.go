@@ -125,7 +125,7 @@ func TestKeysAreNotQuoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := strings.Split(secret, "+")
+	parts := strings.SplitN(secret, "+", 5)
 	inner := parts[len(parts)-1]
 	s, err := ParseKey(secret + "\n")
 	if err != nil {
