@@ -27,15 +27,6 @@ func newDir(t *testing.T) (*Dir, string) {
 	return d, filepath.Join(share, "INC-1")
 }
 
-// linesOf is what a journal of these entries looks like.
-func linesOf(entries []journal.Entry) []byte {
-	var b bytes.Buffer
-	for _, e := range entries {
-		b.Write(append(e.Line(), '\n'))
-	}
-	return b.Bytes()
-}
-
 func content(t *testing.T, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)

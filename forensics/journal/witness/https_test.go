@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -49,6 +50,15 @@ func deliveryOf(entries []journal.Entry, note string) Delivery {
 		d.Checkpoint, d.Size = []byte(note), d.Last
 	}
 	return d
+}
+
+// linesOf is what a journal of these entries looks like.
+func linesOf(entries []journal.Entry) []byte {
+	var b bytes.Buffer
+	for _, e := range entries {
+		b.Write(append(e.Line(), '\n'))
+	}
+	return b.Bytes()
 }
 
 func TestHTTPSPostsLinesAndNoteAsTheyAre(t *testing.T) {
