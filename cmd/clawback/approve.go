@@ -23,8 +23,11 @@ import (
 	"clawback/playbooks/engine/signers"
 )
 
-// takeWait is how long a command waits for the response to take its message.
-const takeWait = 10 * time.Second
+// How long a command waits for the response to take its message.
+const (
+	quietWait = 10 * time.Second // with nothing new on record
+	takeWait  = time.Minute      // in all: a long record takes its time to be read
+)
 
 // whatFollows explains how the commands of other people end.
 const whatFollows = `
@@ -241,7 +244,9 @@ func (a *app) send(ctx context.Context, dir string, m inbox.Message, key ssh.Sig
 	waiting, cancel := context.WithTimeout(ctx, takeWait)
 	defer cancel()
 	for cursor := journal.Follow(dir); ; {
-		e, err := cursor.Next(waiting)
+		quiet, stop := context.WithTimeout(waiting, quietWait)
+		e, err := cursor.Next(quiet)
+		stop()
 		if err != nil {
 			return a.lies(dir, sent.File, err)
 		}
@@ -265,7 +270,7 @@ func (a *app) lies(dir, file string, why error) error {
 	case errors.Is(why, io.EOF), errors.Is(why, journal.ErrTorn):
 		why = errors.New("it is not taken: nobody runs this response at the moment")
 	case errors.Is(why, context.DeadlineExceeded):
-		why = fmt.Errorf("it is not taken yet, after %s", takeWait)
+		why = errors.New("it is not taken yet")
 	}
 	return &failure{incident.ExitManual, why, "it lies in " + path + "; clawback resume takes it in"}
 }

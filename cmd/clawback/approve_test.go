@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"clawback/forensics/incident"
+	"clawback/playbooks"
 	"clawback/playbooks/engine/signers"
 )
 
@@ -108,6 +109,40 @@ func TestTerminalApprovals(t *testing.T) {
 	report, err := os.ReadFile(filepath.Join(d.folder(), "report.md"))
 	if err != nil || !strings.Contains(string(report), "2 of 2 approvals") || !strings.Contains(string(report), "note by `carol`, signed with the key") {
 		t.Errorf("%v\n%s", err, report)
+	}
+}
+
+// The glass that was broken for one step is whole for the others, also in a run that is resumed.
+func TestResumeBreaksNoMoreGlass(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.team("dana", "bob")
+	a := &app{config: config{Responder: "dana", AllowedSigners: filepath.Join(d.dir, "allowed_signers")}}
+	step := func(id string) playbooks.Step { return playbooks.Step{ID: id, Approvals: 1} }
+	book := playbooks.Playbook{Name: "mine", Phases: []playbooks.Phase{{Steps: []playbooks.Step{step("a"), step("b")}}}}
+	asked := func(id string) *incident.Approval {
+		return &incident.Approval{ApprovalAsked: incident.ApprovalAsked{Step: id, Needs: 1, By: "dana"}}
+	}
+	was := incident.State{Steps: map[string]*incident.Step{}, Approvals: map[string]*incident.Approval{"a": asked("a"), "b": asked("b")}}
+	was.Approvals["a"].Broken = &incident.BreakGlass{Step: "a", By: "dana", Reason: "alone"}
+	who, err := a.teamAgain(was, book, teamFlags{})
+	if codeOf(err) != incident.ExitApproval || !strings.Contains(err.Error(), "step b ") || who.approvals.Broken != nil {
+		t.Errorf("%v, %+v", err, who.approvals)
+	}
+	was.Approvals["b"].Given = []incident.Approved{{Step: "b", By: "bob", Key: "SHA256:bob"}}
+	if _, err := a.teamAgain(was, book, teamFlags{}); err != nil {
+		t.Error(err)
+	}
+	was.Approvals["b"].Given = nil
+	was.Steps["b"] = &incident.Step{Status: incident.Done}
+	if _, err := a.teamAgain(was, book, teamFlags{}); err != nil {
+		t.Error(err)
+	}
+	if book.Phases[0].Steps[0].Approvals != 1 {
+		t.Error("the playbook was changed")
+	}
+	if _, err := a.teamAgain(was, book, teamFlags{breakGlass: "all of it"}); err != nil {
+		t.Error(err)
 	}
 }
 
