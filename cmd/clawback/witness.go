@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,7 @@ type witnessing struct {
 	ctx         context.Context
 	stop        context.CancelFunc
 	ran         chan struct{}
-	asked       bool // for everything at once, before the report
+	asked       atomic.Bool // for everything at once, before the report
 }
 
 // attest starts to send the record of a response to the configured sinks. What is practised or
@@ -65,6 +66,11 @@ func (r *response) attest(ctx context.Context) *witnessing {
 	}
 	s := &witnessing{witness: w, journal: r.open.journal, checkpoints: make(chan witness.Checkpoint), ran: make(chan struct{})}
 	s.ctx, s.stop = context.WithCancel(ctx)
+	w.Told = func(h witness.Held) {
+		if !s.asked.Load() { // nothing comes behind the end
+			_ = s.journal.Note(incident.TypeWitness, held(h))
+		}
+	}
 	go func() {
 		defer close(s.ran)
 		w.Run(s.ctx, func() witness.Cursor { return s.journal.DurableCursor() }, s.checkpoints)
@@ -103,15 +109,19 @@ func (s *witnessing) record(ctx context.Context) {
 	if s == nil {
 		return
 	}
-	if !s.asked {
-		s.asked = true
+	if s.asked.CompareAndSwap(false, true) {
 		ctx, cancel := context.WithTimeout(ctx, lastFlush)
 		s.witness.Flush(ctx, s.journal.Length())
 		cancel()
 	}
 	for _, h := range s.witness.Held() {
-		_ = s.journal.Note(incident.TypeWitness, incident.WitnessHeld{Sink: h.Sink, Kind: h.Kind, Entries: h.Entries, Checkpoint: h.Checkpoint, Error: h.Error})
+		_ = s.journal.Note(incident.TypeWitness, held(h))
 	}
+}
+
+// held is what the record says of a sink.
+func held(h witness.Held) incident.WitnessHeld {
+	return incident.WitnessHeld{Sink: h.Sink, Kind: h.Kind, Entries: h.Entries, Checkpoint: h.Checkpoint, Error: h.Error}
 }
 
 // finish gives the sinks a moment for the end of a record that is closed, and says how far each is.

@@ -20,6 +20,7 @@ type sender struct {
 	incident string
 	timing   Timing
 	position position
+	told     func(Held) // nil for nobody
 
 	mu       sync.Mutex
 	at       standing
@@ -31,6 +32,7 @@ type sender struct {
 	changed  chan struct{} // closed and replaced with every change of the above
 	stopped  bool
 	fails    int       // in a row
+	down     bool      // whoever wants to know was told
 	retry    time.Time // not before; zero for now
 }
 
@@ -310,7 +312,21 @@ func (s *sender) deliver(ctx context.Context, box *outbox, d Delivery) (again bo
 			again = true
 		}
 	})
+	s.tellDown(true)
 	return again
+}
+
+// tellDown tells, once, that the sink is down, or that it is back.
+func (s *sender) tellDown(down bool) {
+	s.mu.Lock()
+	news := down != s.down && (!down || s.fails >= downAfter)
+	if news {
+		s.down = down
+	}
+	s.mu.Unlock()
+	if news && s.told != nil {
+		s.told(s.held())
+	}
 }
 
 func (s *sender) sent(box *outbox, d Delivery) {
@@ -331,6 +347,7 @@ func (s *sender) sent(box *outbox, d Delivery) {
 	s.mu.Lock()
 	at := s.at
 	s.mu.Unlock()
+	s.tellDown(false)
 	if err := s.position.save(at); err != nil {
 		// The sink has it. A resumed run will send it again, which changes nothing.
 		s.update(func() { s.lastErr = oneLine(err) })

@@ -3,7 +3,9 @@ package witness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -81,6 +83,38 @@ func TestTheEndTriesAtOnce(t *testing.T) {
 		s.end()
 		if took := time.Since(began); took != 0 || len(k.lines()) != 3 {
 			t.Errorf("%d lines after %s", len(k.lines()), took)
+		}
+	})
+}
+
+// Whoever shows the response is told once that a sink is down, and once that it is back.
+func TestWhoWantsToKnowIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		k := &keeper{answer: func(context.Context, Delivery) error {
+			if now := time.Since(began); now < 2*time.Second || now > time.Minute && now < 10*time.Minute {
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		j := record(t)
+		w, err := New(disk.OS{}, "", "INC-1", 0, []Named{{"siem", k}}, exact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		w.Told = func(h Held) { told = append(told, fmt.Sprintf("%d %s", h.Entries, h.Error)) }
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(30*time.Minute, cancel)
+		go func() {
+			for range 30 {
+				_ = j.Note("note", "x")
+				time.Sleep(10 * time.Second)
+			}
+		}()
+		w.Run(ctx, func() Cursor { return j.Cursor() }, nil)
+		if want := []string{"6 connection refused", "30 "}; !slices.Equal(told, want) {
+			t.Errorf("told %q", told)
 		}
 	})
 }

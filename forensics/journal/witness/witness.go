@@ -105,9 +105,16 @@ const MaxCheckpoints = 256
 
 // Witness sends the record of one incident to its sinks.
 type Witness struct {
+	// Told, unless nil, is told that a sink has failed for the third time in a row, and that it is
+	// back after that. It is set before Run.
+	Told func(Held)
+
 	incident string
 	senders  []*sender
 }
+
+// downAfter is how many failures in a row make a sink one that is down.
+const downAfter = 3
 
 var sinkName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
@@ -145,6 +152,7 @@ func (w *Witness) Run(ctx context.Context, open func() Cursor, checkpoints <-cha
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, s := range w.senders {
+		s.told = w.Told
 		all.Go(func() { s.run(ctx, open) })
 	}
 	for checkpoints != nil {
