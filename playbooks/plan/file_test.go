@@ -20,7 +20,7 @@ import (
 
 func TestEncodeDecode(t *testing.T) {
 	want := sample(t)
-	want.Credentials[0].Seen.Owner = "evil \u202e\x1b[2J ‮"
+	want.Credentials[0].Seen.Owner = "evil \u202e\x1b[2J"
 	raw, err := plan.Encode(want)
 	if err != nil {
 		t.Fatal(err)
