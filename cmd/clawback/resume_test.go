@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -227,4 +228,72 @@ func TestRealDrillIsNotResumed(t *testing.T) {
 	if slices.Contains(d.incidents(), dir) {
 		t.Error("a drill is no incident")
 	}
+}
+
+// A console whose process was killed is gone on with on another terminal: what was allowed and can
+// be undone is not asked for again, what cannot be is.
+func TestTerminalResume(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	held := d.hold("slack.bot")
+	revoking, answer := d.holdsUp()
+	s := d.screen(append([]string{"respond", "--root", d.root}, d.city.args...)...)
+	s.banner = "┃ REAL ┃ INC-"
+	s.follow(func(_, _ string, pressed []string) bool {
+		return slices.Contains(pressed, "revoke 1") && pressed[len(pressed)-1] == "Enter"
+	})
+	<-revoking
+	if err := syscall.Kill(s.pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	answer()
+	nobody := d.run(d.command("resume"))
+	nobody.wants(t, incident.ExitUsage, "resume it on a terminal")
+
+	again := d.screen("resume")
+	again.banner = "┃ REAL ┃ INC-"
+	again.follow(func(_, _ string, pressed []string) bool { // it is asked again what cannot be undone
+		return slices.Contains(pressed, "revoke 1") && pressed[len(pressed)-1] == "Enter"
+	})
+	eventually(t, 100*time.Second, "the proof", func() bool { return d.recorded().Count(credential.Dead) == 1 })
+	again.follow(leads)
+	again.run("send-keys", "q")
+	again.exits(0)
+	state := d.recorded()
+	if len(d.incidents()) != 1 || len(state.Resumed) != 1 || state.Exit == nil || *state.Exit != 0 || d.city.fakes["slack"].Alive(held[0]) {
+		t.Errorf("%d incidents, resumed %v, exit %v", len(d.incidents()), state.Resumed, state.Exit)
+	}
+	froze := 0
+	for _, q := range state.Answered {
+		if q.Step == "freeze" && q.Title == "Freeze the agent" {
+			froze++
+		}
+	}
+	if froze != 1 {
+		t.Errorf("asked %d times whether to freeze", froze)
+	}
+}
+
+// A target that is gone keeps nobody from going on: what it took with it is said.
+func TestRealResumeWithoutTheTarget(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.hold("slack.bot")
+	d.killedIn("slack", "auth.revoke")
+	if err := os.Rename(d.root, d.root+"-unplugged"); err != nil {
+		t.Fatal(err)
+	}
+	r := d.resumed("--deadline", shortDeadline)
+	if r.code == 0 {
+		t.Errorf("contained without the target\n%s", r.stderr)
+	}
+	r.wants(t, r.code, "the response goes on without it", "reach "+d.root)
+	if len(r.state.Credentials) != 1 || r.state.Credentials[0].Life == credential.Dead {
+		t.Errorf("%+v", r.state.Credentials)
+	}
+	if err := os.Rename(d.root+"-unplugged", d.root); err != nil {
+		t.Fatal(err)
+	}
+	r = d.resumed("--deadline", "2m")
+	r.wants(t, 0)
 }
