@@ -421,3 +421,59 @@ func TestPacedRecord(t *testing.T) {
 		}
 	})
 }
+
+// Without a name, it is the newest response that a process carries out; with one that nobody
+// carries out, the error says what can be done instead.
+func TestRunning(t *testing.T) {
+	a := &app{env: environment{"XDG_STATE_HOME": t.TempDir()}}
+	record := func(id string, entries ...any) *journal.Journal {
+		t.Helper()
+		dir := filepath.Join(a.stateDir(), id)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		j, err := journal.Create(dir, journal.Holder{}, time.Now)
+		if err == nil {
+			err = j.Note(incident.TypeDeclared, incident.Declared{Incident: id})
+		}
+		for _, e := range entries {
+			err = errors.Join(err, j.Note(incident.TypeClosed, e))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	wants := func(id, dir string, says ...string) {
+		t.Helper()
+		got, err := a.running(id)
+		text := new(bytes.Buffer)
+		if err != nil {
+			complain(text, err)
+		}
+		if got != "" && filepath.Base(got) != dir || (got == "") != (dir == "") {
+			t.Errorf("%q is %q, want %q", id, got, dir)
+		}
+		for _, s := range says {
+			if !strings.Contains(text.String(), s) || codeOf(err) != incident.ExitNoInstallation {
+				t.Errorf("%q: exit %d, %q is missing: %s", id, codeOf(err), s, text)
+			}
+		}
+	}
+	wants("", "", "no incident was ever recorded")
+	runs := record("INC-1")
+	for _, j := range []*journal.Journal{record("INC-2"), record("INC-3", incident.Closed{Exit: 3})} {
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants("", "INC-1")
+	wants("INC-1", "INC-1")
+	wants("INC-2", "", "nobody runs INC-2", "hint: clawback resume INC-2")
+	wants("INC-3", "", "INC-3 has ended, with exit code 3", "hint: clawback report INC-3")
+	wants("INC-4", "", "no incident INC-4")
+	if err := runs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wants("", "", "hint: clawback re")
+}
