@@ -26,7 +26,7 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return "answer", strings.TrimSpace(a.Choice+" "+a.Text) + ", by " + a.By, ok
 	case TypeCommand:
 		c, ok := decoded[Command](e)
-		return "command", fmt.Sprintf("%s %s, by %s", c.Kind, s.about(c), c.By), ok
+		return "command", strings.TrimSpace(c.Kind+" "+s.about(c)) + ", by " + c.By, ok
 	case TypeNote:
 		n, ok := decoded[Note](e)
 		return "note", n.Text + ", by " + n.By, ok

@@ -364,7 +364,11 @@ func (p *page) people(d Document) {
 		p.answer(a)
 	}
 	for _, c := range d.Commands {
-		p.item("%s, %s asked: %s for %s", c.Time, c.By, c.Kind, cmp.Or(c.Name, string(c.Credential.Short())))
+		if about := cmp.Or(c.Name, c.Credential.Short()); about != "" {
+			p.item("%s, %s asked: %s for %s", c.Time, c.By, c.Kind, about)
+		} else {
+			p.item("%s, %s asked: %s", c.Time, c.By, c.Kind)
+		}
 		p.written(c.Text)
 	}
 	for _, n := range d.Notes {
