@@ -101,6 +101,11 @@ func TestAResponseIsWitnessed(t *testing.T) {
 	d.authorise()
 	audit := newAuditor(t)
 	share := d.witnessed(audit)
+	dry := d.run(d.command(d.killArgs("--dry-run")...))
+	sent, _ := audit.has()
+	if there, err := os.ReadDir(share); dry.code != 0 || err != nil || len(there) != 0 || len(sent) != 0 {
+		t.Errorf("a dry run, exit %d: %v on the share, %d bytes sent", dry.code, there, len(sent))
+	}
 	r := d.kill("--deadline", "3s")
 	dir := d.incidents()[0]
 	record, err := os.ReadFile(filepath.Join(dir, journal.FileName))
