@@ -22,7 +22,7 @@ global(workDirectory="%[1]s" defaultNetstreamDriver="%[2]s"
   defaultNetstreamDriverCAFile="%[1]s/ca.pem" defaultNetstreamDriverCertFile="%[1]s/siem.pem" defaultNetstreamDriverKeyFile="%[1]s/siem.key")
 module(load="imtcp" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
 template(name="asItCame" type="string" string="%%rawmsg%%\n")
-action(type="omfile" file="%[1]s/out.log" template="asItCame" fileOwner="%[3]s" fileGroup="%[3]s")
+action(type="omfile" file="%[1]s/out.log" template="asItCame")
 input(type="imtcp" address="127.0.0.1" port="0" listenPortFileName="%[1]s/port")
 `
 
@@ -43,7 +43,7 @@ func rsyslog(t *testing.T, dir, driver string) (address string, stop func()) {
 	}
 	conf, port := filepath.Join(dir, "rsyslog.conf"), filepath.Join(dir, "port")
 	_ = os.Remove(port)
-	if err := os.WriteFile(conf, fmt.Appendf(nil, rsyslogConf, dir, driver, "root"), 0o600); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, rsyslogConf, dir, driver), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var said strings.Builder
