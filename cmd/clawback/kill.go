@@ -366,11 +366,11 @@ func (s *situation) look(ctx context.Context) (containment.Description, error) {
 
 // start opens a new record and carries the playbook out.
 func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, console bool) error {
-	s.app.hintUnfinished(s.host.Name())
 	o, err := s.app.create("INC", s.host.Name(), ownClock.Now)
 	if err != nil {
 		return err
 	}
+	s.app.hintUnfinished(s.host.Name())
 	r := s.response(o, book, s.declared(o.id, book, console), json)
 	r.work.Key = o.fingerprintKey()
 	if s.planned != nil {

@@ -30,7 +30,10 @@ func ofGateway(c credential.Credential) bool {
 // discover searches the host, and hands each credential to the sweep as soon as it is found.
 func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	defer r.searchOver(rec)
-	summary, err := r.Host.Discover(ctx, func(f discover.Found) { r.found(f, rec) })
+	finds := newIntake(func(batch []discover.Found) { r.take(batch, rec) })
+	defer finds.end() // also when the search panics
+	summary, err := r.Host.Discover(ctx, finds.put)
+	finds.end()
 	out := incident.Searched{Files: summary.Files, Bytes: summary.Bytes}
 	for _, p := range summary.Problems {
 		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
@@ -83,9 +86,33 @@ func (r *Response) forgotten(playbooks.Step) bool {
 	return len(r.missing()) > 0
 }
 
+// take takes in what came at once. Where secrets are kept, those of the new ones are durable before
+// anybody can read of the find: what is on record can be revoked and probed by a later run. One
+// fsync serves them all, so that a host which floods the desk with finds delays nothing.
+func (r *Response) take(batch []discover.Found, rec engine.Recorder) {
+	all := make([]credential.Credential, len(batch))
+	var keep []credential.Credential
+	r.mu.Lock()
+	for i, f := range batch {
+		all[i] = Credential(r.Key, f)
+		if print := all[i].Fingerprint; !r.seen[print] && r.before(print) == nil && !f.Secret.Empty() {
+			keep = append(keep, all[i])
+		}
+	}
+	r.mu.Unlock()
+	if r.keeps() && len(keep) > 0 {
+		if err := r.vault.keep(keep...); err != nil {
+			rec.Note(incident.TypeWarning, incident.Warning{Text: err.Error(),
+				Hint: "should this run die, they have to be found on the host again"})
+		}
+	}
+	for i, f := range batch {
+		r.found(all[i], f, rec)
+	}
+}
+
 // found makes a place into a credential, or into one more source of a known one.
-func (r *Response) found(f discover.Found, rec engine.Recorder) {
-	c := Credential(r.Key, f)
+func (r *Response) found(c credential.Credential, f discover.Found, rec engine.Recorder) {
 	r.mu.Lock()
 	seen := r.seen[c.Fingerprint]
 	r.seen[c.Fingerprint] = true
@@ -103,15 +130,8 @@ func (r *Response) found(f discover.Found, rec engine.Recorder) {
 	}
 }
 
-// foundFirst records a credential that no run has found before. Where its secret is kept, that is
-// durable before anybody can read of it: what is on record can be revoked and probed by a later run.
+// foundFirst records a credential that no run has found before.
 func (r *Response) foundFirst(c credential.Credential, f discover.Found, rec engine.Recorder) {
-	if r.keeps() && !c.Secret.Empty() {
-		if err := r.vault.keep(c); err != nil {
-			rec.Note(incident.TypeWarning, incident.Warning{Text: err.Error(),
-				Hint: "should this run die, it has to be found on the host again"})
-		}
-	}
 	rec.Note(incident.TypeFound, r.Found(c, f))
 	if r.Planned != nil && !r.Planned(c) {
 		// The agent held it, so it is known to the attacker, and what appears in the middle of a

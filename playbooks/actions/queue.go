@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"clawback/revoke/credential"
+	"clawback/revoke/discover"
 )
 
 // queue carries credentials from the search to the sweep, so that the first find is revoked while
@@ -74,4 +75,52 @@ func (q *queue) drain(ctx context.Context, out chan<- credential.Credential) {
 			return
 		}
 	}
+}
+
+// intake hands finds on in the order in which they come: all that came while the ones before were
+// taken in, at once.
+type intake struct {
+	finds  chan discover.Found
+	over   chan struct{}
+	ended  sync.Once
+	broken bool // taking them in panicked; valid when it is over
+}
+
+// mostFinds bounds what waits to be taken in; whoever finds more waits.
+const mostFinds = 1000
+
+func newIntake(take func([]discover.Found)) *intake {
+	in := &intake{finds: make(chan discover.Found, mostFinds), over: make(chan struct{})}
+	go func() {
+		defer close(in.over)
+		defer func() {
+			if recover() != nil { // what is thrown may quote a secret
+				in.broken = true
+				for range in.finds { // so that nobody waits for ever
+				}
+			}
+		}()
+		for f := range in.finds {
+			batch := []discover.Found{f}
+			for range len(in.finds) {
+				batch = append(batch, <-in.finds)
+			}
+			take(batch)
+		}
+	}()
+	return in
+}
+
+func (in *intake) put(f discover.Found) { in.finds <- f }
+
+// end returns when everything is taken in. Nothing may be put after it began. It panics, once, when
+// taking something in did: that fails the step that it belongs to.
+func (in *intake) end() {
+	in.ended.Do(func() {
+		close(in.finds)
+		<-in.over
+		if in.broken {
+			panic("a find could not be taken in")
+		}
+	})
 }

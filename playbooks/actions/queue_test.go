@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clawback/revoke/credential"
+	"clawback/revoke/discover"
 )
 
 func named(p string) credential.Credential { return credential.Credential{Provider: p} }
@@ -84,5 +85,48 @@ func TestQueueEndsWithItsContext(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+// Finds are taken in in their order, together where they came together. A fault in taking one in
+// fails who searches, once, and holds up nobody.
+func TestIntake(t *testing.T) {
+	var got []int
+	taken, release := make(chan struct{}, 1), make(chan struct{})
+	batches := 0
+	in := newIntake(func(batch []discover.Found) {
+		batches++
+		for _, f := range batch {
+			got = append(got, f.Source.Line)
+		}
+		if batches == 1 {
+			taken <- struct{}{}
+			<-release
+		}
+	})
+	for i := range 100 {
+		in.put(discover.Found{Source: credential.Source{Line: i}})
+		if i == 0 {
+			<-taken
+		}
+	}
+	close(release)
+	in.end()
+	in.end()
+	if len(got) != 100 || !slices.IsSorted(got) || batches != 2 {
+		t.Errorf("%d finds in %d batches, in order: %v", len(got), batches, slices.IsSorted(got))
+	}
+
+	broken := newIntake(func([]discover.Found) { panic("a fault") })
+	for range 3 * mostFinds {
+		broken.put(discover.Found{})
+	}
+	panics := func() (p bool) {
+		defer func() { p = recover() != nil }()
+		broken.end()
+		return false
+	}
+	if !panics() || panics() {
+		t.Error("the fault is not said once")
 	}
 }

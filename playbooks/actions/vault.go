@@ -45,29 +45,50 @@ type vaultLine struct {
 // maxVaultLine bounds a line: the largest sealed secret, in base64, and its fingerprint.
 const maxVaultLine = 8 << 20
 
-// keep seals a secret. It is durable when keep returns nil.
-func (v *vault) keep(c credential.Credential) error {
+// keep seals secrets. They are durable when it returns nil.
+func (v *vault) keep(cs ...credential.Credential) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err := v.open(); err != nil {
-		return fmt.Errorf("keep the secret of %s for a later run: %w", c, err)
+	err := v.open()
+	var lines []byte
+	for _, c := range cs {
+		if err != nil {
+			break
+		}
+		lines, err = v.seal(lines, c)
 	}
-	sealed, err := credential.Seal(c.Secret, v.key.Recipient())
-	if err != nil {
-		return fmt.Errorf("keep the secret of %s for a later run: %w", c, err)
-	}
-	line, err := json.Marshal(vaultLine{c.Fingerprint, sealed})
 	if err == nil {
-		// The newline comes first: what a crash or a full disk left of another line ends before this one.
-		_, err = v.file.Write(append(append([]byte("\n"), line...), '\n'))
+		_, err = v.file.Write(lines)
 	}
 	if err == nil {
 		err = v.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("keep the secret of %s for a later run: %w", c, err)
+		return fmt.Errorf("keep the secret of %s for a later run: %w", among(cs), err)
 	}
 	return nil
+}
+
+// among names credentials in a line.
+func among(cs []credential.Credential) string {
+	if len(cs) == 1 {
+		return cs[0].String()
+	}
+	return fmt.Sprintf("%s and %d more", cs[0], len(cs)-1)
+}
+
+// seal appends the line of a secret.
+func (v *vault) seal(lines []byte, c credential.Credential) ([]byte, error) {
+	sealed, err := credential.Seal(c.Secret, v.key.Recipient())
+	if err != nil {
+		return lines, err
+	}
+	line, err := json.Marshal(vaultLine{c.Fingerprint, sealed})
+	if err != nil {
+		return lines, err
+	}
+	// The newline comes first: what a crash or a full disk left of another line ends before this one.
+	return append(append(append(lines, '\n'), line...), '\n'), nil
 }
 
 // open makes sure that there is a key, and a file whose name is durable.
