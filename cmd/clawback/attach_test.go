@@ -155,9 +155,9 @@ func TestTerminalLostInAMutation(t *testing.T) {
 		t.Error("nothing was in flight: this shows nothing")
 	}
 	answer()
-	eventually(t, 100*time.Second, "the proof, and a question", func() bool {
+	eventually(t, 60*time.Second, "the provider's answer, the begin of the proof, and a question", func() bool {
 		state := d.recorded()
-		return state.Count(credential.Dead) == 1 && len(state.Open) > 0
+		return len(state.Credentials) == 1 && state.Credentials[0].Receipt.Answer != "" && state.Credentials[0].Probes > 0 && len(state.Open) > 0
 	})
 	if d.city.fakes["slack"].Alive(held[0]) || stateOf(pid) == "" {
 		t.Error("the revocation was not finished, or the process ended")
