@@ -206,3 +206,36 @@ func TestAWitnessThatWasDownGetsAllLater(t *testing.T) {
 		t.Errorf("it says %s", again.stderr)
 	}
 }
+
+// A run that was killed goes on to be witnessed where it was: each line once more at most, and in
+// the end all of them.
+func TestAResumedResponseIsWitnessed(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.hold("slack.bot")
+	audit := newAuditor(t)
+	share := d.witnessed(audit)
+	d.killedIn("slack", "auth.revoke")
+	first, _ := audit.has()
+	r := d.resumed()
+	r.wants(t, 0, "resumed")
+	dir := d.incidents()[0]
+	record, err := os.ReadFile(filepath.Join(dir, journal.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := os.ReadFile(filepath.Join(share, filepath.Base(dir), journal.FileName))
+	posted, _ := audit.has()
+	if err != nil || !bytes.Equal(copied, record) || !bytes.Equal(posted, record) || !bytes.HasPrefix(record, first) {
+		t.Errorf("of %d bytes the share has %d and the auditor %d, %d of them before the death: %v", len(record), len(copied), len(posted), len(first), err)
+	}
+	state, err := incident.FoldAll(journal.Read(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, w := range state.Witnesses {
+		if w.Error != "" || w.Entries == 0 {
+			t.Errorf("%s: %+v", name, w)
+		}
+	}
+}
