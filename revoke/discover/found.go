@@ -23,7 +23,25 @@ type Found struct {
 	LastUsed   time.Time         `json:"last_used,omitzero"`
 	Unresolved string            `json:"unresolved,omitempty"` // why there is no secret: "exec reference, never run"
 	Endpoint   string            `json:"endpoint,omitempty"`   // found beside it; shown, never called
+	Doubt      Doubt             `json:"doubt,omitempty"`      // why it may be no live credential
 }
+
+// Doubt is why what was found may be no live credential. It is the host's claim, and never a proof
+// of death: what is in doubt is told apart, not dropped.
+type Doubt string
+
+// The doubts that a search has.
+const (
+	Placeholder Doubt = "placeholder" // a gap that somebody was to fill
+	Example     Doubt = "example"     // printed in a provider's documentation
+	PublicKey   Doubt = "public key"  // the half of a pair that may be known
+	Expired     Doubt = "expired"     // by what it says itself
+	ByFormat    Doubt = "by format"   // nothing but its looks speaks for it
+)
+
+// Harmless reports whether there is nothing to revoke. What is expired or was told by its format
+// alone is still worth a refusal that is seen.
+func (d Doubt) Harmless() bool { return d == Placeholder || d == Example || d == PublicKey }
 
 // Summary is the end of a search.
 type Summary struct {

@@ -36,6 +36,7 @@ func clipped(f discover.Found) discover.Found {
 	for _, text := range []*string{&f.Provider, &f.Source.Path, &f.Source.Locator, &f.Source.Note, &f.Owner, &f.Endpoint, &f.Unresolved} {
 		*text = clip(*text)
 	}
+	f.Doubt = discover.Doubt(clip(string(f.Doubt)))
 	f.Ref = clipRef(f.Ref)
 	return f
 }
