@@ -89,7 +89,10 @@ func (r *Response) forgotten(playbooks.Step) bool {
 // take takes in what came at once. Where secrets are kept, those of the new ones are durable before
 // anybody can read of the find: what is on record can be revoked and probed by a later run. One
 // fsync serves them all, so that a host which floods the desk with finds delays nothing.
+//
+// What is a gap or an example is nothing to revoke: a person who wants to see it searches the host.
 func (r *Response) take(batch []discover.Found, rec engine.Recorder) {
+	batch = slices.DeleteFunc(batch, func(f discover.Found) bool { return f.Doubt.Harmless() })
 	all := make([]credential.Credential, len(batch))
 	var keep []credential.Credential
 	r.mu.Lock()

@@ -58,6 +58,7 @@ func TestFound(t *testing.T) {
 		discover.Found{Provider: "toy", Kind: "toy.key", Source: at("c"), Unresolved: "exec reference, never run"},
 		discover.Found{Provider: "toy", Kind: "toy.key", Ref: map[string]string{"id": "key-1"}, Source: at("e"), Unresolved: "in a vault"},
 		discover.Found{Provider: "toy", Kind: "toy.key", Ref: map[string]string{"id": "key-1"}, Source: at("f"), Unresolved: "in a vault"},
+		discover.Found{Provider: "toy", Kind: "toy.key", Secret: credential.Value("your-key"), Source: at("g"), Doubt: discover.Placeholder},
 	)}
 	r := newResponse(t, h)
 	r.Providers = map[string]revoke.Provider{"toy": newToy()}

@@ -101,6 +101,9 @@ func (s Survey) search(ctx context.Context, p *Plan) ([]*find, error) {
 	known := make(map[credential.Fingerprint]*find)
 	var finds []*find
 	summary, err := r.Host.Discover(ctx, func(f discover.Found) {
+		if f.Doubt.Harmless() {
+			return // nothing that the response would revoke
+		}
 		c := actions.Credential(r.Key, f)
 		if first := known[c.Fingerprint]; first != nil {
 			first.Sources = append(first.Sources, f.Source)
