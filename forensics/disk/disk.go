@@ -130,6 +130,24 @@ func Replace(fsys FS, path string, content []byte, perm fs.FileMode) error {
 	return fsys.SyncDir(filepath.Clean(dir))
 }
 
+// OpenRegular opens a file for reading where somebody else may have put another thing in its place:
+// not through a link, and without waiting for the other end of a FIFO.
+func OpenRegular(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // MkdirAll makes a folder and what is missing above it, each durable before what is below it. A
 // folder that is there already is taken as it is.
 func MkdirAll(fsys FS, path string, perm fs.FileMode) error {

@@ -108,3 +108,20 @@ func TestOpenFileFails(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever can write to a folder can put anything in a file's place: none of it is waited for.
+func TestOpenRegular(t *testing.T) {
+	dir := t.TempDir()
+	file, link, pipe := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
+	must(t, os.WriteFile(file, []byte("text"), 0o600), os.Symlink(file, link), syscall.Mkfifo(pipe, 0o600))
+	f, err := OpenRegular(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, f.Close())
+	for _, name := range []string{link, pipe, dir} {
+		if f, err := OpenRegular(name); err == nil {
+			t.Errorf("%s was opened: %v", name, f.Close())
+		}
+	}
+}

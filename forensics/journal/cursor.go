@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
+
+	"clawback/forensics/disk"
 )
 
 // Cursor reads a record from its first entry on, at its own pace: a slow reader holds up nobody
@@ -141,7 +142,7 @@ var ErrTorn = errors.New("the last line is not whole")
 // error; a torn last line is ErrTorn.
 func Read(dir string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		f, err := os.Open(filepath.Join(dir, FileName))
+		f, err := disk.OpenRegular(filepath.Join(dir, FileName))
 		if err != nil {
 			yield(Entry{}, fmt.Errorf("open the record: %w", err))
 			return

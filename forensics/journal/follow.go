@@ -8,8 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"clawback/forensics/disk"
 )
 
 // followEvery is how often a record that another process writes is looked at.
@@ -90,8 +91,7 @@ func (f *follower) read(offset int64, last []byte) (lines []byte, torn bool, err
 }
 
 func (f *follower) open() (*os.File, error) {
-	// Not through a link, and without waiting for the other end of a FIFO.
-	file, err := os.OpenFile(filepath.Join(f.dir, FileName), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	file, err := disk.OpenRegular(filepath.Join(f.dir, FileName))
 	if err != nil {
 		return nil, err
 	}
@@ -108,10 +108,7 @@ func (f *follower) open() (*os.File, error) {
 
 // same says whether a file is the one that was read before.
 func (f *follower) same(info os.FileInfo) error {
-	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", info.Name())
-	case f.first != nil && !os.SameFile(f.first, info):
+	if f.first != nil && !os.SameFile(f.first, info) {
 		return fmt.Errorf("%s was replaced by another file", info.Name())
 	}
 	f.first = info

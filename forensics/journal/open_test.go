@@ -250,3 +250,16 @@ func TestWhatOpenReadIsDurable(t *testing.T) {
 		t.Errorf("%d of %d bytes are left", len(got), len(lines))
 	}
 }
+
+// A kill looks into the earlier incidents of its target first: nothing there may hold it up.
+func TestReadWaitsForNoPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, FileName), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range Read(dir) {
+		if err == nil {
+			t.Error("a pipe was read as a record")
+		}
+	}
+}

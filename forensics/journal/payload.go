@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"clawback/forensics/disk"
 )
@@ -87,8 +85,7 @@ func (f *payloadFolder) save(p Payload, b []byte) error {
 }
 
 func (f *payloadFolder) load(p Payload) ([]byte, error) {
-	// Not through a link, and without waiting for the other end of a FIFO.
-	file, err := os.OpenFile(filepath.Join(f.dir, p.name()), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	file, err := disk.OpenRegular(filepath.Join(f.dir, p.name()))
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +94,8 @@ func (f *payloadFolder) load(p Payload) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() != p.Bytes {
-		return nil, fmt.Errorf("it is not what the entry names: %s, %d bytes", info.Mode(), info.Size())
+	if info.Size() != p.Bytes {
+		return nil, fmt.Errorf("it is not what the entry names: %d bytes", info.Size())
 	}
 	return io.ReadAll(io.LimitReader(file, p.Bytes+1))
 }

@@ -118,7 +118,7 @@ func (v *vault) open() error {
 var errNoKey = errors.New("there is no key of the kept secrets")
 
 func (v *vault) loadKey() (*age.X25519Identity, error) {
-	f, err := os.Open(filepath.Join(v.dir, vaultKeyName))
+	f, err := disk.OpenRegular(filepath.Join(v.dir, vaultKeyName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoKey
 	}
@@ -155,7 +155,7 @@ func (v *vault) makeKey() (*age.X25519Identity, error) {
 func (v *vault) load() (map[credential.Fingerprint]credential.Secret, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	f, err := os.Open(filepath.Join(v.dir, vaultName))
+	f, err := disk.OpenRegular(filepath.Join(v.dir, vaultName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -3,6 +3,7 @@ package actions
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -167,5 +168,22 @@ func TestWhereSecretsAreKept(t *testing.T) {
 	s := play(t, r, "credentials.discover", "credentials.revoke")
 	if len(s.Credentials) != 1 || s.Credentials[0].Life != credential.Manual || len(s.Warnings) < 1 {
 		t.Errorf("%+v, %+v", s.Credentials, s.Warnings)
+	}
+}
+
+// A run that is resumed waits for nothing that was put in the place of what it kept.
+func TestVaultOfPipes(t *testing.T) {
+	for _, name := range []string{vaultName, vaultKeyName} {
+		v := newVault(t)
+		if err := v.keep(secret(t)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(v.dir, name)
+		if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := (&vault{disk: disk.OS{}, dir: v.dir}).load(); err == nil || len(kept) > 0 {
+			t.Errorf("%s: %d are kept, %v", name, len(kept), err)
+		}
 	}
 }

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
-	"golang.org/x/sys/unix"
+
+	"clawback/forensics/disk"
 )
 
 // MaxCheckpoint bounds a signed checkpoint, in bytes.
@@ -109,7 +109,7 @@ func ReadCheckpoint(dir, verifier string) (Checkpoint, error) {
 
 // ReadNote reads a file that is meant to hold a signed checkpoint, and at most as much as one may have.
 func ReadNote(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would wait for ever
+	f, err := disk.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ func (p position) load() (standing, error) {
 	if p.path == "" {
 		return s, nil
 	}
-	f, err := os.Open(p.path)
+	f, err := disk.OpenRegular(p.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

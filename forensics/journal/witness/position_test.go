@@ -7,9 +7,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"clawback/forensics/disk"
 )
 
 func TestAResumedRunGoesOnWhereTheSinkIs(t *testing.T) {
@@ -127,4 +130,14 @@ func TestThePositionIsNoCondition(t *testing.T) {
 			t.Errorf("held: %+v", h)
 		}
 	})
+}
+
+func TestThePositionIsNoPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, Folder), 0o700), syscall.Mkfifo(filepath.Join(dir, Folder, "a.json"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := positionOf(disk.OS{}, dir, "a").load(); err == nil || at != (standing{}) {
+		t.Errorf("%+v, %v", at, err)
+	}
 }
