@@ -38,7 +38,8 @@ func (e *LockedError) Error() string {
 
 // Lock takes the lock at path for holder. It is given back when the file is closed or the process dies.
 func Lock(path string, holder Holder) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	// Not through a link: what it led to would be overwritten.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("take the lock: %w", err)
 	}

@@ -99,3 +99,18 @@ func TestLockOfAHolderThatSaysNothing(t *testing.T) {
 		t.Error("a folder was taken as a lock")
 	}
 }
+
+// Whoever can write to the folder must not choose what else is overwritten.
+func TestLockThroughALink(t *testing.T) {
+	dir := t.TempDir()
+	theirs, path := filepath.Join(dir, "theirs"), filepath.Join(dir, LockName)
+	if err := errors.Join(os.WriteFile(theirs, []byte("text"), 0o600), os.Symlink(theirs, path)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Lock(path, Holder{Who: "dana"}); err == nil {
+		t.Errorf("it was taken: %v", f.Close())
+	}
+	if b, err := os.ReadFile(theirs); err != nil || string(b) != "text" {
+		t.Errorf("what the link leads to is %q now, %v", b, err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -328,4 +329,51 @@ func BenchmarkTree(b *testing.B) {
 	}
 	b.ReportMetric(float64(took)/float64(time.Since(began)), "of-sha256")
 	b.ReportMetric(float64(took.Nanoseconds())/lines, "ns/entry")
+}
+
+// A pipe that somebody holds open gives no end of anything.
+func TestReadNoteWaitsForNoPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), CheckpointName)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = theirs.Close() }()
+	if b, err := ReadNote(path); err == nil {
+		t.Errorf("it was read: %q", b)
+	}
+}
+
+// A tile is not written through a link that lies in its place.
+func TestTileThroughALink(t *testing.T) {
+	dir := t.TempDir()
+	theirs, tile := filepath.Join(dir, "theirs"), filepath.Join(dir, Dir, "tile", "0", "000.p", "1")
+	err := errors.Join(os.MkdirAll(filepath.Dir(tile), 0o700), os.WriteFile(theirs, []byte("text"), 0o600), os.Symlink(theirs, tile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, _, err := NewKey(Origin("INC-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ParseKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, err := Open(disk.OS{}, dir, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := on.Add([]byte("line")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := on.Checkpoint(); err == nil {
+		t.Errorf("it was sealed: %+v", c)
+	}
+	if b, err := os.ReadFile(theirs); err != nil || string(b) != "text" {
+		t.Errorf("what the link leads to is %q now, %v", b, err)
+	}
 }
