@@ -22,6 +22,7 @@ const (
 type document struct {
 	at       string // resolved path
 	prefix   int    // steps of the including document, which each leaf's path begins with
+	row      string // of a database: what the locators begin with
 	leaves   []leaf
 	comments []leaf
 	note     string // for the sources of its finds: "backup copy"
@@ -63,11 +64,17 @@ func (s *scan) load(name string, prefix []json5.Step) (*document, bool) {
 		return nil, false
 	}
 	d := &document{at: at, prefix: len(prefix)}
+	s.parse(d, at, data, prefix)
+	return d, true
+}
+
+// parse adds the values of a JSON text to a document. name is what its problems are reported for.
+func (s *scan) parse(d *document, name string, data []byte, prefix []json5.Step) {
 	again := 0
 	err := json5.Scan(data, func(v json5.Value) {
 		if v.Again && v.Kind != json5.Comment {
 			if again++; again == 1 {
-				s.note(openclaw.Problem{Path: at, Reason: fmt.Sprintf("line %d: a key stands twice in its object: both values were searched", v.Line)})
+				s.note(openclaw.Problem{Path: name, Reason: fmt.Sprintf("line %d: a key stands twice in its object: both values were searched", v.Line)})
 			}
 		}
 		if len(d.leaves)+len(d.comments) >= maxLeaves {
@@ -81,16 +88,15 @@ func (s *scan) load(name string, prefix []json5.Step) (*document, bool) {
 		}
 	})
 	if len(d.leaves)+len(d.comments) >= maxLeaves {
-		s.note(openclaw.Problem{Path: at, Reason: fmt.Sprintf("more than %d values: the rest was not searched", maxLeaves)})
+		s.note(openclaw.Problem{Path: name, Reason: fmt.Sprintf("more than %d values: the rest was not searched", maxLeaves)})
 	}
 	if err != nil {
-		s.note(openclaw.Problem{Path: at, Reason: "not valid JSON: " + err.Error() + ": what follows was searched by format alone"})
+		s.note(openclaw.Problem{Path: name, Reason: "not valid JSON: " + err.Error() + ": what follows was searched by format alone"})
 		if fault, ok := err.(*json5.SyntaxError); ok {
 			d.restLine = fault.Line
 			d.rest = fromLine(data, fault.Line)
 		}
 	}
-	return d, true
 }
 
 // bounded cuts a path to what is worth keeping, so that no file makes paths the larger part of it.

@@ -12,6 +12,9 @@ type setting struct {
 	value   string
 	line    int  // of the name, counted from 1
 	comment bool // commented out: not in force, perhaps alive
+
+	row, note string // of a database: its locator, and what is to be said of it
+	secret    bool   // its store says that it is one, whatever its name
 }
 
 var dotenvLine = regexp.MustCompile(`\A\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]{0,255})\s*(?:=|:\s)[ \t]*`)

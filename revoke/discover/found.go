@@ -49,5 +49,6 @@ type Summary struct {
 	Bytes    int64              `json:"bytes"`
 	Found    int                `json:"found"`
 	Problems []openclaw.Problem `json:"problems,omitempty"` // what may hold credentials and could not be searched
+	Deferred []string           `json:"deferred,omitempty"` // databases that were not read, each a Problem as well
 	Apart    []openclaw.Problem `json:"apart,omitempty"`    // what belongs to other accounts, which the agent's may not read
 }

@@ -140,9 +140,16 @@ func expand(rows []place) []place {
 type pattern struct {
 	place
 	steps []string
+	from  int // the first step whose "*" counts: a row's key is no name of a provider
 }
 
-func newPattern(p place) pattern { return pattern{p, strings.Split(p.path, ".")} }
+func newPattern(p place) pattern {
+	n := pattern{place: p, steps: strings.Split(p.path, ".")}
+	if p.file == databaseFile {
+		n.from = 2
+	}
+	return n
+}
 
 // match reports whether path is at the place, and which key its first "*" stands for.
 func (p pattern) match(path []json5.Step) (wild string, ok bool) {
@@ -152,7 +159,7 @@ func (p pattern) match(path []json5.Step) (wild string, ok bool) {
 	for i, want := range p.steps {
 		switch {
 		case want == "*":
-			if wild == "" {
+			if wild == "" && i >= p.from {
 				wild = path[i].Key
 			}
 		case path[i].Key != want || path[i].Index >= 0:

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,6 +34,13 @@ var ErrNoInstallation = errors.New("no OpenClaw installation found")
 type Options struct {
 	// Installations to search; Locate finds them where there are none.
 	Installations []openclaw.Installation
+	// Databases reads the agent's databases. Without it they are only named: Summary.Deferred.
+	Databases DatabaseReader
+	// DatabasesOnly reports what stands in databases and nothing else, for a search that takes up
+	// what another one deferred.
+	DatabasesOnly bool
+	// Transcript is called for each entry of a transcript that stands in a database.
+	Transcript func(at credential.Source, text string)
 }
 
 // Scan searches what the installations below root, and their accounts, keep their credentials in.
@@ -45,7 +53,9 @@ type Options struct {
 // another account keeps for itself is not the agent's, even where the agent links to it. Access
 // control lists are not considered.
 func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (Summary, error) {
-	return newScan(ctx, root, places, found).run(opts.Installations)
+	s := newScan(ctx, root, slices.Concat(places, databasePlaces), found)
+	s.readDatabase, s.quiet, s.text = opts.Databases, opts.DatabasesOnly, opts.Transcript
+	return s.run(opts.Installations)
 }
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
@@ -68,6 +78,10 @@ type scan struct {
 	known    map[string]class // what a secret was taken for when it was first found
 	perFile  int              // finds in the present file
 	guesses  int              // finds by format alone
+
+	readDatabase DatabaseReader
+	text         func(credential.Source, string)
+	quiet        bool // what is found is remembered, and not reported
 }
 
 // class is what a secret is.
@@ -88,7 +102,11 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 	for i, in := range installations {
 		agents[i] = newAgent(in, s.accounts)
 	}
-	for _, pass := range []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest} {
+	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest}
+	if s.quiet {
+		passes = []func(){s.searchConfig, s.searchDatabases} // the configuration, because databases refer to it
+	}
+	for _, pass := range passes {
 		for _, a := range agents {
 			s.agent = a
 			pass()
@@ -106,6 +124,9 @@ func (s *scan) problem(name string, err error) {
 }
 
 func (s *scan) note(p openclaw.Problem) {
+	if s.quiet {
+		return
+	}
 	switch n := len(s.summary.Problems); {
 	case n < maxProblems:
 		s.summary.Problems = append(s.summary.Problems, p)
@@ -117,22 +138,8 @@ func (s *scan) note(p openclaw.Problem) {
 // open reads a file that was not searched before: at most maxFile bytes of it. It returns the
 // name under which the file's finds are reported.
 func (s *scan) open(name string) (at string, data []byte, ok bool) {
-	if s.ctx.Err() != nil {
-		return "", nil, false
-	}
-	at, err := openclaw.Resolve(s.root, name)
-	if err != nil {
-		s.problem(name, err)
-		return "", nil, false
-	}
-	if s.done[at] {
-		return "", nil, false
-	}
-	s.done[at] = true
-	if !s.agent.given[at] && !s.mayRead(at) {
-		if len(s.summary.Apart) < maxProblems {
-			s.summary.Apart = append(s.summary.Apart, openclaw.Problem{Path: name, Reason: "belongs to another account, and the agent's may not read it: left alone"})
-		}
+	at, ok = s.admit(name)
+	if !ok {
 		return "", nil, false
 	}
 	if s.summary.Bytes > maxTotal {
@@ -157,6 +164,29 @@ func (s *scan) open(name string) (at string, data []byte, ok bool) {
 	s.summary.Bytes += int64(len(data))
 	s.perFile = 0
 	return at, data, true
+}
+
+// admit resolves a name, and reports whether the file is still to be searched and the agent's to read.
+func (s *scan) admit(name string) (at string, ok bool) {
+	if s.ctx.Err() != nil {
+		return "", false
+	}
+	at, err := openclaw.Resolve(s.root, name)
+	if err != nil {
+		s.problem(name, err)
+		return "", false
+	}
+	if s.done[at] {
+		return "", false
+	}
+	s.done[at] = true
+	if !s.agent.given[at] && !s.mayRead(at) {
+		if len(s.summary.Apart) < maxProblems {
+			s.summary.Apart = append(s.summary.Apart, openclaw.Problem{Path: name, Reason: "belongs to another account, and the agent's may not read it: left alone"})
+		}
+		return "", false
+	}
+	return at, true
 }
 
 // candidate is a value that may be a credential, with what its place says of it.
@@ -206,6 +236,9 @@ func (s *scan) report(c candidate) {
 		c.provider, c.kind = s.remember(c)
 	} else {
 		c.provider, c.kind = classify(c.provider, c.kind, "")
+	}
+	if s.quiet {
+		return
 	}
 	s.summary.Found++
 	s.found(Found{

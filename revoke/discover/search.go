@@ -120,7 +120,7 @@ func (r *reader) candidate(l leaf, row place, wild string) candidate {
 }
 
 func (r *reader) source(l leaf) credential.Source {
-	return credential.Source{Path: r.doc.at, Locator: locator(l.path[r.doc.prefix:]), Line: l.line, Note: r.doc.note}
+	return credential.Source{Path: r.doc.at, Locator: r.doc.row + locator(l.path[r.doc.prefix:]), Line: l.line, Note: r.doc.note}
 }
 
 // value reports a secret that is one string, or names one.

@@ -45,6 +45,10 @@ func (s *scan) settings(at string, all []setting) {
 			return
 		}
 		provider, kind, ok := classifyVariable(v.name, v.value)
+		if !ok && v.row != "" && v.secret && !placeholder(v.value) {
+			provider, kind = classify(variableProvider(v.name), "", v.value)
+			ok = true
+		}
 		if _, telling := credential.Recognize(v.value); !ok || v.comment && !telling || reference.MatchString(v.value) {
 			continue
 		}
@@ -58,6 +62,9 @@ func (s *scan) settings(at string, all []setting) {
 }
 
 func settingLocator(v setting) string {
+	if v.row != "" {
+		return v.row
+	}
 	var steps []json5.Step
 	if v.section != "" {
 		steps = append(steps, json5.Step{Key: v.section, Index: -1})
@@ -69,7 +76,7 @@ func commentNote(v setting) string {
 	if v.comment {
 		return "in a comment"
 	}
-	return ""
+	return v.note
 }
 
 // endpointID is the one Stripe endpoint that the settings of a file name.

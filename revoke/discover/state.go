@@ -208,7 +208,7 @@ func (s *scan) envFiles() []string {
 func (s *scan) searchState() {
 	seen := map[string]bool{configFile: true}
 	for _, row := range s.places {
-		if seen[row.file] || strings.HasPrefix(row.file, "~/") {
+		if seen[row.file] || strings.HasPrefix(row.file, "~/") || row.file == databaseFile {
 			continue
 		}
 		seen[row.file] = true
@@ -222,7 +222,7 @@ func (s *scan) searchState() {
 			}
 		}
 	}
-	s.databases()
+	s.searchDatabases()
 }
 
 // lastUsed reads when each profile was last used. A missing file says nothing.
@@ -232,6 +232,11 @@ func (s *scan) lastUsed(name string) map[string]time.Time {
 		s.problem(name, err)
 		return nil
 	}
+	return usage(data)
+}
+
+// usage reads when each profile was last used: usageStats.<profile>.lastUsed.
+func usage(data []byte) map[string]time.Time {
 	out := map[string]time.Time{}
 	_ = json5.Scan(data, func(v json5.Value) { // what stands before a fault is better than nothing
 		if p := v.Path; len(p) == 3 && p[0].Key == "usageStats" && p[2].Key == "lastUsed" {
@@ -239,17 +244,6 @@ func (s *scan) lastUsed(name string) map[string]time.Time {
 		}
 	})
 	return out
-}
-
-// databases says which files hold credentials that only the desk can read, from the capture.
-func (s *scan) databases() {
-	for _, pattern := range []string{"state/openclaw.sqlite", "agents/*/openclaw-agent.sqlite", "agents/*/agent/openclaw-agent.sqlite"} {
-		for _, name := range s.glob(s.agent.StateDir, pattern) {
-			if _, err := openclaw.Resolve(s.root, name); err == nil {
-				s.note(openclaw.Problem{Path: name, Reason: "a database that may hold credentials: not searched here"})
-			}
-		}
-	}
 }
 
 // searchBackups reads older configurations: what they hold may still be alive.

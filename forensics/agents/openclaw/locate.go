@@ -176,6 +176,10 @@ func (l *locator) describe(in *Installation) {
 	in.Generation = l.generation(in.StateDir)
 }
 
+// UnsureGeneration is the Problem of an installation whose database has to be read to tell its
+// storage generation.
+const UnsureGeneration = "storage generation B or C, taken for B: transcripts may stand in the database as well"
+
 // generation tells by which files stand there how the installation stores its records. Whether
 // transcripts have moved into the database as well only the database can say for certain.
 func (l *locator) generation(state string) string {
@@ -202,7 +206,7 @@ func (l *locator) generation(state string) string {
 	case slices.ContainsFunc(archives, l.exists):
 		return "C"
 	}
-	l.problems = append(l.problems, Problem{Path: database, Reason: "storage generation B or C, taken for B: transcripts may stand in the database as well"})
+	l.problems = append(l.problems, Problem{Path: database, Reason: UnsureGeneration})
 	return "B"
 }
 
