@@ -207,3 +207,54 @@ func (m *remote) cutOff(t *testing.T, deadline string, cut func()) ended {
 	m.isolated(t)
 	return r
 }
+
+// The desk dies, and then the machine cannot be reached: what was found dies all the same, by the
+// secrets that the desk kept, which are wiped then. Once it can be reached again the rest is done.
+func TestRealRemoteResume(t *testing.T) {
+	t.Parallel()
+	m := startRemote(t, buildPrograms(t), "slack.bot", "slack.user")
+	revoking, answer := m.holdsUp()
+	run := m.start(m.killRemote())
+	<-revoking
+	eventually(t, time.Minute, "both are found", func() bool {
+		return bytes.Count(run.stdout.bytes(), []byte(`"`+incident.TypeFound+`"`)) == 2
+	})
+	m.must(t, run.cmd.Process.Kill())
+	run.wait()
+	answer()
+	kept := filepath.Join(m.incidents()[0], "keys", "secrets.age")
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("nothing is kept for a later run: %v", err)
+	}
+	places := map[string][]byte{}
+	collect(t, filepath.Join(m.dir, "state"), places)
+	checkCanaries(t, m.held, places)
+
+	wire := func(state string) {
+		if out, err := m.try("desk", "ip", "link", "set", "wire", state); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	wire("down")
+	resume := func() ended {
+		cmd := m.killRemote()
+		cmd.Args = slices.Concat(cmd.Args[:slices.Index(cmd.Args, "kill")], []string{"resume", "--json", "--config", m.config()})
+		run := m.start(cmd)
+		r := run.wait()
+		r.check(t)
+		return r
+	}
+	r := resume()
+	r.wants(t, r.code, "the response goes on without it", "as soon as root@web-1 can be reached")
+	if n := r.summary.Credentials; r.code == 0 || n.Dead != 2 {
+		t.Errorf("without the machine: exit %d, %+v\n%s", r.code, n, r.stderr)
+	}
+	wire("up")
+	r = resume()
+	r.wants(t, incident.ExitContained, "contained")
+	m.sealedBags(t, r)
+	m.isolated(t)
+	if _, err := os.Stat(kept); !os.IsNotExist(err) {
+		t.Errorf("all are dead, and their secrets are still there: %v", err)
+	}
+}
