@@ -297,3 +297,26 @@ func TestRealResumeWithoutTheTarget(t *testing.T) {
 	r = d.resumed("--deadline", "2m")
 	r.wants(t, 0)
 }
+
+// A record that somebody cut can be written on, by who says so; it never counts as whole again.
+func TestRealResumeDamaged(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	held := d.hold("slack.bot")
+	d.killedIn("slack", "auth.revoke")
+	path := filepath.Join(d.incidents()[0], journal.FileName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(strings.SplitAfter(string(whole), "\n")[:3], "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused := d.run(d.command("resume"))
+	refused.wants(t, incident.ExitNothing, "somebody may have changed it", "--damaged")
+	r := d.resumed("--damaged")
+	r.wants(t, incident.ExitPartial, "written on with --damaged")
+	if d.city.fakes["slack"].Alive(held[0]) || r.summary.Credentials.Dead != 1 {
+		t.Errorf("%+v", r.summary.Credentials)
+	}
+}
