@@ -67,7 +67,7 @@ func (a *app) resume(ctx context.Context, id string, o resumption) error {
 	}
 	if s.Exit != nil && *s.Exit == incident.ExitContained {
 		fmt.Fprintf(a.err, "clawback: %s is contained and closed: there is nothing to resume\n", s.Declared.Incident)
-		return nil
+		return actions.Forget(ownDisk, dir)
 	}
 	rec, cut, err := a.reopen(dir, s.Declared.Target)
 	if err != nil {

@@ -187,3 +187,19 @@ func TestVaultOfPipes(t *testing.T) {
 		}
 	}
 }
+
+// What a run leaves that died after its last entry goes with the next command.
+func TestForget(t *testing.T) {
+	v := newVault(t)
+	if err := v.keep(secret(t)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Forget(disk.OS{}, filepath.Dir(v.dir)); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := os.ReadDir(v.dir); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, %v", left, err)
+		}
+	}
+}
