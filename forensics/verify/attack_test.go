@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -78,6 +79,13 @@ var attacks = []attack{
 		last := len(lines) - 1
 		lines[last] = w.entry(lines[last], func(e *journal.Entry) { e.Time = e.Time.AddDate(0, 0, -1) })
 		w.setLines(lines)
+	}},
+	{"another declaration behind what is sealed", "declaration", "a second time", func(w *world) {
+		w.earlier()
+		lines := w.lines()
+		w.setLines(w.chain(append(lines, w.entry(lines[0], func(e *journal.Entry) {
+			e.Data = []byte(`{"incident":"` + id + `","endpoints":{"github":"https://attacker.example"}}`)
+		}))))
 	}},
 	{"a cut tail", "size", "the last 3 are missing", func(w *world) {
 		lines := w.lines()
@@ -194,6 +202,7 @@ var attacks = []attack{
 		}
 	}},
 	{"changed evidence", "evidence", "not as sealed", func(w *world) { w.flip("evidence/volatile/file") }},
+	{"other evidence, and an entry for it behind what is sealed", "evidence", "not as sealed", recaptured},
 	{"a last line that is not whole", "last line", "not whole", func(w *world) {
 		w.write(journal.FileName, append(w.read(journal.FileName), `{"v":1,`...))
 	}},
@@ -356,6 +365,28 @@ func TestWithoutItsEnd(t *testing.T) {
 	w.setLines(w.chain(append(w.lines(), w.entry(lines[len(lines)-1], func(e *journal.Entry) { e.Type, e.Data = incident.TypeResumed, []byte("{}") }))))
 	if r, err := Incident(w.dir, w.options); err != nil || r.Ended {
 		t.Errorf("resumed: %+v, %v", r, err)
+	}
+}
+
+// recaptured puts other evidence in the place of the first, with an entry that names it.
+func recaptured(w *world) {
+	w.write("evidence/volatile/file", []byte("captured anew"))
+	data, err := json.Marshal(incident.Sealed{Part: "volatile", Path: "evidence/volatile", Digest: digest([]byte("captured anew"))})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines := w.lines()
+	w.setLines(w.chain(append(lines, w.entry(lines[len(lines)-1], func(e *journal.Entry) { e.Type, e.Data = incident.TypeSealed, data }))))
+}
+
+// A package that was found broken was set aside, and its place captured anew: that one counts.
+func TestEvidenceCapturedAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, theKey, id)
+	recaptured(w)
+	w.reseal()
+	if r, err := Incident(w.dir, w.options); err != nil || len(r.Bags) != 1 || r.Bags[0].Digest != digest([]byte("captured anew")) {
+		t.Errorf("%+v, %v", r.Bags, err)
 	}
 }
 

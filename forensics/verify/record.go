@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,8 @@ type record struct {
 	prev      string    // hash of the line before
 	time      time.Time // of the entry before
 	torn      bool      // the last line is not whole
+
+	declarations int // before the entry
 }
 
 // piece is a file of the tree as the lines make it.
@@ -187,6 +190,8 @@ func parse(line []byte) (journal.Entry, error) {
 // fold keeps what the checks need to know of the incident.
 func (r *record) fold() {
 	switch r.entry.Type {
+	case incident.TypeDeclared:
+		r.declarations++
 	case incident.TypeClosed:
 		r.result.Ended = true
 	case incident.TypeResumed:
@@ -198,9 +203,18 @@ func (r *record) fold() {
 			data, err = journal.ReadPayload(r.dir, *r.entry.Payload)
 		}
 		if err == nil && json.Unmarshal(data, &s) == nil {
-			r.result.Bags = append(r.result.Bags, s)
+			r.bag(s)
 		}
 	}
+}
+
+// bag takes in a package. What a resumed run found broken it set aside, before it captured the same
+// place anew; where nobody signed for that, the package of before has to be there.
+func (r *record) bag(s incident.Sealed) {
+	if r.n <= r.result.Sealed.Size || r.result.Key == "" {
+		r.result.Bags = slices.DeleteFunc(r.result.Bags, func(before incident.Sealed) bool { return before.Path == s.Path })
+	}
+	r.result.Bags = append(r.result.Bags, s)
 }
 
 // evidence checks each evidence package that the record names.

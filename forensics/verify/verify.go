@@ -98,6 +98,7 @@ type check struct {
 var checks = []check{
 	{"entries", (*record).wellFormed, nil},
 	{"chain", (*record).chained, nil},
+	{"declaration", (*record).declaredOnce, nil},
 	{"payloads", (*record).payload, nil},
 	{"bundles", (*record).bundles, nil},
 	{"tiles", (*record).tiles, nil},
@@ -191,6 +192,15 @@ func (r *record) chained() *Fault {
 		return r.fault(r.here(), r.before(), "it does not carry the hash of entry %d: one of the two was changed", r.n-1)
 	case e.Time.Before(r.time):
 		return r.fault(r.here(), r.before(), "it is older than entry %d", r.n-1)
+	}
+	return nil
+}
+
+// declaredOnce checks that nothing declares the incident a second time: the target, the endpoints
+// and the key of a record are those that it began with.
+func (r *record) declaredOnce() *Fault {
+	if r.entry.Type == incident.TypeDeclared && r.declarations > 0 {
+		return r.fault(r.here(), r.before(), "it declares the incident a second time")
 	}
 	return nil
 }
