@@ -169,7 +169,12 @@ func (a *app) intact(rec *open, s incident.State, damaged bool) ([]incident.Warn
 	case err == nil:
 		return nil, nil
 	case errors.As(err, &fault) && fault.Check == "sealed":
-		return []incident.Warning{{Text: "the run before died before the first checkpoint of its record"}}, nil
+		// A run that is killed at once leaves none, so that is no reason to stop. One that ended made some.
+		return []incident.Warning{{
+			Text:  "the record has no checkpoint: the run before died before the first one, or somebody removed it",
+			Hint:  "compare what stands before this entry with what a witness holds: the next checkpoint covers it as it is",
+			Grave: s.Exit != nil,
+		}}, nil
 	case damaged:
 		text := "written on with --damaged, although the record does not agree with itself: " + err.Error()
 		complain(a.err, &failure{err: errors.New(text), hint: "keep a copy of it as it was"})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/forensics/journal/tree"
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
 )
@@ -144,6 +146,43 @@ func TestRealResumeInterrupted(t *testing.T) {
 	resumed.wants(t, 0)
 	if resumed.state.Interrupted != "" {
 		t.Errorf("it ends as %q", resumed.state.Interrupted)
+	}
+}
+
+// Without its checkpoint a record can be changed at will. The next one would cover that.
+func TestRealResumeWithoutItsCheckpoint(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ended bool
+		exit  int
+	}{"killed": {false, 0}, "ended": {true, incident.ExitPartial}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.hold("slack.bot")
+			d.killedIn("slack", "auth.revoke")
+			dir := d.incidents()[0]
+			if c.ended {
+				d.endRecord(dir)
+			}
+			if err := os.RemoveAll(filepath.Join(dir, tree.Dir)); err != nil {
+				t.Fatal(err)
+			}
+			r := d.resumed()
+			r.wants(t, c.exit, "or somebody removed it")
+		})
+	}
+}
+
+// endRecord ends a record as a run does that a signal ended.
+func (d *desk) endRecord(dir string) {
+	d.t.Helper()
+	j, _, err := journal.Open(dir, journal.Holder{Who: "dana"}, time.Now)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := errors.Join(j.Append(d.t.Context(), incident.TypeClosed, incident.Closed{Exit: incident.ExitTerminated}), j.Close()); err != nil {
+		d.t.Fatal(err)
 	}
 }
 
