@@ -2,6 +2,7 @@ package discover
 
 import (
 	"cmp"
+	"slices"
 
 	"clawback/revoke/credential"
 )
@@ -13,10 +14,11 @@ type Place struct {
 	Credential string
 }
 
-// Places lists every place of a JSON file that is searched.
+// Places lists every place of a JSON file or a database that is searched.
 func Places() []Place {
-	all := make([]Place, len(places))
-	for i, p := range places {
+	rows := slices.Concat(places, databasePlaces)
+	all := make([]Place, len(rows))
+	for i, p := range rows {
 		name := cmp.Or(p.provider, "its provider's") + " secret"
 		if k, ok := credential.Lookup(p.kind); ok && p.kind != "unknown" {
 			name = p.provider + " " + k.Title
