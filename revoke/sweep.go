@@ -66,9 +66,11 @@ type Sweep struct {
 	// accepted is not revoked again but proved, and what may have been is looked at first.
 	Past func(credential.Fingerprint) Past
 
-	lanes map[string]*lane
+	lanes   map[string]*lane
+	running sync.WaitGroup // chains
 
 	mu     sync.Mutex
+	ctx    context.Context // of Run, for what is added later; nil before and after
 	chains map[credential.Fingerprint]*chain
 	busy   int  // chains that neither are settled nor wait for a person who may not come
 	all    bool // no further credential comes
@@ -91,8 +93,8 @@ const (
 func (s *Sweep) Run(ctx context.Context, found <-chan credential.Credential) {
 	s.mu.Lock()
 	s.chains = make(map[credential.Fingerprint]*chain)
-	s.mu.Unlock()
 	s.lanes = make(map[string]*lane)
+	s.mu.Unlock()
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var lanes sync.WaitGroup
 	for name, p := range s.Providers {
@@ -100,15 +102,17 @@ func (s *Sweep) Run(ctx context.Context, found <-chan credential.Credential) {
 		s.lanes[name] = l
 		lanes.Go(func() { l.keep(ctx, keeping) })
 	}
-	var chains sync.WaitGroup
-	s.take(ctx, found, &chains)
-	chains.Wait()
+	s.mu.Lock()
+	s.ctx = ctx
+	s.mu.Unlock()
+	s.take(ctx, found)
+	s.running.Wait()
 	stop() // nothing waits in the lanes any more
 	lanes.Wait()
 }
 
 // take begins a chain for each credential, until no further one comes.
-func (s *Sweep) take(ctx context.Context, found <-chan credential.Credential, chains *sync.WaitGroup) {
+func (s *Sweep) take(ctx context.Context, found <-chan credential.Credential) {
 	for {
 		select {
 		case c, more := <-found:
@@ -116,24 +120,38 @@ func (s *Sweep) take(ctx context.Context, found <-chan credential.Credential, ch
 				s.count(func() { s.all = true })
 				return
 			}
-			if ch := s.begin(c); ch != nil {
-				chains.Go(func() { ch.run(ctx) })
-			}
+			s.mu.Lock()
+			s.beginLocked(ctx, c)
+			s.mu.Unlock()
 		case <-ctx.Done():
+			s.mu.Lock()
+			s.ctx = nil // nobody counts on what would begin now
+			s.mu.Unlock()
 			return
 		}
 	}
 }
 
-func (s *Sweep) begin(c credential.Credential) *chain {
+// Add takes one more credential, which need not come from the channel of Run. With ErrNotUnderWay
+// the sweep has not begun, is over, or knows the credential.
+func (s *Sweep) Add(c credential.Credential) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Unless quiet, a chain is busy or more may come: Run still waits.
+	if s.ctx == nil || s.quiet || !s.beginLocked(s.ctx, c) {
+		return ErrNotUnderWay
+	}
+	return nil
+}
+
+// beginLocked begins a credential's chain, unless there is one.
+func (s *Sweep) beginLocked(ctx context.Context, c credential.Credential) bool {
+	if s.chains[c.Fingerprint] != nil {
+		return false
+	}
 	var past Past
 	if s.Past != nil {
 		past = s.Past(c.Fingerprint)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.chains[c.Fingerprint] != nil {
-		return nil
 	}
 	ch := &chain{sweep: s, c: c}
 	if p := s.Providers[c.Provider]; p != nil {
@@ -144,7 +162,8 @@ func (s *Sweep) begin(c credential.Credential) *chain {
 	ch.proof = newProof(ch.kind.Propagation)
 	s.chains[c.Fingerprint] = ch
 	s.busy++
-	return ch
+	s.running.Go(func() { ch.run(ctx) })
+	return true
 }
 
 // Command tells the sweep what a person did or wants with one credential.

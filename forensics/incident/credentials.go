@@ -18,6 +18,10 @@ func (s *State) foldCredential(e journal.Entry) error {
 			return err
 		}
 		return s.change(e, v.Fingerprint, func(c *Credential) { c.Sources = append(c.Sources, v.Source) })
+	case TypeInventoried:
+		return s.foldInventoried(e)
+	case TypeCommand:
+		return s.foldCommand(e)
 	case TypeBaseline, TypeProbe:
 		return s.foldProbe(e)
 	case TypeRevoke:
@@ -48,6 +52,21 @@ func (s *State) foldCredential(e journal.Entry) error {
 		return s.change(e, v.Fingerprint, func(c *Credential) { c.become(v, e.Time) })
 	}
 	return nil // a type that a later version writes, or that changes nothing
+}
+
+// foldCommand remembers why a credential is left alone, until somebody wants something else with it.
+func (s *State) foldCommand(e journal.Entry) error {
+	var v Command
+	if err := e.Decode(&v); err != nil {
+		return err
+	}
+	if c := s.byPrint[v.Credential]; c != nil {
+		c.Decision = Command{}
+		if v.Kind == Skip {
+			c.Decision = v
+		}
+	}
+	return nil
 }
 
 // become takes the next step of a life. What was said of the one before holds no longer; that it

@@ -26,6 +26,8 @@ const (
 	TypeFound       = "credential.found"     // Found
 	TypeSource      = "credential.source"    // Source
 	TypeSearched    = "credential.searched"  // Searched
+	TypeInventory   = "inventory.read"       // Inventory
+	TypeInventoried = "inventory.matched"    // Inventoried
 	TypeBaseline    = "credential.baseline"  // Probe
 	TypeRevoke      = "credential.intent"    // Revoke
 	TypeReceipt     = "credential.receipt"   // Receipt
@@ -179,6 +181,19 @@ const (
 	Retry  = "retry"
 	Skip   = "skip"
 )
+
+// Add is the kind of a command that puts a credential on the board which the search did not find.
+const Add = "add"
+
+// Addition is a credential that a person adds. It lives in memory alone: what is recorded of it is a
+// Command of the kind Add, with its fingerprint and its mask.
+type Addition struct {
+	Provider string
+	Kind     string
+	Secret   credential.Secret `json:"-"`
+	Text     string            // where they know it from
+	By       string
+}
 
 // Kinds of a command that concerns one step, which waits for its approvals.
 const (

@@ -26,7 +26,11 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return "answer", strings.TrimSpace(a.Choice+" "+a.Text) + ", by " + a.By, ok
 	case TypeCommand:
 		c, ok := decoded[Command](e)
-		return "command", strings.TrimSpace(c.Kind+" "+s.about(c)) + ", by " + c.By, ok
+		text := strings.TrimSpace(c.Kind + " " + s.about(c))
+		if c.Text != "" {
+			text += ": " + c.Text
+		}
+		return "command", text + ", by " + c.By, ok
 	case TypeNote:
 		n, ok := decoded[Note](e)
 		return "note", n.Text + ", by " + n.By, ok
@@ -156,6 +160,9 @@ func credentialLine(s State, e journal.Entry) (string, string, bool) {
 			return "", "", false
 		}
 		return "found", f.String() + " in " + f.Sources[0].String(), true
+	case TypeInventoried:
+		v, ok := decoded[Inventoried](e)
+		return "inventory", s.name(v.Fingerprint) + ": " + v.Item.About(), ok && v.Item.About() != ""
 	case TypeRevoke:
 		r, ok := decoded[Revoke](e)
 		return "requested", s.name(r.Fingerprint), ok

@@ -17,7 +17,8 @@ const (
 	MatterLivesOn    = "lives-on"   // what a revocation left alive
 	MatterStep       = "step"
 	MatterQuestion   = "question"
-	MatterApproval   = "approval" // of what went ahead without it
+	MatterApproval   = "approval"  // of what went ahead without it
+	MatterInventory  = "inventory" // known beforehand, and not found
 )
 
 // OpenMatter is one thing that is not done and needs somebody. Its texts may quote the host:
@@ -39,6 +40,7 @@ func (s State) OpenMatters() []OpenMatter {
 		for _, c := range s.Credentials {
 			open = append(open, c.open()...)
 		}
+		open = append(open, s.openInventory()...)
 	}
 	if s.Unreadable > 0 {
 		open = append(open, OpenMatter{Kind: MatterRecord, What: "the record", Why: plural(s.Unreadable, "entry", "entries") + " could not be read",
@@ -124,6 +126,9 @@ func (c *Credential) whyOpen() string {
 	}[c.Life]
 	if why == "" {
 		why = "unproved"
+	}
+	if c.Life == credential.Skipped && c.Reason == ReasonDecision && c.Decision.Text != "" {
+		return fmt.Sprintf("%s by %s: %s", why, c.Decision.By, c.Decision.Text)
 	}
 	for _, more := range []string{c.Error, c.Evidence} {
 		if more != "" {

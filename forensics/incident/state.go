@@ -45,6 +45,7 @@ type State struct {
 	Sealed   []Sealed
 	Searched *Searched
 
+	Inventory   Inventory     // what was known of credentials beforehand
 	Credentials []*Credential // in the order of discovery
 	byPrint     map[credential.Fingerprint]*Credential
 
@@ -108,6 +109,9 @@ type Credential struct {
 	RevokedAt time.Time // the first intent
 	DiedAt    time.Time // zero unless it is dead
 	Changed   time.Time
+
+	Inventory *InventoryItem // what the inventory says of it; nil where it is not in there
+	Decision  Command        // the newest that left it alone; zero where none stands
 
 	// Indeterminate says that an earlier run sent its revocation and died before the answer: it
 	// may be dead or alive, until somebody looks.
@@ -192,6 +196,8 @@ func (s *State) fold(e journal.Entry) error {
 		return s.foldSealed(e)
 	case TypeSearched:
 		return set(e, &s.Searched)
+	case TypeInventory:
+		return value(e, &s.Inventory)
 	case TypeApproval, TypeApproved, TypeBreakGlass:
 		return s.foldApproval(e)
 	case TypeRefused:

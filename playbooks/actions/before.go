@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"context"
 	"iter"
 	"slices"
 
@@ -168,6 +169,7 @@ func (r *Response) recollect(e *engine.Engine) {
 	}
 	notes := notesOf{e.Journal}
 	for _, c := range r.Before.State.Credentials {
+		r.recallInventory(c, notes)
 		known := c.Credential
 		known.Secret = kept[c.Fingerprint]
 		if r.Before.settled(c) || known.Secret.Empty() && !byGateway(c) {
@@ -180,6 +182,9 @@ func (r *Response) recollect(e *engine.Engine) {
 		return s.Uses == "credentials.discover" && !e.Stands(s)
 	})
 	r.again = search || r.Before.Undead() > 0
+	if !r.again { // the step that revokes stands: what is added needs a sweep of its own
+		r.queue.end()
+	}
 	if !search {
 		r.searchOver(notes)
 	}
@@ -223,7 +228,15 @@ type noter interface {
 	Note(typ string, data any)
 }
 
-// notesOf records what is taken over before a step begins.
+// notesOf records what belongs to no step.
 type notesOf struct{ j *journal.Journal }
 
-func (n notesOf) Note(typ string, data any) { _ = n.j.Note(typ, data) }
+func (n notesOf) Note(typ string, data any) {
+	if err := n.j.Note(typ, data); err != nil {
+		_ = n.j.Note(incident.TypeWarning, incident.Warning{Text: err.Error(), Grave: true})
+	}
+}
+
+func (n notesOf) Intent(ctx context.Context, typ string, data any) error {
+	return record(ctx, n.j, typ, data)
+}

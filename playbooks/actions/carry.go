@@ -27,11 +27,14 @@ func (i Interruption) Error() string {
 func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared incident.Declared) (incident.State, error) {
 	e.Actions = r.Actions()
 	always := context.WithoutCancel(ctx)
+	r.late.rec = notesOf{e.Journal}
 	if err := r.begin(always, e, declared); err != nil {
 		return incident.State{}, err
 	}
 	defer r.vault.close()
+	r.beginLate(ctx, e)
 	runErr := e.Run(ctx)
+	r.endLate()
 	var interrupted Interruption
 	if errors.As(runErr, &interrupted) {
 		_ = record(always, e.Journal, incident.TypeInterrupted, incident.Interrupted{Signal: interrupted.Signal})
@@ -76,11 +79,15 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 
 // begin writes the first entry of this run.
 func (r *Response) begin(ctx context.Context, e *engine.Engine, declared incident.Declared) error {
-	if r.Before == nil {
-		return record(ctx, e.Journal, incident.TypeDeclared, declared)
+	first, data := incident.TypeDeclared, any(declared)
+	if r.Before != nil {
+		first, data = incident.TypeResumed, r.Before.Resumed
 	}
-	if err := record(ctx, e.Journal, incident.TypeResumed, r.Before.Resumed); err != nil {
+	if err := record(ctx, e.Journal, first, data); err != nil {
 		return err
+	}
+	if len(r.Inventory.Items) > 0 {
+		r.late.rec.Note(incident.TypeInventory, r.Inventory)
 	}
 	r.recollect(e)
 	return nil

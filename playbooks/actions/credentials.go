@@ -91,7 +91,7 @@ func (r *Response) forgotten(playbooks.Step) bool {
 // fsync serves them all, so that a host which floods the desk with finds delays nothing.
 //
 // What is a gap or an example is nothing to revoke: a person who wants to see it searches the host.
-func (r *Response) take(batch []discover.Found, rec engine.Recorder) {
+func (r *Response) take(batch []discover.Found, rec noter) {
 	batch = slices.DeleteFunc(batch, func(f discover.Found) bool { return f.Doubt.Harmless() })
 	all := make([]credential.Credential, len(batch))
 	var keep []credential.Credential
@@ -115,7 +115,7 @@ func (r *Response) take(batch []discover.Found, rec engine.Recorder) {
 }
 
 // found makes a place into a credential, or into one more source of a known one.
-func (r *Response) found(c credential.Credential, f discover.Found, rec engine.Recorder) {
+func (r *Response) found(c credential.Credential, f discover.Found, rec noter) {
 	r.mu.Lock()
 	seen := r.seen[c.Fingerprint]
 	r.seen[c.Fingerprint] = true
@@ -134,8 +134,9 @@ func (r *Response) found(c credential.Credential, f discover.Found, rec engine.R
 }
 
 // foundFirst records a credential that no run has found before.
-func (r *Response) foundFirst(c credential.Credential, f discover.Found, rec engine.Recorder) {
+func (r *Response) foundFirst(c credential.Credential, f discover.Found, rec noter) {
 	rec.Note(incident.TypeFound, r.Found(c, f))
+	r.inventoried(c, rec)
 	if r.Planned != nil && !r.Planned(c) {
 		// The agent held it, so it is known to the attacker, and what appears in the middle of a
 		// response is the last thing to leave alive. That the plan lacks it has to be seen, though.
@@ -153,12 +154,12 @@ func (r *Response) keeps() bool { return r.vault != nil && r.Dir != "" && r.Host
 func (r *Response) dispatch(c credential.Credential, was *incident.Credential, rec noter) {
 	switch {
 	case was != nil && r.Before.skip[c.Fingerprint]: // told, and died before it obeyed
-		rec.Note(incident.TypeLife, incident.Life{Fingerprint: c.Fingerprint, Life: credential.Skipped,
-			Reason: incident.ReasonDecision, Error: revoke.ErrDecision.Error()})
+		r.live(incident.Life{Fingerprint: c.Fingerprint, Life: credential.Skipped,
+			Reason: incident.ReasonDecision, Error: revoke.ErrDecision.Error()}, rec)
 	case ofGateway(c) || was != nil && byGateway(was):
 		r.withGateway(c, was, rec)
 	default:
-		r.queue.put(c)
+		r.handOn(c)
 	}
 }
 
@@ -219,6 +220,9 @@ func (v revocation) Announce(playbooks.Step) ([]string, string) {
 	for _, name := range order {
 		lines = append(lines, fmt.Sprintf("%s: %s", name, plural(count[name], "credential", "credentials")))
 	}
+	if breaks := v.r.breaks(waiting); breaks != "" {
+		lines = append(lines, breaks)
+	}
 	return append(lines, effects...), fmt.Sprintf("revoke %d", len(waiting))
 }
 
@@ -227,12 +231,8 @@ func (v revocation) Repeat(playbooks.Step) bool { return v.r.again }
 
 func (v revocation) Run(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	r := v.r
-	sweep := &revoke.Sweep{
-		Providers: r.Providers, Clock: r.Clock, Attended: r.Attended,
-		Ledger: ledger{r: r, rec: rec}, Ours: r.ours, Past: r.past,
-	}
 	r.mu.Lock()
-	r.sweep = sweep
+	sweep := r.newSweepLocked(rec)
 	r.mu.Unlock()
 	ctx, cancel := r.untilSearched(ctx)
 	defer cancel()
@@ -278,21 +278,38 @@ func (r *Response) untilSearched(ctx context.Context) (context.Context, context.
 
 // Command hands a responder's command to the sweep.
 func (v revocation) Command(_ context.Context, c incident.Command) error {
-	v.r.mu.Lock()
-	sweep := v.r.sweep
-	v.r.mu.Unlock()
-	if sweep == nil {
-		return engine.ErrNoTaker
-	}
-	switch c.Kind {
-	case incident.ByHand:
-		return sweep.Tell(c.Credential, revoke.ByHand)
-	case incident.Retry:
-		return sweep.Tell(c.Credential, revoke.Retry)
-	case incident.Skip:
-		return sweep.Tell(c.Credential, revoke.Skip)
+	r := v.r
+	r.mu.Lock()
+	begun := len(r.sweeps) > 0
+	r.mu.Unlock()
+	switch {
+	case c.Kind == incident.Skip && r.dropWaiting(c.Credential):
+		return nil
+	case c.Kind == incident.ByHand && begun:
+		return r.tell(c.Credential, revoke.ByHand)
+	case c.Kind == incident.Skip && begun:
+		return r.tell(c.Credential, revoke.Skip)
+	case c.Kind == incident.Retry:
+		err := r.tell(c.Credential, revoke.Retry)
+		if errors.Is(err, revoke.ErrNotUnderWay) {
+			err = r.retry(c.Credential)
+		}
+		if errors.Is(err, revoke.ErrNotUnderWay) && !begun {
+			return engine.ErrNoTaker
+		}
+		return err
 	}
 	return fmt.Errorf("%w: %q", engine.ErrNoTaker, c.Kind)
+}
+
+// newSweepLocked makes a sweep, which gets the commands from now on.
+func (r *Response) newSweepLocked(rec intents) *revoke.Sweep {
+	s := &revoke.Sweep{
+		Providers: r.Providers, Clock: r.Clock, Attended: r.Attended,
+		Ledger: ledger{r: r, rec: rec}, Ours: r.ours, Past: r.past,
+	}
+	r.sweeps = append(r.sweeps, s)
+	return s
 }
 
 // ours reports whether a credential is one of the authorities that this response uses.

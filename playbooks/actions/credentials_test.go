@@ -345,10 +345,11 @@ func TestAnnounce(t *testing.T) {
 
 func TestCommands(t *testing.T) {
 	v := revocation{newResponse(t, &machine{})}
+	v.r.Actions()
 	if err := v.Command(t.Context(), incident.Command{Kind: incident.Skip}); !errors.Is(err, engine.ErrNoTaker) {
 		t.Errorf("before the sweep: %v", err)
 	}
-	v.r.sweep = &revoke.Sweep{}
+	v.r.sweeps = []*revoke.Sweep{{}}
 	for _, kind := range []string{incident.ByHand, incident.Retry, incident.Skip} {
 		if err := v.Command(t.Context(), incident.Command{Kind: kind, Credential: "x"}); !errors.Is(err, revoke.ErrNotUnderWay) {
 			t.Errorf("%s of what nobody knows: %v", kind, err)

@@ -14,7 +14,13 @@ import (
 // ledger writes what the sweep does into the journal.
 type ledger struct {
 	r   *Response
-	rec engine.Recorder
+	rec intents
+}
+
+// intents is what of an engine.Recorder it takes to write down what is about to be done.
+type intents interface {
+	noter
+	Intent(ctx context.Context, typ string, data any) error
 }
 
 func (l ledger) Baseline(c credential.Credential, v revoke.Verdict, x revoke.Exposure) {
@@ -22,6 +28,7 @@ func (l ledger) Baseline(c credential.Credential, v revoke.Verdict, x revoke.Exp
 		Fingerprint: c.Fingerprint, Outcome: v.Outcome.String(), Answer: v.Answer, From: l.r.Desk,
 		Account: x.Account, Owner: x.Owner, Reach: x.Reach,
 	})
+	l.r.inventoried(c, l.rec, x.Account, x.Owner)
 }
 
 // Intent makes every credential of the request durable with one fsync: the last append waits for
@@ -66,7 +73,7 @@ func (l ledger) Life(c credential.Credential, ch revoke.Change) {
 		out.Error = ch.Err.Error()
 		out.Reason, out.Hint = l.r.explain(c, ch)
 	}
-	l.rec.Note(incident.TypeLife, out)
+	l.r.live(out, l.rec)
 }
 
 // explain says why a credential is not dead, in the terms of the exit codes, and what to do next.

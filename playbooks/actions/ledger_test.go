@@ -87,7 +87,9 @@ func TestIntent(t *testing.T) {
 // What the sweep sees is on record as it saw it, and from where.
 func TestLedger(t *testing.T) {
 	rec := &recorder{}
-	l := ledger{&Response{Desk: "bastion-2", Providers: map[string]revoke.Provider{"toy": newToy()}}, rec}
+	r := &Response{Desk: "bastion-2", Providers: map[string]revoke.Provider{"toy": newToy()}}
+	r.Actions()
+	l := ledger{r, rec}
 	c := credential.Credential{Provider: "toy", Kind: "toy.key", Fingerprint: "f"}
 	l.Baseline(c, revoke.Verdict{Outcome: revoke.Alive, Answer: "200"}, revoke.Exposure{Account: "acme", Owner: "bot", Reach: []string{"all"}})
 	l.Receipt(c, revoke.Receipt{Answer: "202", Already: true, Did: []string{"x"}, Left: []string{"y"}})

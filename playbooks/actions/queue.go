@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"clawback/revoke/credential"
@@ -14,16 +15,38 @@ type queue struct {
 	mu     sync.Mutex
 	items  []credential.Credential
 	closed bool
+	over   bool          // nobody takes from it any more
 	wake   chan struct{} // capacity 1
 }
 
 func (q *queue) init() { q.wake = make(chan struct{}, 1) }
 
-func (q *queue) put(c credential.Credential) {
+// put reports whether somebody takes it, or will.
+func (q *queue) put(c credential.Credential) bool {
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.over {
+		return false
+	}
 	q.items = append(q.items, c)
-	q.mu.Unlock()
 	q.signal()
+	return true
+}
+
+// remove takes a credential out that nobody has taken yet.
+func (q *queue) remove(f credential.Fingerprint) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.items)
+	q.items = slices.DeleteFunc(q.items, func(c credential.Credential) bool { return c.Fingerprint == f })
+	return len(q.items) < n
+}
+
+// end says that nobody takes from it any more.
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.over = true
 }
 
 // close says that no further credential comes.
@@ -51,10 +74,11 @@ func (q *queue) waiting() []credential.Credential {
 // drain hands everything to out until the queue is closed and empty, or ctx is done, and closes out.
 func (q *queue) drain(ctx context.Context, out chan<- credential.Credential) {
 	defer close(out)
+	defer q.end()
 	for {
 		q.mu.Lock()
 		items, closed := q.items, q.closed
-		q.items = nil
+		q.items, q.over = nil, closed && len(q.items) == 0
 		q.mu.Unlock()
 		for _, c := range items {
 			select {

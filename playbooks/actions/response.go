@@ -47,6 +47,9 @@ type Response struct {
 	// Planned reports whether a credential is in the plan that is carried out; nil where there is none.
 	Planned func(credential.Credential) bool
 
+	// Inventory is what is known of credentials beforehand.
+	Inventory incident.Inventory
+
 	Disk   disk.FS // of the desk; nil: this machine's
 	Before *Before // what a resumed run goes on with; nil for a new one
 
@@ -60,9 +63,11 @@ type Response struct {
 	ofAgent  []credential.Credential         // what the agent's own gateway issued: it dies with it
 	down     []string                        // the proof that the gateway is down for good; nil before
 	again    bool                            // a resumed run has something left to revoke or prove
-	sweep    *revoke.Sweep
+	sweeps   []*revoke.Sweep                 // the newest last
 	queue    queue
-	searched chan struct{} // closed when the search has ended
+	late     late
+	items    map[credential.Fingerprint]incident.InventoryItem // of the inventory, by what was found
+	searched chan struct{}                                     // closed when the search has ended
 }
 
 // Actions returns every action by its name.
@@ -72,6 +77,9 @@ func (r *Response) Actions() map[string]engine.Action {
 	}
 	r.vault = &vault{disk: r.Disk, dir: r.path("keys")}
 	r.seen = make(map[credential.Fingerprint]bool)
+	r.late.known = make(map[credential.Fingerprint]credential.Credential)
+	r.late.lives = make(map[credential.Fingerprint]credential.Life)
+	r.items = make(map[credential.Fingerprint]incident.InventoryItem)
 	r.queue.init()
 	r.searched = make(chan struct{})
 	return map[string]engine.Action{

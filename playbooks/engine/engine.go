@@ -35,6 +35,13 @@ type Commander interface {
 	Command(ctx context.Context, c incident.Command) error
 }
 
+// Adder is an Action that takes credentials which a person adds.
+type Adder interface {
+	// Add records the command that it makes of a before it has an effect: nothing else of a may be
+	// written down anywhere but sealed.
+	Add(ctx context.Context, a incident.Addition, record func(incident.Command) error) error
+}
+
 // Repeater is an Action of which something dies with the process, or with the machine, so that a
 // resumed run may have to carry out a step again although it is done.
 type Repeater interface {
@@ -119,6 +126,7 @@ type Command struct {
 	Answer     *incident.Answer
 	Note       *incident.Note
 	Credential *incident.Command  // of ByHand, Retry, Skip
+	Add        *incident.Addition // from the process of the response alone: it holds a secret
 	Step       *incident.Command  // of Break, LeaveOut
 	Approval   *incident.Approved // whose signature the sender has checked
 	Terminal   *incident.Terminal
@@ -148,6 +156,8 @@ func (e *Engine) deliver(ctx context.Context, c Command) error {
 		return e.Journal.Append(ctx, incident.TypeNote, c.Note)
 	case c.Credential != nil:
 		return e.command(ctx, *c.Credential)
+	case c.Add != nil:
+		return e.add(ctx, *c.Add)
 	case c.Step != nil:
 		return e.aboutStep(ctx, *c.Step)
 	case c.Approval != nil:
@@ -184,6 +194,17 @@ func (e *Engine) command(ctx context.Context, c incident.Command) error {
 		err := guarded(func() error { return taker.Command(ctx, c) })
 		if !errors.Is(err, ErrNoTaker) {
 			return errors.Join(err, recorded)
+		}
+	}
+	return ErrNoTaker
+}
+
+func (e *Engine) add(ctx context.Context, a incident.Addition) error {
+	for _, name := range slices.Sorted(maps.Keys(e.Actions)) {
+		if adder, ok := e.Actions[name].(Adder); ok {
+			return guarded(func() error {
+				return adder.Add(ctx, a, func(c incident.Command) error { return e.Journal.Append(ctx, incident.TypeCommand, c) })
+			})
 		}
 	}
 	return ErrNoTaker
