@@ -342,3 +342,36 @@ func TestRecall(t *testing.T) {
 		_ = j.Close()
 	}
 }
+
+// A plan on record may have been tampered with: what it calls a part of the evidence moves nothing.
+func TestPartsThatAreNone(t *testing.T) {
+	for _, part := range []string{"", ".", "../../theirs"} {
+		r := newResponse(t, &machine{})
+		theirs, ours := filepath.Join(r.Dir, "..", "theirs"), filepath.Join(r.Dir, "evidence", "files")
+		if err := errors.Join(os.MkdirAll(theirs, 0o700), os.MkdirAll(ours, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		live(t, r, r.Host, func(*journal.Journal) {}, "evidence.capture files")
+		plan := book("evidence.capture files")
+		plan.Phases[0].Steps[0].With["part"] = part
+		j, _, err := journal.Open(r.Dir, journal.Holder{}, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Before, err = Recall(j.Entries(t.Context()), incident.Resumed{By: "dana"}); err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.Carry(t.Context(), &engine.Engine{Journal: j, Playbook: plan, Clock: r.Clock}, incident.Declared{})
+		if err = errors.Join(err, j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Steps["files"]; got == nil || got.Status != incident.Failed || !strings.Contains(got.Outcome.Error, "unknown part") {
+			t.Errorf("%q: %+v", part, got)
+		}
+		for _, dir := range []string{theirs, ours} {
+			if _, err := os.Stat(dir); err != nil {
+				t.Errorf("%q: %v", part, err)
+			}
+		}
+	}
+}
