@@ -63,12 +63,13 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 		return state, err
 	}
 	r.sayWhatIsKept(e.Journal, state)
-	if err := record(always, e.Journal, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()}); err != nil {
-		return state, err
+	closed := e.Journal.Append(always, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()})
+	if closed != nil && !errors.Is(closed, journal.ErrNotDurable) {
+		return state, closed
 	}
 	var wiped error
-	if allDead(state) {
-		wiped = r.vault.wipe() // after the last entry is durable: a run that dies here has nothing left to prove
+	if closed == nil && r.Dir != "" && allDead(state) {
+		wiped = r.vault.wipe() // only once the last entry is durable: what the disk lacks has to be proved again
 	}
 	if _, err := r.Report(always); err != nil { // the last word: with how it ended
 		return state, errors.Join(fmt.Errorf("write the report: %w", err), wiped)

@@ -2,15 +2,21 @@ package actions
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"clawback/forensics/disk"
 	"clawback/forensics/disk/disktest"
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks/engine"
 	"clawback/playbooks/host"
 	"clawback/revoke/credential"
 )
@@ -201,5 +207,49 @@ func TestForget(t *testing.T) {
 		if left, err := os.ReadDir(v.dir); err != nil || len(left) > 0 {
 			t.Errorf("left: %v, %v", left, err)
 		}
+	}
+}
+
+// What the disk does not hold of the record, a resumed run has to prove again: until then nothing is wiped.
+func TestSecretsOutliveARecordThatIsLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		lose error
+		kept bool
+	}{"a whole record": {nil, false}, "one whose end is lost": {syscall.ENOSPC, true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &machine{}
+				r := newResponse(t, h)
+				fakes := simulated(t, r)
+				h.discover = finds(foundAt(fakes["github"].Mint("github.pat"), "a"))
+				d, err := disktest.New(r.Dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Report = func(context.Context) (incident.Report, error) {
+					if c.lose != nil {
+						d.FailOn(journal.FileName, c.lose)
+					}
+					return incident.Report{Markdown: "report.md"}, nil
+				}
+				j, err := journal.CreateOn(d, r.Dir, journal.Holder{}, time.Now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := &engine.Engine{Journal: j, Playbook: killSwitch(t), Clock: r.Clock, Facts: map[string]bool{"remote": true}}
+				s, err := r.Carry(t.Context(), e, incident.Declared{Incident: "CLAW-1", Mode: incident.Real})
+				if err != nil || s.Count(credential.Dead) != 1 {
+					t.Errorf("%v, %d dead", err, s.Count(credential.Dead))
+				}
+				if err := j.Close(); !errors.Is(err, c.lose) {
+					t.Errorf("Close returned %v", err)
+				}
+				for _, name := range []string{vaultName, vaultKeyName} {
+					if _, err := os.Stat(filepath.Join(r.Dir, "keys", name)); (err == nil) != c.kept {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+			})
+		})
 	}
 }
