@@ -103,6 +103,7 @@ func checkHost(t *testing.T, deps []string) {
 	for _, d := range deps {
 		switch {
 		case below(d, "revoke/providers", "playbooks/engine", "playbooks/actions", "playbooks/drill", "tui", "snapshots/deposit", "forensics/journal"),
+			below(d, "revoke/discover/sqlite"), strings.HasPrefix(d, "modernc.org/"), d == "database/sql",
 			d == "clawback/revoke", d == "net/http",
 			strings.HasPrefix(d, "github.com/aws/"), strings.HasPrefix(d, "github.com/stripe/"),
 			strings.HasPrefix(d, "github.com/google/go-github/"), strings.HasPrefix(d, "github.com/slack-go/"):

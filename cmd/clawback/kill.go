@@ -22,6 +22,7 @@ import (
 	"clawback/playbooks/engine"
 	"clawback/playbooks/host"
 	"clawback/revoke"
+	"clawback/revoke/discover/sqlite"
 	"clawback/revoke/providers"
 )
 
@@ -294,7 +295,7 @@ func (a *app) reach(ctx context.Context, t *target) (host.Host, error) {
 		h, err = a.dial(ctx, t.host)
 	} else {
 		if t.root, err = realPath(cmp.Or(t.root, "/")); err == nil {
-			h, err = host.NewLocal(t.root)
+			h, err = host.NewLocal(t.root, host.WithDatabases(sqlite.Read))
 		}
 	}
 	if err != nil {

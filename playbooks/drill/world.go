@@ -17,6 +17,7 @@ import (
 	"clawback/playbooks/host"
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/discover/sqlite"
 	"clawback/revoke/fake"
 	"clawback/revoke/providers"
 )
@@ -118,7 +119,7 @@ func (w *World) authorities() *actions.Authorities {
 
 // Host returns the agent's machine.
 func (w *World) Host() (host.Host, error) {
-	return host.NewLocal(w.root.Name(), host.WithContainment(containment.WithSystem(system{w.agent.cmd.Process.Pid})))
+	return host.NewLocal(w.root.Name(), host.WithDatabases(sqlite.Read), host.WithContainment(containment.WithSystem(system{w.agent.cmd.Process.Pid})))
 }
 
 // Providers returns the real providers, with this world as the only thing that they can reach.

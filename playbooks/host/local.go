@@ -13,9 +13,10 @@ import (
 // Local is a machine, or a tree below a folder, in reach of this process: the machine itself, a
 // mounted disk, a drill's world.
 type Local struct {
-	name  string
-	root  *os.Root
-	agent *containment.Agent
+	name      string
+	root      *os.Root
+	agent     *containment.Agent
+	databases discover.DatabaseReader
 }
 
 var _ Host = (*Local)(nil)
@@ -23,11 +24,20 @@ var _ Host = (*Local)(nil)
 // LocalOption changes how NewLocal reaches its host.
 type LocalOption func(*localOptions)
 
-type localOptions struct{ containment []containment.Option }
+type localOptions struct {
+	containment []containment.Option
+	databases   discover.DatabaseReader
+}
 
 // WithContainment passes options to the agent's containment: the drill's own System.
 func WithContainment(opts ...containment.Option) LocalOption {
 	return func(o *localOptions) { o.containment = append(o.containment, opts...) }
+}
+
+// WithDatabases lets Discover read the agent's databases. Without it they are named and deferred: the
+// program on a suspect host cannot read them.
+func WithDatabases(read discover.DatabaseReader) LocalOption {
+	return func(o *localOptions) { o.databases = read }
 }
 
 // NewLocal returns the host whose files lie below root. Every path is read below it; with a root other
@@ -50,7 +60,7 @@ func NewLocal(root string, opts ...LocalOption) (*Local, error) {
 	if root == "/" {
 		name = "this machine"
 	}
-	return &Local{name: name, root: dir, agent: agent}, nil
+	return &Local{name: name, root: dir, agent: agent, databases: o.databases}, nil
 }
 
 // Name implements Host.
@@ -91,7 +101,7 @@ func (l *Local) Capture(ctx context.Context, part string, sink snapshots.Sink) (
 
 // Discover implements Host.
 func (l *Local) Discover(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
-	return discover.Scan(ctx, l.root, discover.Options{}, found)
+	return discover.Scan(ctx, l.root, discover.Options{Databases: l.databases}, found)
 }
 
 // Stop implements Host.
