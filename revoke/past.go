@@ -19,13 +19,21 @@ type Past struct {
 	// Unsure: an intent to revoke it is on record, and neither a receipt nor a refusal followed: it
 	// may have reached the provider. With Accepted, it is a later revocation than the accepted one.
 	Unsure bool
+	// Overdue: it was found alive after an accepted revocation should have bitten, which Accepted
+	// stands for no more. Nothing was sent since, and nothing refused.
+	Overdue bool
 }
 
 // Saw takes in the outcome of a baseline or probe.
-func (p *Past) Saw(o Outcome) { p.SeenAlive = p.SeenAlive || o == Alive }
+func (p *Past) Saw(o Outcome) {
+	p.SeenAlive = p.SeenAlive || o == Alive
+	if p.Overdue && o == Refused { // what was accepted bit after all: it takes no other one
+		p.Accepted, p.Overdue = true, false
+	}
+}
 
 // Intended takes in an intent.
-func (p *Past) Intended() { p.Unsure = true }
+func (p *Past) Intended() { p.Unsure, p.Overdue = true, false }
 
 // Received takes in a receipt.
 func (p *Past) Received(r Receipt) {
@@ -34,10 +42,14 @@ func (p *Past) Received(r Receipt) {
 }
 
 // Became takes in a change of life. What failed, or was left to a person, was refused by the
-// provider, or found alive after the last revocation that it may have got.
+// provider, or found alive after the last revocation that it may have got. What
+// lived on although its revocation was accepted takes another one.
 func (p *Past) Became(l credential.Life) {
-	if l == credential.Failed || l == credential.Manual {
+	switch l {
+	case credential.Failed, credential.Manual:
 		p.Unsure = false
+	case credential.Alive:
+		p.Overdue, p.Accepted = p.Overdue || p.Accepted, false
 	}
 }
 

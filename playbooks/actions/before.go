@@ -55,8 +55,12 @@ func (b *Before) of(f credential.Fingerprint) *revoke.Past {
 func (b *Before) recall(e journal.Entry) {
 	switch e.Type {
 	case incident.TypeBaseline, incident.TypeProbe:
-		if v, ok := decoded[incident.Probe](e); ok && v.Outcome == revoke.Alive.String() {
-			b.of(v.Fingerprint).Saw(revoke.Alive)
+		if v, ok := decoded[incident.Probe](e); ok {
+			for _, o := range []revoke.Outcome{revoke.Alive, revoke.Refused} {
+				if v.Outcome == o.String() {
+					b.of(v.Fingerprint).Saw(o)
+				}
+			}
 		}
 	case incident.TypeRevoke:
 		if v, ok := decoded[incident.Revoke](e); ok {
@@ -78,11 +82,7 @@ func (b *Before) recall(e journal.Entry) {
 }
 
 func (b *Before) became(l incident.Life) {
-	p := b.of(l.Fingerprint)
-	p.Became(l.Life)
-	if l.Life == credential.Alive {
-		p.Accepted = false // what was accepted did not bite: it takes another revocation
-	}
+	b.of(l.Fingerprint).Became(l.Life)
 	b.skip[l.Fingerprint] = l.Life == credential.Skipped && l.Reason == incident.ReasonDecision
 }
 

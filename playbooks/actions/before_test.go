@@ -311,19 +311,20 @@ func TestRecall(t *testing.T) {
 		want    revoke.Past
 		left    bool
 	}{
-		"nothing":          {nil, revoke.Past{}, false},
-		"alive":            {[][]any{alive}, revoke.Past{SeenAlive: true}, false},
-		"no answer":        {[][]any{alive, intended}, revoke.Past{SeenAlive: true, Unsure: true}, false},
-		"accepted":         {[][]any{alive, intended, accepted}, revoke.Past{SeenAlive: true, Existed: true, Accepted: true}, false},
-		"dead before":      {[][]any{intended, already}, revoke.Past{Accepted: true}, false},
-		"accepted, lives":  {[][]any{intended, accepted, life(credential.Alive, "")}, revoke.Past{Existed: true}, false},
-		"refused":          {[][]any{intended, life(credential.Failed, "")}, revoke.Past{}, false},
-		"by hand":          {[][]any{told(incident.ByHand)}, revoke.Past{Accepted: true}, false},
-		"by hand, again":   {[][]any{told(incident.ByHand), told(incident.Retry)}, revoke.Past{}, false},
-		"left":             {[][]any{told(incident.Skip)}, revoke.Past{}, true},
-		"left, and said":   {[][]any{told(incident.Skip), life(credential.Skipped, incident.ReasonDecision)}, revoke.Past{}, true},
-		"left, then again": {[][]any{told(incident.Skip), life(credential.Skipped, incident.ReasonDecision), told(incident.Retry)}, revoke.Past{}, false},
-		"ours":             {[][]any{life(credential.Skipped, incident.ReasonOurs)}, revoke.Past{}, false},
+		"nothing":             {nil, revoke.Past{}, false},
+		"alive":               {[][]any{alive}, revoke.Past{SeenAlive: true}, false},
+		"no answer":           {[][]any{alive, intended}, revoke.Past{SeenAlive: true, Unsure: true}, false},
+		"accepted":            {[][]any{alive, intended, accepted}, revoke.Past{SeenAlive: true, Existed: true, Accepted: true}, false},
+		"dead before":         {[][]any{intended, already}, revoke.Past{Accepted: true}, false},
+		"accepted, lives":     {[][]any{intended, accepted, life(credential.Alive, "")}, revoke.Past{Existed: true, Overdue: true}, false},
+		"accepted, dies late": {[][]any{intended, accepted, life(credential.Alive, ""), {incident.TypeProbe, incident.Probe{Fingerprint: f, Outcome: revoke.Refused.String()}}}, revoke.Past{Existed: true, Accepted: true}, false},
+		"refused":             {[][]any{intended, life(credential.Failed, "")}, revoke.Past{}, false},
+		"by hand":             {[][]any{told(incident.ByHand)}, revoke.Past{Accepted: true}, false},
+		"by hand, again":      {[][]any{told(incident.ByHand), told(incident.Retry)}, revoke.Past{}, false},
+		"left":                {[][]any{told(incident.Skip)}, revoke.Past{}, true},
+		"left, and said":      {[][]any{told(incident.Skip), life(credential.Skipped, incident.ReasonDecision)}, revoke.Past{}, true},
+		"left, then again":    {[][]any{told(incident.Skip), life(credential.Skipped, incident.ReasonDecision), told(incident.Retry)}, revoke.Past{}, false},
+		"ours":                {[][]any{life(credential.Skipped, incident.ReasonOurs)}, revoke.Past{}, false},
 	} {
 		j := journal.InMemory(time.Now)
 		found := incident.Found{Credential: credential.Credential{Fingerprint: f}}
@@ -373,5 +374,47 @@ func TestPartsThatAreNone(t *testing.T) {
 				t.Errorf("%q: %v", part, err)
 			}
 		}
+	}
+}
+
+// What lived on after its revocation was accepted is revoked again, unless it was refused since.
+func TestWhatBitLateIsNotRevokedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		seen    []revoke.Outcome // since
+		intents int
+	}{"it lives": {nil, 2}, "refused since": {[]revoke.Outcome{revoke.Refused}, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &machine{}
+				r := newResponse(t, m)
+				fakes := simulated(t, r)
+				token := r.Key.Identify(fakes["github"].Mint("github.pat"))
+				m.discover = finds(foundAt(token, "a"))
+				live(t, r, m, func(j *journal.Journal) {
+					about := token.Fingerprint
+					note(t, j, incident.TypeFound, incident.Found{Credential: token})
+					note(t, j, incident.TypeRevoke, incident.Revoke{Fingerprint: about})
+					note(t, j, incident.TypeReceipt, incident.Receipt{Fingerprint: about, Answer: "202"})
+					note(t, j, incident.TypeProbe, incident.Probe{Fingerprint: about, Outcome: revoke.Alive.String()})
+					note(t, j, incident.TypeLife, incident.Life{Fingerprint: about, Life: credential.Alive})
+					for _, o := range c.seen {
+						note(t, j, incident.TypeProbe, incident.Probe{Fingerprint: about, Outcome: o.String()})
+					}
+				}, "credentials.discover", "credentials.revoke")
+				live(t, r, m, nil, "credentials.discover", "credentials.revoke")
+				intents := 0
+				for e, err := range journal.Read(r.Dir) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if e.Type == incident.TypeRevoke {
+						intents++
+					}
+				}
+				if intents != c.intents {
+					t.Errorf("%d revocations, want %d", intents, c.intents)
+				}
+			})
+		})
 	}
 }
