@@ -18,8 +18,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"clawback/forensics/incident"
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/inventory"
 	"clawback/revoke/providers"
 )
 
@@ -32,6 +34,8 @@ type config struct {
 
 	AllowedSigners string            `yaml:"allowed_signers"`
 	Roles          map[string]string `yaml:"roles"`
+
+	Inventory []incident.InventoryItem `yaml:"inventory"`
 
 	Witness []witnessConfig `yaml:"witness"`
 
@@ -90,7 +94,8 @@ func readConfig(path string) (config, error) {
 	d := yaml.NewDecoder(bytes.NewReader(src))
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "not found in type main.", "is not known in ")
+		text := strings.NewReplacer("not found in type main.", "is not known in ", "not found in type incident.", "is not known in ").
+			Replace(strings.TrimPrefix(err.Error(), "yaml: "))
 		return c, usage("clawback help config shows what it can hold", "configuration %s: %s", path, text)
 	}
 	c.file = path
@@ -164,6 +169,9 @@ func (c config) check() error {
 		if err := checkEndpoint(name, endpoint); err != nil {
 			return err
 		}
+	}
+	if err := inventory.Check(c.Inventory); err != nil {
+		return usage("clawback help config shows what it can hold", "configuration %s: %w", c.file, err)
 	}
 	return c.checkWitnesses()
 }

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"clawback/forensics/agents/openclaw"
 	"clawback/forensics/incident"
-	"clawback/forensics/journal"
 	"clawback/playbooks/actions"
+	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/discover"
 )
@@ -21,69 +23,191 @@ func (a *app) discoverCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "discover", Short: "Find the credentials that the agent held; nothing is changed or sent", Args: noArgs,
+		Long: `discover searches the machine, or what lies below --root, for every credential that the agent could
+use. It writes nothing, asks no provider, and shows no value: only how each one begins and ends. The
+same secret in many places is one credential. Fingerprints are those of this run alone.
+
+With --json it prints one object a credential, the most dangerous first:
+  provider, kind    as clawback providers names them; unknown where nothing tells
+  fingerprint       the same secret has the same one, in this run
+  masked, tier      4 infrastructure, 3 external or financial, 2 internal writes, 1 reads
+  owner             whose it is, as far as it says; ""
+  expires           RFC 3339, or null; last_used likewise
+  self_revocable    its own secret is enough to revoke it
+  manual            a person has to revoke it
+  sources           [{path, locator, line, note}], paths below the root, line 0 where there is none
+  unresolved, doubt, endpoint, inventory   where there is something to say: why there is no value; why
+                    it may be no live credential; what the host claims, never called; what
+                    clawback.yaml says of it
+and then one object more: type ("end"), credentials, files, bytes, complete, not_read and left_alone
+[{path, reason}], not_found (of the inventory), error.
+
+It ends with 0 when everything was read, 3 when something was not, 10 when there is no installation,
+and 1 when the machine could not be searched.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.discover(c.Context(), t, asJSON) },
 	}
 	t.machineFlags(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print one object a credential")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one object a credential, and one at the end")
 	return c
 }
 
+// survey is what a search found, each credential once.
+type survey struct {
+	infos map[string]revoke.Info
+	list  incident.Inventory
+	key   credential.FingerprintKey
+	by    map[credential.Fingerprint]*discovered
+	all   []*discovered
+	known []*incident.Credential // for what the inventory lacks
+}
+
+// discovered is a credential that was found, as --json shows it.
+type discovered struct {
+	Provider      string                  `json:"provider"`
+	Kind          string                  `json:"kind"`
+	Fingerprint   credential.Fingerprint  `json:"fingerprint"`
+	Masked        string                  `json:"masked"`
+	Tier          int                     `json:"tier"`
+	Owner         string                  `json:"owner"`
+	Expires       *time.Time              `json:"expires"`
+	LastUsed      *time.Time              `json:"last_used"`
+	SelfRevocable bool                    `json:"self_revocable"`
+	Manual        bool                    `json:"manual"`
+	Sources       []spot                  `json:"sources"`
+	Unresolved    string                  `json:"unresolved,omitempty"`
+	Doubt         discover.Doubt          `json:"doubt,omitempty"`
+	Endpoint      string                  `json:"endpoint,omitempty"`
+	Inventory     *incident.InventoryItem `json:"inventory,omitempty"`
+}
+
+// spot is a credential.Source with all of its fields.
+type spot struct {
+	Path    string `json:"path"`
+	Locator string `json:"locator"`
+	Line    int    `json:"line"`
+	Note    string `json:"note,omitempty"`
+}
+
+// searchEnd is the last object of --json.
+type searchEnd struct {
+	Type        string                   `json:"type"` // "end"
+	Credentials int                      `json:"credentials"`
+	Files       int                      `json:"files"`
+	Bytes       int64                    `json:"bytes"`
+	Complete    bool                     `json:"complete"` // everything that may hold credentials was read
+	NotRead     []unread                 `json:"not_read"`
+	LeftAlone   []unread                 `json:"left_alone"` // it belongs to other accounts
+	NotFound    []incident.InventoryItem `json:"not_found"`  // in the inventory
+	Error       string                   `json:"error,omitempty"`
+}
+
+type unread struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
 func (a *app) discover(ctx context.Context, t target, asJSON bool) error {
+	infos, err := providerInfos()
+	if err != nil {
+		return err
+	}
 	h, err := a.reach(ctx, &t)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = h.Close() }()
-	key := credential.NewFingerprintKey()
-	byPrint := make(map[credential.Fingerprint]*credential.Credential)
-	var order []*credential.Credential
-	summary, err := h.Discover(ctx, func(f discover.Found) {
-		c := actions.Credential(key, f)
-		if known := byPrint[c.Fingerprint]; known != nil {
-			known.Sources = append(known.Sources, f.Source)
-			return
-		}
-		byPrint[c.Fingerprint] = &c
-		order = append(order, &c)
-	})
+	s := &survey{infos: make(map[string]revoke.Info), key: credential.NewFingerprintKey(),
+		list: a.inventory(), by: make(map[credential.Fingerprint]*discovered)}
+	for _, info := range infos {
+		s.infos[info.Name] = info
+	}
+	summary, err := h.Discover(ctx, s.found)
 	switch {
 	case errors.Is(err, discover.ErrNoInstallation):
 		return &failure{incident.ExitNoInstallation, fmt.Errorf("%s: %w", h.Name(), err), "run it as root, or name the disk that holds it with --root"}
 	case err != nil:
 		err = fmt.Errorf("search %s: %w", h.Name(), err)
 	}
-	a.printCredentials(order, asJSON)
-	for _, p := range summary.Problems {
-		fmt.Fprintf(a.err, "not read: %s: %s\n", incident.Safe(p.Path), incident.Safe(p.Reason))
+	end := s.end(summary, err)
+	if asJSON {
+		a.printFoundJSON(s.all, end)
+	} else {
+		a.printFound(s.all, end)
 	}
-	for _, p := range summary.Apart {
-		fmt.Fprintf(a.err, "left alone: %s: %s\n", incident.Safe(p.Path), incident.Safe(p.Reason))
-	}
-	fmt.Fprintf(a.err, "%d credentials in %d files\n", len(order), summary.Files)
-	if err == nil && len(summary.Problems) > 0 {
+	if err == nil && !end.Complete {
 		return exitCode(incident.ExitPartial) // what was not read may hold more
 	}
 	return err
 }
 
-func (a *app) printCredentials(found []*credential.Credential, asJSON bool) {
-	if asJSON {
-		for _, c := range found {
-			if line, err := json.Marshal(c); err == nil {
-				fmt.Fprintf(a.out, "%s\n", journal.Visible(line))
-			}
-		}
-		return
+// found takes in a credential at one place.
+func (s *survey) found(f discover.Found) {
+	c := actions.Credential(s.key, f)
+	d := s.by[c.Fingerprint]
+	if d == nil {
+		d = s.first(c, f)
+	} else if d.Doubt != f.Doubt && (f.Doubt == "" || d.Doubt.Harmless() && !f.Doubt.Harmless()) {
+		d.Doubt = f.Doubt // the place that speaks for it counts
 	}
-	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	for _, c := range found {
-		for i, s := range c.Sources {
-			name, tier := c.Kind+"\t"+incident.Safe(c.Masked), fmt.Sprintf("tier %d", c.Tier)
-			if i > 0 {
-				name, tier = "\t", ""
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", name, tier, incident.Safe(s.String()))
-		}
+	d.Owner = cmp.Or(d.Owner, f.Owner)
+	if d.Expires == nil {
+		d.Expires = moment(f.Expires)
 	}
-	_ = w.Flush()
+	if used := moment(f.LastUsed); used != nil && (d.LastUsed == nil || d.LastUsed.Before(*used)) {
+		d.LastUsed = used
+	}
+	if at := (spot{f.Source.Path, f.Source.Locator, f.Source.Line, f.Source.Note}); !slices.Contains(d.Sources, at) {
+		d.Sources = append(d.Sources, at)
+	}
+}
+
+func (s *survey) first(c credential.Credential, f discover.Found) *discovered {
+	d := &discovered{Provider: c.Provider, Kind: c.Kind, Fingerprint: c.Fingerprint, Masked: c.Masked, Tier: c.Tier,
+		Unresolved: f.Unresolved, Doubt: f.Doubt, Endpoint: f.Endpoint}
+	k, known := s.infos[c.Provider].Kind(c.Kind)
+	d.SelfRevocable = known && k.SelfRevoking && !k.Manual && f.Unresolved == ""
+	d.Manual = f.Unresolved != "" || !actions.DiesWithGateway(c.Kind) && (!known || k.Manual)
+	found := &incident.Credential{Found: incident.Found{Credential: c}}
+	if item, ok := s.list.Lookup(c); ok {
+		d.Inventory, found.Inventory = &item, &item
+	}
+	s.by[c.Fingerprint] = d
+	s.all, s.known = append(s.all, d), append(s.known, found)
+	return d
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// end puts what was found in order, the most dangerous first and what is no live credential last,
+// and says what is missing.
+func (s *survey) end(sum discover.Summary, err error) searchEnd {
+	slices.SortStableFunc(s.all, func(a, b *discovered) int {
+		harmless := map[bool]int{true: 1}
+		return cmp.Or(cmp.Compare(harmless[a.Doubt.Harmless()], harmless[b.Doubt.Harmless()]),
+			cmp.Compare(b.Tier, a.Tier), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Masked, b.Masked))
+	})
+	end := searchEnd{Type: "end", Credentials: len(s.all), Files: sum.Files, Bytes: sum.Bytes,
+		Complete: err == nil && len(sum.Problems) == 0, NotRead: unreads(sum.Problems), LeftAlone: unreads(sum.Apart)}
+	end.NotFound = incident.State{Inventory: s.list, Credentials: s.known}.NotFound()
+	if end.NotFound == nil {
+		end.NotFound = []incident.InventoryItem{}
+	}
+	if err != nil {
+		end.Error = err.Error()
+	}
+	return end
+}
+
+func unreads(problems []openclaw.Problem) []unread {
+	out := make([]unread, len(problems))
+	for i, p := range problems {
+		out[i] = unread{p.Path, p.Reason}
+	}
+	return out
 }

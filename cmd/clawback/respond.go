@@ -48,6 +48,9 @@ type response struct {
 func (r *response) run(ctx context.Context) error {
 	ctx, stop, heard := r.interruptible(ctx)
 	defer stop()
+	if r.declared.Mode == incident.Real { // a drill's world is made up
+		r.work.Inventory = r.app.inventory()
+	}
 	r.engine.Interrupt = func(string) { stop() }
 	if r.open.trouble != nil {
 		complain(r.app.err, &failure{err: r.open.trouble, hint: "the response goes on; the record is in " + r.place()})

@@ -53,7 +53,7 @@ the service down, and writes the report.
 	root.AddCommand(
 		a.killCommand(), a.respondCommand(), a.resumeCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(), a.witnessCommand(),
-		a.approveCommand(), a.noteCommand(),
+		a.approveCommand(), a.noteCommand(), a.inventoryCommand(),
 		a.planCommand(),
 		a.providersCommand(), a.playbookCommand(), a.versionCommand(),
 		exitCodesTopic(), configTopic(), a.docsCommand(),
@@ -98,7 +98,7 @@ func exitCodesTopic() *cobra.Command {
 
 func configTopic() *cobra.Command {
 	topic := &cobra.Command{Use: "config", Short: "What clawback.yaml can hold", Args: noArgs}
-	topic.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(c.OutOrStdout(), configHelp+witnessHelp) })
+	topic.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(c.OutOrStdout(), configHelp+inventoryHelp+witnessHelp) })
 	topic.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return topic
 }

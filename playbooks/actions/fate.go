@@ -63,6 +63,9 @@ func (a *Authorities) fate(ctx context.Context, provider string) Fate {
 	return Fate{ByAuthority, "revoked with your authority"}
 }
 
+// DiesWithGateway reports whether a credential of a kind dies with the agent's own gateway.
+func DiesWithGateway(kind string) bool { return gatewayKind(kind) }
+
 // gatewayKind reports whether the agent's own gateway issues credentials of a kind.
 func gatewayKind(kind string) bool { return kind == "openclaw.gateway" || kind == "openclaw.hook" }
 
