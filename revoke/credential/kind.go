@@ -2,6 +2,7 @@ package credential
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -15,10 +16,11 @@ type Kind struct {
 	Format   string // regular expression of the whole value; empty where only the context tells
 	Prefix   string // public prefix that a mask may show, up to and including its separator
 	NamePart string // the part that people know it by; "value" where empty
-	Tier     int    // 4 infrastructure, 3 external or financial, 2 internal writes, 1 reads
+	Tier     int    // 4 infrastructure, 3 external or financial, 2 internal writes, 1 reads: see Tiers
+	Mints    string // what it can make more of, for people; a revoke.Provider tells it for its own kinds
 }
 
-// Kinds is every kind that clawback can name, the more specific format first. Where no provider
+// Kinds is every kind that a format or a setting tells, the more specific format first; Placed is the rest. Where no provider
 // of ours exists yet, the credential is still found, shown and handed to a person.
 // Formats: provider documentation, gitleaks v8.30.1 config/gitleaks.toml and trufflehog 3ab759f.
 var Kinds = []Kind{
@@ -51,8 +53,8 @@ var Kinds = []Kind{
 }
 
 var kindByName = func() map[string]Kind {
-	m := make(map[string]Kind, len(Kinds))
-	for _, k := range Kinds {
+	m := make(map[string]Kind, len(Kinds)+len(Placed))
+	for _, k := range slices.Concat(Kinds, Placed) {
 		if _, twice := m[k.Name]; twice {
 			panic("credential kind " + k.Name + " is listed twice")
 		}

@@ -1,9 +1,11 @@
 package discover
 
 import (
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -106,4 +108,24 @@ func (a agent) hostPath(name, dir string) string {
 		name = path.Join("/", dir, name)
 	}
 	return strings.TrimPrefix(path.Clean(name), "/")
+}
+
+// ownership tells the owner, group and mode of a file.
+func (s *scan) ownership(at string) string {
+	info, err := s.root.Lstat(at)
+	if err != nil {
+		return ""
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	owner := strconv.Itoa(int(st.Uid))
+	for _, a := range s.accounts {
+		if a.UID == int(st.Uid) {
+			owner = clean(a.Name, 64)
+			break
+		}
+	}
+	return fmt.Sprintf(" (owner %s, group %d, mode %04o)", owner, st.Gid, info.Mode().Perm())
 }

@@ -9,21 +9,34 @@ import (
 
 // Place is one place that is searched, for the documentation.
 type Place struct {
-	File       string // below the state directory, or a home where it begins with "~/"
-	Locator    string // keys joined by dots, "*" for any
+	File       string // below the state directory; a home, a workspace or the machine where it begins with "~/", "workspace/" or "/"
+	Locator    string // keys joined by dots, "*" for any; empty for the whole file
 	Credential string
 }
 
-// Places lists every place of a JSON file or a database that is searched.
+// Places lists every place that is searched.
 func Places() []Place {
 	rows := slices.Concat(places, databasePlaces)
 	all := make([]Place, len(rows))
 	for i, p := range rows {
-		name := cmp.Or(p.provider, "its provider's") + " secret"
-		if k, ok := credential.Lookup(p.kind); ok && p.kind != "unknown" {
-			name = p.provider + " " + k.Title
-		}
-		all[i] = Place{File: p.file, Locator: p.path, Credential: name}
+		all[i] = Place{File: p.file, Locator: p.path, Credential: placeCredential(p)}
 	}
 	return all
+}
+
+// placeCredential says in words what stands at a place.
+func placeCredential(p place) string {
+	if k, ok := credential.Lookup(p.kind); ok && p.kind != "unknown" {
+		if p.provider == "" || p.provider == "unknown" {
+			return k.Title
+		}
+		return p.provider + " " + k.Title
+	}
+	switch {
+	case p.holds == aManifest:
+		return "paths in a vault, certificate identity, secrets"
+	case p.holds == aVariable:
+		return "variables that are secrets"
+	}
+	return cmp.Or(p.provider, "its provider's") + " secret"
 }

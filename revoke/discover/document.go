@@ -157,6 +157,7 @@ func locator(path []json5.Step) string {
 		switch _, secret := credential.Recognize(s.Key); {
 		case s.Index >= 0:
 			fmt.Fprintf(&b, "[%d]", s.Index)
+		case s.Key == "" && len(path) == 1: // the whole file
 		case secret:
 			b.WriteString("[secret]")
 		case !plainKey.MatchString(s.Key):

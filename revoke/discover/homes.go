@@ -2,7 +2,7 @@ package discover
 
 import (
 	"path"
-	"strings"
+	"slices"
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/credential"
@@ -11,46 +11,16 @@ import (
 // searchHomes reads what the agent's account, and every account whose files it may read, keeps for
 // its own tools.
 func (s *scan) searchHomes() {
-	for _, home := range append([]string{s.agent.Home}, s.homes...) {
-		for _, name := range []string{".aws/credentials", ".aws/config"} {
-			if at, data, ok := s.openHome(home, name); ok {
-				s.awsFile(at, parseINI(string(data)))
-			}
-		}
-		if at, data, ok := s.openHome(home, ".config/gh/hosts.yml"); ok {
-			s.hosts(at, data)
-		}
-		seen := map[string]bool{}
-		for _, row := range s.places {
-			name, ok := strings.CutPrefix(row.file, "~/")
-			if !ok || seen[name] || !s.readableHome(home, name) {
-				continue
-			}
-			seen[name] = true
-			if d, ok := s.load(path.Join(home, name), nil); ok {
-				s.document(d, row.file, "", nil)
-			}
-		}
-		s.unread(home)
-	}
+	homes := slices.Concat([]string{s.agent.Home}, slices.DeleteFunc(slices.Clone(s.homes), func(h string) bool { return h == s.agent.Home }))
+	s.searchTable(inHome, homes...)
+	s.searchTable(inWorkspace, s.agent.Workspaces...)
+	s.unread(s.agent.Home)
 }
 
-// openHome opens a file of a home that the agent's account may read.
-func (s *scan) openHome(home, name string) (string, []byte, bool) {
-	if !s.readableHome(home, name) {
-		return "", nil, false
-	}
-	return s.open(path.Join(home, name))
-}
-
-// readableHome reports whether the file is the agent's own, or readable to it: another account's
-// secrets are not the agent's, and that they exist is no problem.
-func (s *scan) readableHome(home, name string) bool {
-	if home == s.agent.Home {
-		return true
-	}
-	at, err := openclaw.Resolve(s.root, path.Join(home, name))
-	return err == nil && s.mayRead(at)
+// searchMachine reads what the machine itself holds, and what its processes do.
+func (s *scan) searchMachine() {
+	s.searchTable(onMachine, ".")
+	s.deletedFiles()
 }
 
 // awsFile searches a file of the AWS tools: every profile of it.
@@ -75,43 +45,11 @@ func (s *scan) awsFile(at string, all []setting) {
 	}
 }
 
-// hosts searches hosts.yml of the GitHub command line.
-func (s *scan) hosts(at string, data []byte) {
-	if len(data) > maxHosts {
-		data = data[:maxHosts]
-	}
-	tokens, err := parseHosts(data)
-	if err != nil {
-		s.note(openclaw.Problem{Path: at, Reason: err.Error() + ": searched by format alone"})
-		s.sweep(at, string(data), 1, "")
-		return
-	}
-	for _, t := range tokens {
-		c := candidate{provider: "github", kind: unknown, parts: map[string]string{"value": t.token}, owner: t.user,
-			source: credential.Source{Path: at, Locator: locator(t.path), Line: t.line}}
-		if t.host != "github.com" {
-			c.endpoint = origin("https://" + t.host)
-		}
-		s.report(c)
-	}
-}
-
-// maxHosts bounds what goes through the YAML parser.
-const maxHosts = 1 << 20
-
 // unread names what may hold credentials in a home and is not understood: a person must look.
 func (s *scan) unread(home string) {
-	if home != s.agent.Home {
-		return
-	}
-	for _, name := range []string{".config/gcloud", ".azure", ".kube/config", ".docker/config.json", ".npmrc", ".netrc", ".git-credentials", ".vault-token", ".pgpass"} {
+	for _, name := range []string{".config/op", ".config/rclone/rclone.conf", ".password-store", ".gnupg/private-keys-v1.d", ".local/share/keyrings", ".config/1Password"} {
 		if _, err := openclaw.Resolve(s.root, path.Join(home, name)); err == nil {
 			s.note(openclaw.Problem{Path: path.Join(home, name), Reason: "may hold credentials, and is not understood: look at it by hand"})
-		}
-	}
-	for _, name := range s.glob(home, ".ssh/id_*") {
-		if !strings.HasSuffix(name, ".pub") {
-			s.note(openclaw.Problem{Path: name, Reason: "a private key: remove its public half wherever it is authorized"})
 		}
 	}
 }

@@ -147,7 +147,7 @@ func TestTimeIsBounded(t *testing.T) {
 		"garbage":  {state + "openclaw.json": `{x ` + big(`aaaaaaaaaaaaaaaaaaaaaaaa `) + `}`},
 		"dollars":  {state + "openclaw.json": `{hooks:{token:"` + big("${") + `"}}`},
 		"yaml":     {"home/u/.config/gh/hosts.yml": big("a: {b: {c: [d, e]}}\n")},
-		"yaml2":    {"home/u/.config/gh/hosts.yml": strings.Repeat("[", maxHosts)},
+		"yaml2":    {"home/u/.config/gh/hosts.yml": strings.Repeat("[", maxYAML)},
 		"ini":      {"home/u/.aws/credentials": big("[a]\naws_access_key_id=AKIAABCDEFGHIJKLMNOP\n")},
 		"includes": {state + "openclaw.json": `{` + big(`"$include":"./a.json","x":{"$include":["openclaw.json"]},`) + `}`},
 		"unit":     {"home/u/.config/systemd/user/openclaw.service": big("EnvironmentFile=/etc/hosts\n")},

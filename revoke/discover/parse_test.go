@@ -66,16 +66,16 @@ func TestParseUnit(t *testing.T) {
 	}
 }
 
-func TestParseHostsFaults(t *testing.T) {
+func TestReadYAMLFaults(t *testing.T) {
 	for _, in := range []string{"", "a", "- a", "a: {b: c}", "github.com:\n  oauth_token: [x]\n", "a: &x\n  oauth_token: t\nb: *x\n", "1: 2"} {
-		tokens, err := parseHosts([]byte(in))
-		if err != nil || len(tokens) > 1 {
-			t.Errorf("%q: %v, %v", in, tokens, err)
+		leaves, err := readYAML([]byte(in))
+		if err != nil || len(leaves) > 2 {
+			t.Errorf("%q: %v, %v", in, leaves, err)
 		}
 	}
 	value := secret()
 	for _, in := range []string{"a: [" + value, "a: \"" + value, "\t" + value, "a: *" + value, "a: !!int " + value + "\n  b: c", "{" + value} {
-		if _, err := parseHosts([]byte(in)); err == nil || strings.Contains(err.Error(), value[:8]) {
+		if _, err := readYAML([]byte(in)); err == nil || strings.Contains(err.Error(), value[:8]) {
 			t.Errorf("error %v", err)
 		}
 	}
@@ -127,18 +127,18 @@ func FuzzParseUnit(f *testing.F) {
 	})
 }
 
-func FuzzParseHosts(f *testing.F) {
+func FuzzReadYAML(f *testing.F) {
 	f.Add([]byte("github.com:\n  users:\n    a:\n      oauth_token: t\n  user: a\n"))
 	f.Add([]byte("a: &a [*a]"))
 	fault := regexp.MustCompile(`\A(line [0-9]+: )?not valid YAML\z`)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tokens, err := parseHosts(data)
+		leaves, err := readYAML(data)
 		if err != nil && !fault.MatchString(err.Error()) {
 			t.Fatalf("error %v", err)
 		}
-		for _, h := range tokens {
-			if h.line < 1 || len(h.path) < 2 || len(h.token) > len(data)*3 {
-				t.Fatalf("impossible: line %d, path %v", h.line, h.path)
+		for _, l := range leaves {
+			if l.line < 1 || len(l.path) < 1 || len(l.text) > len(data)*3 {
+				t.Fatalf("impossible: line %d, path %v", l.line, l.path)
 			}
 		}
 	})

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// placeholders are values that stand where a secret should: they are not reported. Each pattern
+// placeholders are values that stand where a secret should: they are told apart. Each pattern
 // holds for the whole of a short value, so that no random secret is taken for one.
 var placeholders = regexp.MustCompile(`(?i)\A(?:` + strings.Join([]string{
 	`<[^<>]*>`, `\{\{.*\}\}`, `\[[^\[\]]*\]`, `%[a-z_]+%`,
@@ -22,18 +22,24 @@ var examples = []string{"EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"}
 // placeholder reports whether value is no secret but a place for one.
 func placeholder(value string) bool {
 	value = strings.TrimSpace(value)
-	if value == "" {
+	switch {
+	case value == "", example(value):
 		return true
-	}
-	if len(value) > 120 {
+	case len(value) > 120:
 		return false
 	}
+	return filler(value) || placeholders.MatchString(value)
+}
+
+// example reports whether value is one that documentation prints.
+func example(value string) bool {
+	value = strings.TrimSpace(value)
 	for _, e := range examples {
-		if strings.HasSuffix(value, e) || strings.HasPrefix(value, e) {
+		if len(value) <= 120 && (strings.HasSuffix(value, e) || strings.HasPrefix(value, e)) {
 			return true
 		}
 	}
-	return filler(value) || placeholders.MatchString(value)
+	return false
 }
 
 // filler reports whether at least half of value is runs of a character that people fill gaps with:

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"slices"
 	"strings"
 
 	"clawback/forensics/agents/openclaw/json5"
@@ -24,15 +25,27 @@ const (
 	aHeader           // a request header: a secret where its name or its format says so
 	aVariable         // an environment variable: a secret where its name or its format says so
 	aFile             // the name of a file that holds nothing but the secret
+	aLogin            // login and password in base64
+	aCommand          // what gives the secret when it is run or asked: never done
+	aHelper           // the name of a store that is never asked
+	aKey              // the file is a private key
+	aThing            // the file holds sessions, whose values are not read
+	aSocket           // a socket that signs for whoever may write to it
+	aMachine          // the file says what the place says: the machine itself has an identity
+	aDatabase         // the file is a database, which is not understood here
+	aManifest         // paths in a vault and identities, under names that nobody laid down
 )
 
 const configFile = "openclaw.json"
 
-// places is every path with a secret that we know, in every JSON file that we read. A file below
+// places is all that is searched.
+var places = slices.Concat(agentPlaces, toolPlaces)
+
+// agentPlaces is every path with a secret that we know, in every JSON file that we read. A file below
 // the state directory is named by its path there, one below a home begins with "~/".
 // Sources: https://docs.openclaw.ai/reference/secretref-credential-surface and
 // https://docs.openclaw.ai/gateway/configuration-reference.
-var places = expand([]place{
+var agentPlaces = expand([]place{
 	{configFile, "gateway.auth.{token,password}", "openclaw", "openclaw.gateway", aSecret, ""},
 	{configFile, "gateway.remote.{token,password}", "openclaw", "unknown", aSecret, ""}, // of another machine's gateway
 	{configFile, "hooks.token", "openclaw", "openclaw.hook", aSecret, ""},
@@ -101,11 +114,11 @@ var places = expand([]place{
 	{"credentials/github-copilot.token.json", "token", "github", "unknown", aSecret, ""},
 	{"credentials/whatsapp/*/creds.json", "advSecretKey", "whatsapp", "unknown", aSecret, ""},
 	{"credentials/whatsapp/*/creds.json.bak", "advSecretKey", "whatsapp", "unknown", aSecret, ""},
-	{"devices/paired.json", "*.tokens.*.token", "openclaw", "unknown", aSecret, ""},
-	{"devices/bootstrap.json", "*.token", "openclaw", "unknown", aSecret, ""},
-	{"nodes/paired.json", "*.{token,tokens.*.token}", "openclaw", "unknown", aSecret, ""},
-	{"identity/device.json", "privateKeyPem", "openclaw", "unknown", aSecret, ""},
-	{"identity/device-auth.json", "tokens.*.token", "openclaw", "unknown", aSecret, ""},
+	{"devices/paired.json", "*.tokens.*.token", "openclaw", "openclaw.device", aSecret, ""},
+	{"devices/bootstrap.json", "*.token", "openclaw", "openclaw.device", aSecret, ""},
+	{"nodes/paired.json", "*.{token,tokens.*.token}", "openclaw", "openclaw.device", aSecret, ""},
+	{"identity/device.json", "privateKeyPem", "openclaw", "openclaw.device", aSecret, ""},
+	{"identity/device-auth.json", "tokens.*.token", "openclaw", "openclaw.device", aSecret, ""},
 	{"exec-approvals.json", "socket.token", "openclaw", "unknown", aSecret, ""},
 
 	{"~/.claude/.credentials.json", "claudeAiOauth.accessToken", "anthropic", "unknown", aSecret, "value"},
@@ -153,6 +166,9 @@ func newPattern(p place) pattern {
 
 // match reports whether path is at the place, and which key its first "*" stands for.
 func (p pattern) match(path []json5.Step) (wild string, ok bool) {
+	if p.path == "**" {
+		return "", true
+	}
 	if len(path) != len(p.steps) {
 		return "", false
 	}

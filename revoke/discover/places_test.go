@@ -1,63 +1,134 @@
 package discover
 
 import (
+	"cmp"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"net"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/credential"
 )
 
-// example builds the smallest tree with a secret at one row of the table, and what must be found.
-func example(row place, value string) (files map[string]string, want Found) {
+// planted builds the smallest tree with a secret at one row of the table, and what must be found.
+func planted(row place, value string) (files map[string]string, want Found) {
 	steps := strings.Split(row.path, ".")
-	provider := row.provider
 	for i, step := range steps {
 		switch {
 		case step != "*":
-		case i < len(steps)-1 || row.holds == aSecret || row.holds == aFile:
-			steps[i] = "acme"
-		case row.holds == aHeader:
+		case i == len(steps)-1 && row.holds == aHeader:
 			steps[i] = "X-Api-Key"
-		case row.holds == aVariable:
+		case i == len(steps)-1 && row.holds == aVariable:
 			steps[i] = "ACME_API_KEY"
+		default:
+			steps[i] = "acme"
 		}
 	}
-	if provider == "" {
-		provider = unknown
+	want = Found{Provider: row.provider, Kind: cmp.Or(row.kind, unknown)}
+	if want.Provider == "" {
+		want.Provider = unknown
 		if strings.Contains(row.path, "*") {
-			provider = "acme"
+			want.Provider = "acme"
 		}
 	}
-	name := strings.ReplaceAll(row.file, "*", "one")
-	if home, ok := strings.CutPrefix(name, "~/"); ok {
-		name = "home/u/" + home
-	} else {
+	name := strings.NewReplacer("*.service", "openclaw.service", "*.container", "openclaw.container", "/proc/*", "/proc/7", "*", "one").Replace(row.file)
+	name = strings.NewReplacer("serviceone", "service", "containerone", "container").Replace(name)
+	switch w, rest := whereIs(name); w {
+	case inHome:
+		name = "home/u/" + rest
+	case inWorkspace:
+		name = state + "workspace/" + rest
+	case inState:
 		name = state + name
-	}
-	want = Found{Provider: provider, Kind: row.kind}
-	if want.Kind == "" {
-		want.Kind = unknown
+	case onMachine:
+		name = rest
 	}
 	want.Source = credential.Source{Path: name, Locator: strings.Join(steps, "."), Line: 1}
-	var doc any = value
 	files = map[string]string{}
-	if row.holds == aFile {
-		doc = "/srv/token"
-		files["srv/token"] = value + "\n"
-		want.Source = credential.Source{Path: "srv/token", Line: 1, Note: "named by " + strings.Join(steps, ".") + " of openclaw.json"}
-	}
-	for _, step := range slices.Backward(steps) {
-		doc = map[string]any{step: doc}
-	}
-	text, _ := json.Marshal(doc)
-	files[name] = string(text)
 	parts := map[string]string{"value": value}
 	if row.part == "refresh" {
 		parts["refresh"] = value
+	}
+	written := value
+	switch row.holds {
+	case aFile:
+		written = "/srv/token"
+		files["srv/token"] = value + "\n"
+		want.Source = credential.Source{Path: "srv/token", Line: 1, Note: "named by " + strings.Join(steps, ".") + " of " + path.Base(name)}
+	case aLogin:
+		written = base64.StdEncoding.EncodeToString([]byte("bob:" + value))
+	case aCommand:
+		parts, want.Unresolved, want.Ref = nil, "a program or a service gives it: never run, never asked", map[string]string{"id": "exec:" + want.Source.Locator}
+	case aHelper:
+		parts, want.Unresolved, want.Ref = nil, "kept by a credential helper, which is never asked", map[string]string{"id": "store:" + want.Source.Locator}
+	case aManifest:
+		parts, want.Provider, want.Kind, want.Source.Locator = nil, "vault", "vault.path", "vault.secrets.mail"
+		want.Unresolved, want.Ref = "stands in a vault at that path, which is never asked", map[string]string{"id": "store:vault:kv/data/" + value}
+		steps, written = []string{"vault", "secrets", "mail"}, "kv/data/"+value
+	case aThing:
+		parts, want.Source.Locator = nil, ""
+		want.Unresolved, want.Ref = "its sessions were not read: end them at each service", map[string]string{"id": name}
+	case aSocket:
+		parts, want.Source.Locator = nil, ""
+		want.Unresolved, want.Ref = "a socket, not used: whoever may write to it signs with its keys", map[string]string{"id": name}
+	case aMachine:
+		parts, want.Source.Locator, written = nil, "", row.path
+		want.Unresolved, want.Ref = "a role that the cloud gives to the machine: detach it, or end its sessions", map[string]string{"id": "instance role of this machine"}
+	case aKey:
+		written = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte(value)}))
+		parts["value"] = strings.TrimSpace(written)
+	}
+	last := steps[len(steps)-1]
+	switch base := path.Base(row.file); {
+	case row.file == "~/.aws/credentials", row.file == "~/.aws/config":
+		id := "AKIA" + upper(16)
+		parts = map[string]string{"access_key_id": id, "secret_access_key": value}
+		files[name] = "[acme]\naws_access_key_id = " + id + "\naws_secret_access_key = " + value
+		want.Source.Line = 2
+	case strings.HasPrefix(row.file, "~/.aws/cli/"):
+		id := "ASIA" + upper(16)
+		parts = map[string]string{"access_key_id": id, "secret_access_key": value}
+		files[name] = `{"Credentials":{"AccessKeyId":"` + id + `","SecretAccessKey":"` + value + `"}}`
+	case row.path == "", row.holds == aMachine, row.file == "~/.vault-token":
+		files[name], want.Source.Locator = written, ""
+	case row.file == environFile:
+		files[name], files["proc/7/cmdline"] = "HOME=/x\x00"+last+"="+value+"\x00", "openclaw-gateway\x00"
+		want.Source.Line = 2
+	case strings.HasPrefix(base, ".env"):
+		files[name] = last + "=" + value
+	case isEnvironment(row.file):
+		files[name] = "[Service]\nEnvironment=" + last + "=" + value
+		want.Source.Line, want.Source.Locator = 2, last
+	case strings.HasSuffix(base, ".npmrc"):
+		files[name] = "//acme/:" + last + "=" + written
+	case base == ".pypirc", base == "properties":
+		files[name] = "[acme]\n" + last + " = " + value
+		want.Source.Line = 2
+	case base == ".netrc":
+		files[name] = "machine acme login bob password " + value
+	case strings.Contains(base, "credentials") && row.kind == "login.password":
+		files[name] = "https://bob:" + value + "@acme"
+	case base == ".pgpass":
+		files[name] = "acme:5432:app:bob:" + value
+		want.Source.Locator = `acme:5432:app:bob.password`
+	case strings.HasSuffix(base, ".toml"):
+		files[name] = "[" + strings.Join(steps[:len(steps)-1], ".") + "]\n" + last + ` = "` + value + `"`
+		want.Source.Line = 2
+	default:
+		var doc any = written
+		for _, step := range slices.Backward(steps) {
+			doc = map[string]any{step: doc}
+		}
+		text, _ := json.Marshal(doc) // which is YAML as well
+		files[name] = string(text)
 	}
 	want.Secret = credential.NewSecret(parts)
 	return files, want
@@ -68,19 +139,46 @@ func example(row place, value string) (files map[string]string, want Found) {
 func TestEachPlace(t *testing.T) {
 	for i, row := range places {
 		t.Run(row.file+" "+row.path, func(t *testing.T) {
-			files, want := example(row, secret())
+			files, want := planted(row, secret())
 			dir := tree(t, files)
+			if row.holds == aSocket {
+				at := filepath.Join(dir, want.Source.Path)
+				must(t, os.Remove(at))
+				socket(t, at)
+			}
+			without := slices.Delete(slices.Clone(places), i, i+1)
+			if row.holds == aDatabase {
+				named := func(rows []place) bool {
+					_, summary := search(t, dir, rows)
+					return slices.ContainsFunc(summary.Problems, func(p openclaw.Problem) bool { return p.Path == want.Source.Path })
+				}
+				if !named(places) || named(without) {
+					t.Error("it is not named, or it is without its row")
+				}
+				return
+			}
 			found, summary := search(t, dir, places)
 			expect(t, found, show(want))
 			if len(summary.Problems) > 0 {
 				t.Errorf("problems %+v", summary.Problems)
 			}
-			found, _ = search(t, dir, slices.Delete(slices.Clone(places), i, i+1))
+			found, _ = search(t, dir, without)
 			if slices.ContainsFunc(found, func(f Found) bool { return show(f) == show(want) }) {
 				t.Error("it is found without its row: the test or the row is worth nothing")
 			}
 		})
 	}
+}
+
+// socket makes a socket that nobody listens at. Its path may be longer than an address may.
+func socket(t *testing.T, at string) {
+	t.Helper()
+	short := filepath.Join("/tmp", "s"+secret()[:12])
+	l, err := net.Listen("unix", short)
+	must(t, err)
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	must(t, l.Close())
+	must(t, os.Rename(short, at))
 }
 
 // The table names kinds and providers that exist, and no path twice.
@@ -93,10 +191,10 @@ func TestPlacesAreSound(t *testing.T) {
 		}
 		seen[at] = true
 		kind, ok := credential.Lookup(row.kind)
-		if row.kind != "" && (!ok || row.kind != unknown && kind.Provider != row.provider) {
+		if row.kind != "" && (!ok || kind.Provider != "" && kind.Provider != row.provider) {
 			t.Errorf("%s: kind %q of provider %q", at, row.kind, row.provider)
 		}
-		if strings.ContainsAny(row.path, "{}") || path.Clean(row.path) != row.path {
+		if strings.ContainsAny(row.path, "{}") || row.path != "" && path.Clean(row.path) != row.path && row.holds != aMachine {
 			t.Errorf("%s is not a path", at)
 		}
 	}
@@ -187,13 +285,28 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
-func TestPlaceholdersAreNotFound(t *testing.T) {
+// A gap is told apart from a secret, and what is empty is not there.
+func TestPlaceholdersAreToldApart(t *testing.T) {
 	dir := tree(t, map[string]string{
 		state + ".env":          "OPENAI_API_KEY=YOUR_API_KEY\nSLACK_BOT_TOKEN=xoxb-xxxx-xxxx\nA_TOKEN=\nB_TOKEN=changeme\nAWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n",
 		state + "openclaw.json": `{hooks:{token:""},gateway:{auth:{token:"<token>",password:"changeme"}},channels:{telegram:{botToken:"xxxx"}}}`,
 	})
 	found, _ := search(t, dir, places)
-	expect(t, found)
+	var got []string
+	for _, f := range found {
+		got = append(got, f.Kind+" "+string(f.Doubt)+" "+f.Source.Locator)
+		if !f.Doubt.Harmless() {
+			t.Errorf("%s passes for a secret", show(f))
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"aws.access_key example AWS_ACCESS_KEY_ID", "openai.api_key placeholder OPENAI_API_KEY", "openclaw.gateway placeholder gateway.auth.password",
+		"openclaw.gateway placeholder gateway.auth.token", "slack.bot placeholder SLACK_BOT_TOKEN", "telegram.bot placeholder channels.telegram.botToken", "unknown placeholder B_TOKEN",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 }
 
 // What was recognised once keeps its name in places that tell less.

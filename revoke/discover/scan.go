@@ -59,7 +59,7 @@ func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (
 }
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
-	return &scan{ctx: ctx, root: root, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}}
+	return &scan{ctx: ctx, root: root, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, now: time.Now()}
 }
 
 // scan is one search.
@@ -78,6 +78,9 @@ type scan struct {
 	known    map[string]class // what a secret was taken for when it was first found
 	perFile  int              // finds in the present file
 	guesses  int              // finds by format alone
+	gaps     int              // placeholders and examples
+	apart    map[string]bool  // files of other accounts
+	now      time.Time
 
 	readDatabase DatabaseReader
 	text         func(credential.Source, string)
@@ -102,7 +105,7 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 	for i, in := range installations {
 		agents[i] = newAgent(in, s.accounts)
 	}
-	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest}
+	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest, s.searchMachine}
 	if s.quiet {
 		passes = []func(){s.searchConfig, s.searchDatabases} // the configuration, because databases refer to it
 	}
@@ -112,6 +115,10 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 			pass()
 		}
 	}
+	s.summary.Apart = slices.DeleteFunc(s.summary.Apart, func(p openclaw.Problem) bool { // one agent's is not apart for another
+		at, err := openclaw.Resolve(s.root, p.Path)
+		return err == nil && s.done[at]
+	})
 	return s.summary, s.ctx.Err()
 }
 
@@ -179,13 +186,11 @@ func (s *scan) admit(name string) (at string, ok bool) {
 	if s.done[at] {
 		return "", false
 	}
-	s.done[at] = true
 	if !s.agent.given[at] && !s.mayRead(at) {
-		if len(s.summary.Apart) < maxProblems {
-			s.summary.Apart = append(s.summary.Apart, openclaw.Problem{Path: name, Reason: "belongs to another account, and the agent's may not read it: left alone"})
-		}
+		s.setApart(at, name, "a file that the agent's settings lead to")
 		return "", false
 	}
+	s.done[at] = true
 	return at, true
 }
 
@@ -201,6 +206,7 @@ type candidate struct {
 	lastUsed       time.Time
 	unresolved     string
 	guessed        bool // nothing but the format speaks for it
+	doubt          Doubt
 }
 
 // value is the part that a candidate's kind is told by.
@@ -225,10 +231,14 @@ func (c candidate) shownOwner() string {
 	return clean(c.owner, 200)
 }
 
-// report hands a candidate to the caller, unless it is a placeholder.
+// report hands a candidate to the caller, unless it holds nothing.
 func (s *scan) report(c candidate) {
 	here := c.source.Path + "\x00" + locate(c.source) + "\x00" + c.value()
-	if s.ctx.Err() != nil || s.reported[here] || !s.worth(c) {
+	if s.ctx.Err() != nil || s.reported[here] {
+		return
+	}
+	s.identify(&c)
+	if !s.worth(c) {
 		return
 	}
 	s.reported[here] = true
@@ -243,7 +253,7 @@ func (s *scan) report(c candidate) {
 	s.summary.Found++
 	s.found(Found{
 		Provider: c.provider, Kind: c.kind, Secret: credential.NewSecret(c.parts), Ref: c.ref, Source: c.source,
-		Owner: c.shownOwner(), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint,
+		Owner: c.shownOwner(), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint, Doubt: c.doubt,
 	})
 }
 
@@ -256,8 +266,13 @@ func (s *scan) worth(c candidate) bool {
 				return false
 			}
 		}
-		if placeholder(c.value()) || placeholder(c.parts["access_key_id"]) && c.parts["access_key_id"] != "" {
+		if strings.TrimSpace(c.value()) == "" {
 			return false
+		}
+		if c.doubt.Harmless() {
+			if s.gaps++; s.gaps > maxHeuristic {
+				return false // the search is for secrets
+			}
 		}
 	}
 	if c.guessed {
@@ -291,7 +306,7 @@ func (s *scan) remember(c candidate) (provider, kind string) {
 	if ok && kind == unknown && (before.provider != "openclaw" || provider == "openclaw" || provider == unknown || variable) {
 		return before.provider, before.kind
 	}
-	if !ok || kind != unknown {
+	if (!ok || kind != unknown) && !c.doubt.Harmless() { // a gap is the same in many places
 		s.known[value] = class{provider, kind}
 	}
 	return provider, kind

@@ -66,8 +66,21 @@ func (r *reader) leaf(l leaf) {
 	}
 	c := r.candidate(l, row, wild)
 	switch {
+	case row.holds == aManifest:
+		r.manifest(l, c)
 	case row.holds == aFile:
 		r.secretFile(l, c)
+	case row.holds == aCommand:
+		r.unresolved(c, "exec:"+c.source.Locator, "a program or a service gives it: never run, never asked")
+	case row.holds == aHelper:
+		r.unresolved(c, "store:"+c.source.Locator, "kept by a credential helper, which is never asked")
+	case row.holds == aLogin:
+		user, password, ok := login(l.text)
+		if !ok {
+			return
+		}
+		c.owner, c.parts = user, map[string]string{"value": password}
+		r.report(c)
 	case row.part != "":
 		r.parts(l, row, c)
 	default:
@@ -107,15 +120,13 @@ func (r *reader) candidate(l leaf, row place, wild string) candidate {
 			c.provider = providerName(wild)
 		}
 	}
-	if who, ok := r.sibling(object, "email"); ok && who.str {
-		c.owner = who.text
-	}
-	for _, key := range []string{"expires", "expiresAt"} {
-		if when, ok := r.sibling(object, key); ok {
-			c.expires = millis(when.text)
+	for _, key := range []string{"expires", "expiresAt", "expires_at", "Expiration", "expires_on", "expiresOn", "token_expiry"} {
+		if when, ok := r.sibling(object, key); ok && c.expires.IsZero() {
+			c.expires = moment(when.text)
 		}
 	}
 	c.lastUsed = r.lastUsed[wild]
+	r.about(l, row, &c)
 	return c
 }
 
@@ -204,7 +215,11 @@ func (r *reader) accessKey(l leaf) bool {
 	keys, _ := awsKeys(all)
 	r.aws[object] = len(keys) > 0
 	for _, k := range keys {
-		r.report(candidate{provider: "aws", kind: k.kind(), parts: k.parts, source: r.source(by[k.first.line]), endpoint: r.endpoint(l.path)})
+		c := candidate{provider: "aws", kind: k.kind(), parts: k.parts, source: r.source(by[k.first.line]), endpoint: r.endpoint(l.path)}
+		if when, ok := r.sibling(object, "Expiration"); ok {
+			c.expires = moment(when.text)
+		}
+		r.report(c)
 	}
 	return len(keys) > 0
 }

@@ -12,7 +12,7 @@ import (
 	"clawback/revoke/credential"
 )
 
-var agentUnit = regexp.MustCompile(`(?:openclaw|clawdbot|moltbot|moldbot)[^/]*\.service(?:\.bak[^/]*|\.d/[^/]*\.conf)?\z`)
+var agentUnit = regexp.MustCompile(`(?:openclaw|clawdbot|moltbot|moldbot)[^/]*\.(?:service|container)(?:\.bak[^/]*|\.d/[^/]*\.conf[^/]*)?\z`)
 
 // maxSettings bounds what one file may set.
 const maxSettings = 50_000
@@ -43,6 +43,9 @@ func (s *scan) settings(at string, all []setting) {
 	for _, v := range rest {
 		if s.ctx.Err() != nil {
 			return
+		}
+		if s.pointer(at, v) {
+			continue
 		}
 		provider, kind, ok := classifyVariable(v.name, v.value)
 		if !ok && v.row != "" && v.secret && !placeholder(v.value) {

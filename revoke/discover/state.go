@@ -19,8 +19,9 @@ const (
 )
 
 const (
-	maxEnvFiles = 200
-	systemUnits = "etc/systemd/system/"
+	maxEnvFiles    = 200
+	systemUnits    = "etc/systemd/system/"
+	systemQuadlets = "etc/containers/systemd/"
 )
 
 // searchConfig reads the configuration first, because it says what the values of the other files
@@ -60,7 +61,8 @@ func (s *scan) environment() []settingsFile {
 	}
 	for i := 0; i < len(names); i++ {
 		name := names[i]
-		if strings.HasPrefix(name, systemUnits) {
+		system := strings.HasPrefix(name, systemUnits) || strings.HasPrefix(name, systemQuadlets)
+		if system {
 			s.agent.given[name] = true
 		}
 		at, data, ok := s.open(name)
@@ -68,23 +70,27 @@ func (s *scan) environment() []settingsFile {
 			continue
 		}
 		f := settingsFile{at: at}
-		if strings.Contains(at, ".service") {
+		switch {
+		case strings.HasPrefix(at, "proc/"):
+			f.vars = parseEnviron(data)
+		case isUnit(at):
 			var more []string
 			f.vars, more = parseUnit(string(data))
+			s.unitSecrets(at, string(data), system)
 			for _, name := range more[:min(len(more), maxEnvFiles)] {
-				name = s.agent.hostPath(strings.ReplaceAll(name, "%h", path.Join("/", s.agent.Home)), "/")
-				if strings.HasPrefix(at, systemUnits) {
+				name = s.agent.hostPath(strings.ReplaceAll(name, "%h", path.Join("/", s.agent.Home)), path.Dir(at))
+				if system {
 					s.agent.given[name] = true
 				}
 				if len(names) < maxEnvFiles {
 					names = slices.Insert(names, i+1, name)
 				}
 			}
-		} else {
+		default:
 			f.vars = parseDotenv(string(data))
 		}
 		files = append(files, f)
-		if isCopy(at) {
+		if isCopy(at) || isUnit(at) && !agentUnit.MatchString(at) {
 			continue // not what the gateway reads
 		}
 		for _, v := range f.vars {
@@ -97,7 +103,7 @@ func (s *scan) environment() []settingsFile {
 }
 
 func isCopy(name string) bool {
-	return strings.HasPrefix(path.Base(name), ".env.") || strings.Contains(name, ".service.bak")
+	return strings.HasPrefix(path.Base(name), ".env.") || strings.Contains(name, ".bak")
 }
 
 // configFiles are the configurations that stand in the state directory, by any name that it had.
@@ -185,43 +191,41 @@ func (s *scan) searchSecretFiles() {
 // envFiles are the files that set the gateway's environment, the strongest first, then their
 // copies. Source: https://docs.openclaw.ai/help/environment
 func (s *scan) envFiles() []string {
-	var units []string
-	for _, dir := range []string{path.Join(s.agent.Home, ".config/systemd/user"), systemUnits} {
-		units = append(units, s.glob(dir, "*.service*")...)
-		units = append(units, s.glob(dir, "*.service.d/*.conf")...)
-	}
-	units = slices.DeleteFunc(units, func(name string) bool { return !agentUnit.MatchString(name) })
-	dirs := append([]string{s.agent.StateDir}, s.agent.Workspaces...)
-	var copies []string
-	for _, dir := range dirs {
-		units = append(units, path.Join(dir, ".env"))
-		for _, name := range s.glob(dir, ".env.*") {
-			if !strings.Contains(name, "example") && !strings.Contains(name, "sample") && !strings.Contains(name, "template") {
-				copies = append(copies, name)
+	var names, copies []string
+	for _, row := range s.places {
+		if !isEnvironment(row.file) {
+			continue
+		}
+		w, rest := whereIs(row.file)
+		for _, dir := range map[where][]string{inState: {s.agent.StateDir}, inHome: {s.agent.Home}, inWorkspace: s.agent.Workspaces, onMachine: {"."}}[w] {
+			switch {
+			case row.file == environFile:
+				for _, p := range s.processes() {
+					s.agent.given[p.environ()] = true
+					names = append(names, p.environ())
+				}
+			case strings.HasSuffix(rest, ".env.*"):
+				copies = append(copies, slices.DeleteFunc(s.glob(dir, rest), func(name string) bool {
+					return strings.Contains(name, "example") || strings.Contains(name, "sample") || strings.Contains(name, "template")
+				})...)
+			default:
+				names = append(names, slices.DeleteFunc(s.glob(dir, rest), func(name string) bool {
+					return w == onMachine && !agentUnit.MatchString(name) || isUnit(name) && !s.regular(name)
+				})...)
 			}
 		}
 	}
-	return append(units, copies...)
+	return append(names, copies...)
+}
+
+// isUnit reports whether a file is one of the service manager's, or of what makes units for it.
+func isUnit(name string) bool {
+	return strings.Contains(name, ".service") || strings.Contains(name, ".container")
 }
 
 // searchState reads the other files of the state directory that the table knows.
 func (s *scan) searchState() {
-	seen := map[string]bool{configFile: true}
-	for _, row := range s.places {
-		if seen[row.file] || strings.HasPrefix(row.file, "~/") || row.file == databaseFile {
-			continue
-		}
-		seen[row.file] = true
-		for _, name := range s.glob(s.agent.StateDir, row.file) {
-			used := s.lastUsed(path.Join(path.Dir(name), "auth-state.json"))
-			if d, ok := s.load(name, nil); ok {
-				if strings.HasSuffix(name, ".bak") {
-					d.note = "backup copy"
-				}
-				s.document(d, row.file, "", used)
-			}
-		}
-	}
+	s.searchTable(inState, s.agent.StateDir)
 	s.searchDatabases()
 }
 

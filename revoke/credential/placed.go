@@ -1,0 +1,34 @@
+package credential
+
+// Tiers tells what each tier of a Kind means, by what the worst use of it destroys. A kind that can
+// mint others has at least their tier.
+var Tiers = map[int]string{
+	4: "infrastructure: machines, accounts, clusters, vaults, and what hands out other credentials",
+	3: "external or financial: code that others run, mail and messages in a person's name, money",
+	2: "internal writes: an agent's own channels, models that are paid for",
+	1: "reads",
+}
+
+// Placed is the kinds that no format tells, but the file they stand in: those of command line tools,
+// services and the machine itself. No provider of ours revokes them: a person does.
+var Placed = []Kind{
+	{Name: "aws.sso", Provider: "aws", Title: "single sign-on session", Tier: 4, Mints: "role credentials of every account that it is assigned"},
+	{Name: "google.service_account", Provider: "google", Title: "service account key", Tier: 4, Mints: "access and identity tokens"},
+	{Name: "google.refresh_token", Provider: "google", Title: "refresh token", Tier: 4, Mints: "access tokens"},
+	{Name: "azure.refresh_token", Provider: "azure", Title: "refresh token", Tier: 4, Mints: "access tokens"},
+	{Name: "azure.client_secret", Provider: "azure", Title: "service principal secret", Tier: 4, Mints: "access tokens"},
+	{Name: "kubernetes.token", Provider: "kubernetes", Title: "cluster token", Tier: 4, Mints: "service account tokens"},
+	{Name: "kubernetes.client_key", Provider: "kubernetes", Title: "client key", Tier: 4, Mints: "service account tokens"},
+	{Name: "vault.token", Provider: "vault", Title: "token", Tier: 4, Mints: "child tokens and leased secrets"},
+	{Name: "vault.path", Provider: "vault", Title: "path in a vault", Tier: 4},
+	{Name: "ssh.private_key", Provider: "ssh", Title: "private key", Tier: 4},
+	{Name: "ssh.agent", Provider: "ssh", Title: "agent's socket", Tier: 4},
+	{Name: "workload.identity", Title: "identity of the machine or workload", Tier: 4, Mints: "temporary keys"},
+	{Name: "certificate.identity", Title: "identity by certificate", Tier: 4, Mints: "what trusts it hands out"},
+	{Name: "docker.registry", Provider: "docker", Title: "registry login", Tier: 3},
+	{Name: "npm.token", Provider: "npm", Title: "registry token", Tier: 3},
+	{Name: "login.password", Title: "password of a login", Tier: 3},
+	{Name: "browser.session", Provider: "browser", Title: "logged-in sessions of a profile", Tier: 3},
+	{Name: "openclaw.device", Provider: "openclaw", Title: "token of a paired device or node", Tier: 2},
+	{Name: "openclaw.tls_key", Provider: "openclaw", Title: "gateway's TLS key", Tier: 2},
+}
