@@ -60,8 +60,8 @@ func formatOf(file string) format {
 
 func key(name string) json5.Step { return json5.Step{Key: name[:min(len(name), maxKey)], Index: -1} }
 
-// text is a leaf at a path of keys.
-func text(value string, line int, keys ...string) leaf {
+// keyed is a leaf at a path of keys.
+func keyed(value string, line int, keys ...string) leaf {
 	l := leaf{text: value, str: true, line: line}
 	for _, k := range keys {
 		l.path = append(l.path, key(k))
@@ -125,7 +125,7 @@ func readCompose(data []byte) ([]leaf, error) {
 func readINI(data []byte) (out []leaf, _ error) {
 	for _, s := range parseINI(string(data)) {
 		if !s.comment {
-			out = append(out, text(s.value, s.line, s.section, s.name))
+			out = append(out, keyed(s.value, s.line, s.section, s.name))
 		}
 	}
 	return out, nil
@@ -154,12 +154,12 @@ func readTOML(data []byte) (out []leaf, _ error) {
 			inner, _, _ = strings.Cut(inner, "}")
 			for pair := range strings.SplitSeq(inner, ",") {
 				if name, value, ok := strings.Cut(pair, "="); ok {
-					out = append(out, text(bareValue(value), line, slices.Concat(keys, tomlKeys(name))...))
+					out = append(out, keyed(bareValue(value), line, slices.Concat(keys, tomlKeys(name))...))
 				}
 			}
 			continue
 		}
-		out = append(out, text(bareValue(value), line, keys...))
+		out = append(out, keyed(bareValue(value), line, keys...))
 	}
 	return out, nil
 }
@@ -187,7 +187,7 @@ func readNpmrc(data []byte) (out []leaf, _ error) {
 		if !ok {
 			registry = "default"
 		}
-		out = append(out, text(bareValue(s.value), s.line, registry, name))
+		out = append(out, keyed(bareValue(s.value), s.line, registry, name))
 	}
 	return out, nil
 }
@@ -213,7 +213,7 @@ func readNetrc(data []byte) (out []leaf, _ error) {
 			case want == "macdef":
 				macro, want = true, ""
 			case want != "":
-				out = append(out, text(strings.Trim(w, `"`), line, machine, want))
+				out = append(out, keyed(strings.Trim(w, `"`), line, machine, want))
 				want = ""
 			case w == "default":
 				machine = w
@@ -249,7 +249,7 @@ func readPgpass(data []byte) (out []leaf, _ error) {
 		}
 		if len(fields) == 5 {
 			where := strings.Join(fields[:4], ":")
-			out = append(out, text(fields[3], line, where, "user"), text(fields[4], line, where, "password"))
+			out = append(out, keyed(fields[3], line, where, "user"), keyed(fields[4], line, where, "password"))
 		}
 	}
 	return out, nil
@@ -266,8 +266,8 @@ func readGitCredentials(data []byte) (out []leaf, _ error) {
 			continue
 		}
 		if password, ok := u.User.Password(); ok {
-			out = append(out, text(u.User.Username(), line, u.Host, "login"), text(password, line, u.Host, "password"),
-				text(u.Scheme+"://"+u.Host, line, u.Host, "url"))
+			out = append(out, keyed(u.User.Username(), line, u.Host, "login"), keyed(password, line, u.Host, "password"),
+				keyed(u.Scheme+"://"+u.Host, line, u.Host, "url"))
 		}
 	}
 	return out, nil
@@ -275,7 +275,7 @@ func readGitCredentials(data []byte) (out []leaf, _ error) {
 
 // readLine is a file that holds nothing but the secret.
 func readLine(data []byte) ([]leaf, error) {
-	return []leaf{text(strings.TrimSpace(string(data)), 1, "")}, nil
+	return []leaf{keyed(strings.TrimSpace(string(data)), 1, "")}, nil
 }
 
 // loadAs reads a file of the table that was not searched before.
