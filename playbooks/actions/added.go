@@ -181,8 +181,11 @@ func (r *Response) beginLate(ctx context.Context, e *engine.Engine) {
 	defer r.mu.Unlock()
 	r.late.ctx = ctx
 	for _, s := range e.Playbook.Steps() {
-		if s.Uses == "credentials.revoke" {
+		switch {
+		case s.Uses == "credentials.revoke":
 			r.late.deadline = s.Deadline
+		case s.Uses == "evidence.capture" && text(s.With["part"]) == "files":
+			r.databases.capture = true
 		}
 	}
 }

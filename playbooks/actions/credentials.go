@@ -41,15 +41,18 @@ func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Re
 	for _, p := range summary.Apart {
 		out.Apart = append(out.Apart, p.Path+": "+p.Reason)
 	}
+	later := r.deferDatabases(summary, &out)
+	open := len(out.Problems) - later
 	out.Problems, out.Apart = bounded(out.Problems), bounded(out.Apart)
 	if err == nil || summary.Files > 0 { // of a search that was cut off nothing is known but what it found
 		rec.Note(incident.TypeSearched, out)
 	}
+	r.readDatabases(ctx, rec)
 	if err != nil {
 		return hinted{err: fmt.Errorf("search %s for credentials: %w", r.Host.Name(), err),
 			hint: "what was found is being revoked, the rest is not known; " + r.next(err, "search the sealed evidence with clawback discover --root")}
 	}
-	if n := len(out.Problems); n > 0 {
+	if n := open; n > 0 {
 		// A place that nobody could read may hold a credential that nobody will revoke.
 		return hinted{err: fmt.Errorf("%s could not be searched, the first is %s", plural(n, "place", "places"), out.Problems[0]),
 			hint: "look into each by hand for credentials: what is in them is neither known nor revoked"}
@@ -79,11 +82,11 @@ func Credential(key credential.FingerprintKey, f discover.Found) credential.Cred
 }
 
 // forgotten reports whether the host has to be searched again: a secret that is not kept at the desk
-// died with the run that found it.
+// died with the run that found it, and so did what it was to read from the evidence.
 func (r *Response) forgotten(playbooks.Step) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.missing()) > 0
+	return len(r.missing()) > 0 || r.unread()
 }
 
 // take takes in what came at once. Where secrets are kept, those of the new ones are durable before

@@ -21,6 +21,9 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	if err == nil && !stands {
 		sealed, err = r.Preserve(ctx, part, path)
 	}
+	if err != nil {
+		r.noFiles(part)
+	}
 	if errors.Is(err, ErrNothing) {
 		return engine.Skipped{Reason: err.Error()}
 	}
@@ -34,6 +37,8 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	if !stands {
 		rec.Note(incident.TypeSealed, sealed)
 	}
+	r.filesSealed(part, path)
+	r.readDatabases(ctx, rec)
 	if len(sealed.Left) > 0 {
 		// What is sealed is whole, and it is not everything: that must not read as success.
 		return hinted{err: fmt.Errorf("%s of the %s evidence left out, the first is %s", plural(len(sealed.Left), "thing", "things"), part, sealed.Left[0]),

@@ -68,6 +68,8 @@ type Response struct {
 	late     late
 	items    map[credential.Fingerprint]incident.InventoryItem // of the inventory, by what was found
 	searched chan struct{}                                     // closed when the search has ended
+
+	databases databases
 }
 
 // Actions returns every action by its name.
