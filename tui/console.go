@@ -273,9 +273,12 @@ func (c *console) input() *field {
 func (c *console) paste(msg tea.KeyMsg) {
 	o, f := c.top(), c.input()
 	ask, isQuestion := o.(*askOverlay)
+	add, isAddition := o.(*addOverlay)
 	switch {
 	case isQuestion && ask.q.Kind == incident.Typed:
 		c.complain("type it: a paste approves nothing")
+	case isAddition && !add.pastes():
+		c.complain("a paste is taken for the value alone: type this")
 	case f == nil:
 		c.complain("a paste presses no keys")
 	case o != nil && o.guarded() && !c.armed:

@@ -130,6 +130,12 @@ func (s *detailScreen) lines(c *console, cred *incident.Credential, w int) []lin
 		add("", warn, "It was never seen alive: a refusal proves less than it seems to.")
 	}
 	add("Reason", plain, cred.Reason)
+	if d := cred.Decision; d.Text != "" {
+		add("Left alone", warn, d.Text+", by "+d.By)
+	}
+	if cred.Inventory != nil {
+		add("Breaks", warn, cred.Inventory.Breaks)
+	}
 	add("Unresolved", warn, cred.Unresolved)
 	if cred.Manual || cred.Life == credential.Manual {
 		for i, step := range cred.Steps {
@@ -138,7 +144,7 @@ func (s *detailScreen) lines(c *console, cred *incident.Credential, w int) []lin
 	}
 	add("Link", accent, cred.Link)
 	add("Also", warn, cred.Effect)
-	out = append(out, s.about(cred, w)...)
+	out = append(out, s.about(c, cred, w)...)
 	out = append(out, s.proof(c, cred, w)...)
 	out = append(out, nil, row(span{strong, fmt.Sprintf("FOUND IN %s", plural(len(cred.Sources), "place", "places"))}))
 	for _, src := range cred.Sources {
@@ -151,7 +157,7 @@ func (s *detailScreen) lines(c *console, cred *incident.Credential, w int) []lin
 	return out
 }
 
-func (s *detailScreen) about(cred *incident.Credential, w int) []line {
+func (s *detailScreen) about(c *console, cred *incident.Credential, w int) []line {
 	var out []line
 	add := func(label, text string) {
 		if text != "" {
@@ -162,6 +168,15 @@ func (s *detailScreen) about(cred *incident.Credential, w int) []line {
 	add("Owner", first(cred.Principal, cred.Owner))
 	add("Reaches", strings.Join(cred.Baseline.Reach, ", "))
 	add("Tier", tiers[cred.Tier])
+	if item := cred.Inventory; item != nil {
+		add("Inventory", item.Purpose)
+		add("Answers", item.Owner)
+		add("Data", strings.Join(item.Data, ", "))
+		add("Review by", item.Review)
+		add("Rotate by", item.Rotation)
+	} else if len(c.rec.Inventory.Items) > 0 {
+		add("Inventory", "it is not in there")
+	}
 	for _, name := range slices.Sorted(maps.Keys(cred.Ref)) {
 		add(name, cred.Ref[name])
 	}

@@ -13,8 +13,9 @@ const maxField = 2000
 
 // field is one line of text that is being typed.
 type field struct {
-	text []rune
-	at   int // the cursor stands before this one
+	text   []rune
+	at     int  // the cursor stands before this one
+	hidden bool // it holds a secret: what is typed is never drawn
 }
 
 func (f *field) String() string { return string(f.text) }
@@ -62,8 +63,13 @@ func (f *field) edit(msg tea.KeyMsg) bool {
 }
 
 func (f *field) insert(runes []rune) {
-	runes = []rune(clean(string(runes)))
-	runes = runes[:min(len(runes), maxField-len(f.text))]
+	most := maxField
+	if f.hidden {
+		most = maxSecret // as it is: a private key has lines
+	} else {
+		runes = []rune(clean(string(runes)))
+	}
+	runes = runes[:min(len(runes), most-len(f.text))]
 	f.text = slices.Insert(f.text, f.at, runes...)
 	f.at += len(runes)
 }
@@ -71,12 +77,22 @@ func (f *field) insert(runes []rune) {
 // line shows the field in w cells, with what stands around the cursor in sight.
 func (f *field) line(w int) line {
 	room := w - 3 // the prompt, and the cursor
+	if f.hidden {
+		dots := strings.Repeat("*", min(len(f.text), max(0, room-18)))
+		return row(span{dim, "> "}, span{strong, dots}, span{accent, "▏"}, span{dim, " " + plural(len(f.text), "character", "characters")})
+	}
 	before, after := string(f.text[:f.at]), string(f.text[f.at:])
 	if over := ansi.StringWidth(before) - room; over > 0 {
 		before = ansi.TruncateLeft(before, over+1, "…")
 	}
 	after = ansi.Truncate(after, max(0, room-ansi.StringWidth(before)), "…")
 	return row(span{dim, "> "}, span{strong, before}, span{accent, "▏"}, span{strong, after})
+}
+
+// wipe empties the field, and what it held.
+func (f *field) wipe() {
+	clear(f.text[:cap(f.text)])
+	f.text, f.at = nil, 0
 }
 
 func (f *field) blank() bool { return strings.TrimSpace(string(f.text)) == "" }

@@ -93,6 +93,8 @@ func commands(all []engine.Command) string {
 			out = append(out, "answer "+c.Answer.Question+" "+c.Answer.Choice+" "+c.Answer.Text)
 		case c.Note != nil:
 			out = append(out, "note "+c.Note.Text)
+		case c.Add != nil:
+			out = append(out, "add "+c.Add.Kind)
 		case c.Credential != nil:
 			out = append(out, c.Credential.Kind+" "+c.Credential.Credential.Short()+" "+c.Credential.Text)
 		}

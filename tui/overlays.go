@@ -7,6 +7,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/playbooks/engine"
+	"clawback/revoke/credential"
 )
 
 // sureOverlay asks once more before something of the console's own. safe means that the answer
@@ -128,6 +129,9 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 	default:
 		byHand.off = unless(cred, c.rec.byHand, stuck...)
 		retry.off = unless(cred, c.rec.byHand, stuck[1:]...)
+		if cred.Life == credential.Skipped && cred.Reason == incident.ReasonDecision {
+			retry.off = "" // a decision can be taken back
+		}
 		skip.off = unless(cred, nil, append(slices.Clone(stuck), underWay...)...)
 	}
 	if cred != nil && linkOf(cred) == "" {

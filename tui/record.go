@@ -144,6 +144,9 @@ func (r *record) board(filter string) []*incident.Credential {
 
 func matches(c *incident.Credential, words []string) bool {
 	text := strings.ToLower(c.Provider + " " + c.Masked + " " + c.Kind + " " + credMark(c).word + " " + c.Owner + " " + c.Principal)
+	if c.Inventory != nil {
+		text += strings.ToLower(" " + c.Inventory.About())
+	}
 	for _, word := range words {
 		if !strings.Contains(text, word) {
 			return false

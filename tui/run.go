@@ -100,6 +100,7 @@ func (s *runScreen) keys(c *console) []binding {
 		report,
 		noteKey(c),
 		binding{keys: []string{"/"}, label: "/", text: "filter", do: func() tea.Cmd { s.typing, s.focus = true, onList; return nil }},
+		addKey(c),
 		binding{keys: []string{"p"}, label: "p", text: "plan", do: func() tea.Cmd { return c.show(&c.plan) }},
 		binding{keys: []string{"tab"}, label: "tab", text: "next pane", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + 1) % focuses; return nil }},
 		binding{keys: []string{"shift+tab"}, label: "shift+tab", text: "pane before", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + focuses - 1) % focuses; return nil }},

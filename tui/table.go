@@ -43,6 +43,7 @@ func Keys() []Section {
 	} {
 		add(l.title(), l.keys(c))
 	}
+	add((&addOverlay{}).title(), (&addOverlay{}).keys(c))
 	add("Everywhere", c.globalKeys())
 	return out
 }

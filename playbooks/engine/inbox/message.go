@@ -105,6 +105,8 @@ type envelope struct {
 func Of(c engine.Command, by string) (Message, error) {
 	m := Message{As: by}
 	switch {
+	case c.Add != nil:
+		return m, errors.New("a credential is added only where the response runs: its value must not be written into the inbox")
 	case c.Answer != nil:
 		m.Kind, m.Answer = KindAnswer, &Answer{c.Answer.Question, c.Answer.Choice, c.Answer.Text}
 	case c.Note != nil:

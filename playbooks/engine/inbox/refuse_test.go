@@ -12,7 +12,9 @@ import (
 
 	"clawback/forensics/disk"
 	"clawback/forensics/incident"
+	"clawback/playbooks/engine"
 	"clawback/playbooks/engine/signers"
+	"clawback/revoke/credential"
 )
 
 // seal makes a file as Drop does, of any message.
@@ -149,4 +151,12 @@ func (w *world) mislabelled() []byte {
 		w.Fatal(err)
 	}
 	return b
+}
+
+// A credential that a person adds has no message: its value would lie in the inbox.
+func TestNoMessageHoldsASecret(t *testing.T) {
+	_, err := Of(engine.Command{Add: &incident.Addition{Secret: credential.Value("x")}}, "dana")
+	if err == nil || !strings.Contains(err.Error(), "only where the response runs") {
+		t.Errorf("it became a message: %v", err)
+	}
 }
