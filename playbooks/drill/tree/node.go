@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"clawback/revoke/credential"
 )
 
 // node is a JSON value that is being built. An object keeps the order of its keys.
@@ -12,9 +14,11 @@ type node struct {
 	keys     []string
 	children map[string]*node
 	list     []*node
-	value    any    // of a leaf
-	comment  string // stands above it, where the format has comments
-	cred     int    // the credential that stands here; -1: none
+	value    any                    // of a leaf
+	comment  string                 // stands above it, where the format has comments
+	cred     int                    // the credential that stands here; -1: none
+	own      *credential.Credential // that was not given and stands here
+	ref      bool                   // the source of a reference, which stands for the object that it is in
 }
 
 func object() *node { return &node{children: map[string]*node{}, cred: -1} }
@@ -111,6 +115,15 @@ func (r *renderer) write(n *node, indent, locator string) {
 		}
 		r.w.WriteString(indent + "]")
 	default:
+		if n.ref {
+			locator = strings.TrimSuffix(locator, ".source")
+		}
+		if n.ref && n.cred < 0 {
+			r.b.unlisted = append(r.b.unlisted, Place{Unresolved: true, Source: credential.Source{Path: r.file, Locator: locator, Line: r.w.next()}})
+		}
+		if n.own != nil {
+			r.b.unlisted = append(r.b.unlisted, Place{Credential: *n.own, Source: credential.Source{Path: r.file, Locator: locator, Line: r.w.next()}})
+		}
 		r.b.found(n.cred, r.file, locator, r.w.next())
 		r.w.WriteString(r.scalar(n.value))
 	}

@@ -45,6 +45,7 @@ func (b *builder) place(i int) error {
 	if choice == nil {
 		choice = slots[""]
 	}
+	choice = append(choice[:len(choice):len(choice)], b.more(c)...)
 	want, got := 1+b.rng.IntN(3), 0
 	for _, n := range b.rng.Perm(len(choice)) {
 		if got < want && choice[n](b, i) {

@@ -29,6 +29,9 @@ type Truth struct {
 	Sources [][]credential.Source // of each credential, by its index
 	Shown   []int                 // the credentials whose secrets the agent read out to the attacker
 	Story   Story
+
+	StateDir string  // below the tree's root
+	More     []Place // of what was not given: the agent's own credentials, and references to others
 }
 
 // Story is what happened on the host, for those who score what a responder found out.
@@ -48,13 +51,27 @@ type Story struct {
 // a secret. Two calls with the same credentials and generators in the same state write the same
 // tree. It returns where everything is.
 func Generate(dir string, rng *rand.Rand, creds []credential.Credential) (Truth, error) {
+	return GenerateWith(dir, rng, creds, Options{})
+}
+
+// GenerateWith is Generate for any kind of installation. Only those of generation A are the same from
+// call to call, byte for byte.
+func GenerateWith(dir string, rng *rand.Rand, creds []credential.Credential, opts Options) (Truth, error) {
 	b := newBuilder(rng, creds)
+	b.opts = opts
 	for i := range creds {
 		if err := b.place(i); err != nil {
 			return Truth{}, fmt.Errorf("generate installation: credential %d of kind %s: %w", i, creds[i].Kind, err)
 		}
 	}
+	if opts.Varied {
+		b.vary()
+	}
 	b.render()
+	truth := Truth{Sources: b.sources, Shown: b.shown(), Story: b.story, StateDir: StateDir, More: b.unlisted}
+	if opts.Varied {
+		b.rename(&truth)
+	}
 	for _, name := range slices.Sorted(b.names()) {
 		at := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
@@ -64,11 +81,15 @@ func Generate(dir string, rng *rand.Rand, creds []credential.Credential) (Truth,
 			return Truth{}, fmt.Errorf("generate installation: %w", err)
 		}
 	}
-	return Truth{Sources: b.sources, Shown: b.shown(), Story: b.story}, nil
+	if err := b.writeDatabases(dir); err != nil {
+		return Truth{}, fmt.Errorf("generate installation: %w", err)
+	}
+	return truth, nil
 }
 
 // builder collects what goes where before anything is written.
 type builder struct {
+	opts    Options
 	rng     *rand.Rand
 	creds   []credential.Credential
 	sources [][]credential.Source
@@ -81,6 +102,10 @@ type builder struct {
 	users                            []ghUser
 	inEnv                            map[int]bool
 	taken                            map[string]int // how often a name was given away
+
+	secrets  *node            // of the file that references lead to
+	rows     map[string][]row // of the databases
+	unlisted []Place
 }
 
 // assignment is one line NAME=value.
@@ -104,6 +129,7 @@ func newBuilder(rng *rand.Rand, creds []credential.Credential) *builder {
 		rng: rng, creds: creds, sources: make([][]credential.Source, len(creds)),
 		files: map[string]string{}, inEnv: map[int]bool{}, taken: map[string]int{},
 	}
+	b.rows, b.secrets = map[string][]row{}, object()
 	b.config = b.baseConfig()
 	b.backup = object().set("meta.lastTouchedVersion", "2026.1.24").set("gateway.port", 18789).set("gateway.mode", "local")
 	b.profiles = object().set("version", 1)
@@ -150,6 +176,9 @@ func (b *builder) shown() []int {
 
 // render turns what was collected into files.
 func (b *builder) render() {
+	if b.opts.Varied {
+		b.renderVaried()
+	}
 	b.renderJSON(path.Join(StateDir, "openclaw.json"), b.config, true)
 	b.renderJSON(path.Join(StateDir, "openclaw.json.bak"), b.backup, false)
 	b.renderJSON(path.Join(StateDir, "agents/main/agent/auth-profiles.json"), b.profiles, false)
@@ -160,6 +189,10 @@ func (b *builder) render() {
 	b.renderHosts()
 	b.texts()
 	b.tell()
+	b.lookalikes(b.opts.Lookalikes)
+	if b.inDatabases() {
+		b.fillDatabases()
+	}
 }
 
 func (b *builder) renderEnv(name string) {
