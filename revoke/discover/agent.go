@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"clawback/forensics/agents"
 	"clawback/forensics/agents/openclaw"
 )
 
@@ -18,6 +19,7 @@ const maxEntries = 20_000
 // agent is one installation with the account that runs it.
 type agent struct {
 	openclaw.Installation
+	layout agents.Layout
 	groups []int
 	env    map[string]resolved // the environment that the gateway builds from its files
 	alias  map[string]secretsProvider
@@ -31,7 +33,7 @@ type resolved struct {
 }
 
 func newAgent(in openclaw.Installation, accounts []openclaw.Account) agent {
-	a := agent{Installation: in, env: map[string]resolved{}, alias: map[string]secretsProvider{}, given: map[string]bool{}}
+	a := agent{Installation: in, layout: agents.Of(in), env: map[string]resolved{}, alias: map[string]secretsProvider{}, given: map[string]bool{}}
 	for _, acc := range accounts {
 		if acc.UID == in.UID {
 			a.groups = append(append(a.groups, acc.GID), acc.Groups...)
@@ -129,3 +131,6 @@ func (s *scan) ownership(at string) string {
 	}
 	return fmt.Sprintf(" (owner %s, group %d, mode %04o)", owner, st.Gid, info.Mode().Perm())
 }
+
+// runs reports whether a unit at a path runs the agent.
+func (a agent) runs(unit string) bool { return a.layout.Unit != nil && a.layout.Unit.MatchString(unit) }

@@ -32,7 +32,6 @@ var formats = []struct {
 	{"/etc/kubernetes/*.conf", readYAML},
 	{"/etc/rancher/k3s/k3s.yaml", readYAML},
 	{"~/.pypirc", readINI},
-	{"~/.config/gcloud/properties", readINI},
 	{"~/.npmrc", readNpmrc},
 	{"workspace/.npmrc", readNpmrc},
 	{"~/.netrc", readNetrc},

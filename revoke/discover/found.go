@@ -46,6 +46,7 @@ func (d Doubt) Harmless() bool { return d == Placeholder || d == Example || d ==
 // Summary is the end of a search.
 type Summary struct {
 	Files    int                `json:"files"`
+	Agents   []string           `json:"agents,omitempty"` // the installations that were searched: what and where
 	Bytes    int64              `json:"bytes"`
 	Found    int                `json:"found"`
 	Problems []openclaw.Problem `json:"problems,omitempty"` // what may hold credentials and could not be searched

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,8 +35,6 @@ type process struct {
 
 func (p process) environ() string { return fmt.Sprintf("proc/%d/environ", p.pid) }
 
-var agentCommand = regexp.MustCompile(`(?:\A|/|\s)(?:openclaw|clawdbot|moltbot|moldbot)(?:-[a-z]+)?(?:\s|\z|\.m?js|/)`)
-
 // processes lists the processes of the agent, and of its account where that is not root: their
 // environment is theirs to read. The process that searches, and what started it, are the responder's.
 func (s *scan) processes() []process {
@@ -64,7 +61,7 @@ func (s *scan) processes() []process {
 		}
 		command, _ := openclaw.ReadFile(s.root, dir+"/cmdline", 1<<20)
 		command = command[:min(len(command), 4<<10)]
-		p.agent = agentCommand.Match(bytes.ReplaceAll(command, []byte{0}, []byte{' '}))
+		p.agent = s.agent.layout.Command.Match(bytes.ReplaceAll(command, []byte{0}, []byte{' '}))
 		if cwd, err := s.root.Readlink(dir + "/cwd"); err == nil && strings.HasPrefix(cwd+"/", "/"+s.agent.StateDir+"/") {
 			p.agent = true
 		}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"clawback/forensics/agents"
 	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/credential"
 )
@@ -27,8 +28,8 @@ const (
 	maxProblems  = 1_000
 )
 
-// ErrNoInstallation is returned where there is no OpenClaw installation below the root.
-var ErrNoInstallation = errors.New("no OpenClaw installation found")
+// ErrNoInstallation is returned where there is no installation of an agent below the root.
+var ErrNoInstallation = errors.New("no OpenClaw installation found, nor one of another agent that is known")
 
 // Options narrows a search.
 type Options struct {
@@ -93,7 +94,7 @@ type class struct{ provider, kind string }
 func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 	if installations == nil {
 		var problems []openclaw.Problem
-		installations, problems = openclaw.Locate(s.root)
+		installations, problems = agents.Locate(s.root)
 		s.summary.Problems = problems
 	}
 	if len(installations) == 0 {
@@ -101,16 +102,17 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 	}
 	s.accounts, _ = openclaw.Accounts(s.root) // Locate has reported what is wrong with them
 	s.homes, _ = openclaw.Homes(s.root)
-	agents := make([]agent, len(installations))
+	held := make([]agent, len(installations))
 	for i, in := range installations {
-		agents[i] = newAgent(in, s.accounts)
+		held[i] = newAgent(in, s.accounts)
+		s.summary.Agents = append(s.summary.Agents, held[i].layout.Title+" in "+in.StateDir)
 	}
 	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest, s.searchMachine}
 	if s.quiet {
 		passes = []func(){s.searchConfig, s.searchDatabases} // the configuration, because databases refer to it
 	}
 	for _, pass := range passes {
-		for _, a := range agents {
+		for _, a := range held {
 			s.agent = a
 			pass()
 		}

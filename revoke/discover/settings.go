@@ -3,7 +3,6 @@ package discover
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,8 +10,6 @@ import (
 	"clawback/forensics/agents/openclaw/json5"
 	"clawback/revoke/credential"
 )
-
-var agentUnit = regexp.MustCompile(`(?:openclaw|clawdbot|moltbot|moldbot)[^/]*\.(?:service|container)(?:\.bak[^/]*|\.d/[^/]*\.conf[^/]*)?\z`)
 
 // maxSettings bounds what one file may set.
 const maxSettings = 50_000

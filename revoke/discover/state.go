@@ -90,7 +90,7 @@ func (s *scan) environment() []settingsFile {
 			f.vars = parseDotenv(string(data))
 		}
 		files = append(files, f)
-		if isCopy(at) || isUnit(at) && !agentUnit.MatchString(at) {
+		if isCopy(at) || isUnit(at) && !s.agent.runs(at) {
 			continue // not what the gateway reads
 		}
 		for _, v := range f.vars {
@@ -210,7 +210,7 @@ func (s *scan) envFiles() []string {
 				})...)
 			default:
 				names = append(names, slices.DeleteFunc(s.glob(dir, rest), func(name string) bool {
-					return w == onMachine && !agentUnit.MatchString(name) || isUnit(name) && !s.regular(name)
+					return w == onMachine && !s.agent.runs(name) || isUnit(name) && !s.regular(name)
 				})...)
 			}
 		}

@@ -4,6 +4,7 @@ package openclaw
 
 // Installation is one OpenClaw state directory and what belongs to it.
 type Installation struct {
+	Agent      string   `json:"agent,omitempty"`      // which agent it is of, where that is not OpenClaw
 	StateDir   string   `json:"state_dir"`            // slash-separated, below the root, no leading slash
 	Config     string   `json:"config,omitempty"`     // its configuration file, where there is one
 	Home       string   `json:"home"`                 // home directory of its account, below the root

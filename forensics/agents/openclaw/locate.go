@@ -140,7 +140,7 @@ func (l *locator) add(home, dir, profile, by string) {
 			info = namer // who leads the agent to a directory does not own what stands there
 		}
 	}
-	in := Installation{StateDir: resolved, Home: home, Profile: profile, UID: ownerOf(info)}
+	in := Installation{StateDir: resolved, Home: home, Profile: profile, UID: OwnerOf(info)}
 	if in.Home == "" {
 		in.Home = resolved
 	}
@@ -234,7 +234,8 @@ func (l *locator) problem(name string, err error) {
 	l.problems = append(l.problems, ProblemOf(name, err))
 }
 
-func ownerOf(info fs.FileInfo) int {
+// OwnerOf is the user id of a file's owner, and -1 where the system has none.
+func OwnerOf(info fs.FileInfo) int {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(st.Uid)
 	}
