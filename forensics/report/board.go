@@ -97,6 +97,7 @@ func (p *page) identity(c Credential) {
 	for _, name := range slices.Sorted(maps.Keys(c.Ref)) {
 		p.item("Named by %s: %s", name, c.Ref[name])
 	}
+	p.inventory(c.Inventory)
 	if c.Owner != "" {
 		p.item("Owner, by the place where it was found: %s", c.Owner)
 	}
@@ -116,6 +117,25 @@ func (p *page) identity(c Credential) {
 	}
 	if !c.LastUsed.IsZero() {
 		p.item("Last used, by the place where it was found: %s", c.LastUsed)
+	}
+}
+
+// inventory is what was known of a credential before it was found.
+func (p *page) inventory(i *incident.InventoryItem) {
+	if i == nil {
+		return
+	}
+	p.item("It stands in the inventory of the desk as %s", i.String())
+	for _, v := range []struct {
+		name  words
+		value string
+	}{{"Purpose", i.Purpose}, {"Owner", i.Owner}, {"Breaks when it dies", i.Breaks}, {"Review was due by", i.Review}, {"Rotation was due by", i.Rotation}} {
+		if v.value != "" {
+			p.sub("%s, by the inventory: %s", v.name, v.value)
+		}
+	}
+	if len(i.Data) > 0 {
+		p.sub("Types of data that it reaches, by the inventory: %s", list(i.Data))
 	}
 }
 

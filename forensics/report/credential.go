@@ -37,6 +37,8 @@ type Credential struct {
 	Ref         map[string]string      `json:"ref,omitempty"`
 	Tier        int                    `json:"tier"`
 
+	Inventory *incident.InventoryItem `json:"inventory,omitempty"` // what was known of it beforehand
+
 	Life    credential.Life `json:"life"`
 	Dead    bool            `json:"dead"`
 	Proof   string          `json:"proof"`
@@ -155,7 +157,7 @@ func describe(c *incident.Credential, t *trail) Credential {
 		t = new(trail)
 	}
 	out := Credential{
-		Provider: c.Provider, Kind: c.Kind, Masked: c.Masked, Fingerprint: c.Fingerprint, Ref: c.Ref, Tier: c.Tier,
+		Provider: c.Provider, Kind: c.Kind, Masked: c.Masked, Fingerprint: c.Fingerprint, Ref: c.Ref, Tier: c.Tier, Inventory: c.Inventory,
 		Life: c.Life, Dead: c.Life == credential.Dead, Detail: c.Evidence, Reason: c.Reason, Error: c.Error, Hint: c.Hint,
 		Sources: some(c.Sources[:min(len(c.Sources), maxSources)]), MorePlaces: max(0, len(c.Sources)-maxSources),
 		Owner: c.Owner, Account: c.Account, Principal: c.Principal, Reach: bounded(c.Baseline.Reach),

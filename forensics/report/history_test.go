@@ -198,6 +198,22 @@ var histories = map[string]func(*testing.T) []journal.Entry{
 		r.note(incident.TypeRefused, incident.InboxRefused{File: "x.json", Why: "it is for another incident"})
 		return r.note(incident.TypeNote, incident.Note{Text: "called the bank", By: "bob", Signed: &incident.Signed{Key: "SHA256:b"}}).entries()
 	},
+	"inventory": func(t *testing.T) []journal.Entry {
+		r := record(t).declare(nil).plan(wholePlan...)
+		pat := incident.InventoryItem{Provider: "github", Masked: "ghp_…1xQz", Owner: "platform team", Purpose: "production deploys",
+			Data: []string{"source code"}, Breaks: "deploy-bot", Review: "2026-12-01"}
+		r.note(incident.TypeInventory, incident.Inventory{Items: []incident.InventoryItem{pat, {Provider: "stripe", KeyID: "mk_1", Owner: "finance | *x*"}}})
+		f := found("github", "github.pat", "ghp_…1xQz", "a1")
+		r.note(incident.TypeFound, f).note(incident.TypeInventoried, incident.Inventoried{Fingerprint: f.Fingerprint, Item: pat})
+		r.note(incident.TypeSearched, incident.Searched{Files: 212, Bytes: 4096})
+		r.note(incident.TypeCommand, incident.Command{Kind: incident.Skip, Credential: f.Fingerprint, Text: "the shop would stop", By: "dana"})
+		r.note(incident.TypeLife, incident.Life{Fingerprint: f.Fingerprint, Life: credential.Skipped, Reason: incident.ReasonDecision, Error: "left alone by a decision"})
+		added := found("slack", "slack.bot", "xoxb-…81Lm", "b2")
+		added.Sources = []credential.Source{{Path: "what dana added", Note: "from the wiki"}}
+		r.note(incident.TypeCommand, incident.Command{Kind: incident.Add, Credential: added.Fingerprint, Text: "slack.bot xoxb-…81Lm, from the wiki", By: "dana"})
+		r.killed(added, true)
+		return r.entries()
+	},
 	"contained": func(t *testing.T) []journal.Entry {
 		r := record(t).declare(nil).plan(wholePlan...)
 		r.host().done("stock").done("freeze").at(2*time.Second).sealed("files", 212, 1_400_000_000).done("files")

@@ -124,6 +124,7 @@ func tally(open []incident.OpenMatter) words {
 		{incident.MatterCredential, "1 credential not proved dead", "credentials not proved dead"},
 		{incident.MatterLivesOn, "1 thing that outlives its revocation", "things that outlive their revocation"},
 		{incident.MatterStep, "1 step", "steps"}, {incident.MatterQuestion, "1 question", "questions"},
+		{incident.MatterInventory, "1 credential of the inventory that was not found", "credentials of the inventory that were not found"},
 		{incident.MatterApproval, "1 approval afterwards", "approvals afterwards"},
 	} {
 		switch {

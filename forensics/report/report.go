@@ -44,6 +44,7 @@ type Document struct {
 	Open        []incident.OpenMatter    `json:"still_open"`
 	Counts      incident.CredentialCount `json:"counts"`
 	Credentials []Credential             `json:"credentials"`
+	NotFound    []incident.InventoryItem `json:"inventory_not_found,omitempty"`
 	Claims      []Claim                  `json:"host_claims"`
 	Evidence    []incident.Sealed        `json:"evidence"`
 	Steps       []Step                   `json:"steps"`
@@ -149,6 +150,9 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 	}
 	for _, c := range s.Credentials {
 		d.Credentials = append(d.Credentials, describe(c, h.of[c.Fingerprint]))
+	}
+	if s.Searched != nil {
+		d.NotFound = s.NotFound()
 	}
 	d.Outcome = outcome(s, d.Credentials)
 	return d

@@ -94,7 +94,7 @@ func (r *Response) overLocked() bool {
 // addition is a find at no place of the host.
 func addition(a incident.Addition) discover.Found {
 	return discover.Found{Provider: a.Provider, Kind: a.Kind, Secret: a.Secret,
-		Source: credential.Source{Path: "added by " + a.By, Note: a.Text}}
+		Source: credential.Source{Path: "what " + a.By + " added", Note: a.Text}}
 }
 
 // handOn gives a credential to the sweep that is to come or under way. When that is over, another

@@ -120,7 +120,7 @@ func TestAdd(t *testing.T) {
 				if c == nil || c.Life != credential.Dead || a.fakes["slack"].Alive(added) || a.fakes["github"].Alive(more) {
 					t.Fatalf("it is %+v", c)
 				}
-				if src := c.Sources[0]; src.Path != "added by dana" || src.Note != "from the wiki" {
+				if src := c.Sources[0]; src.Path != "what dana added" || src.Note != "from the wiki" {
 					t.Errorf("its source is %+v", src)
 				}
 				var order []string

@@ -43,6 +43,9 @@ type Plan struct {
 	Kinds       []Kind       `json:"kinds,omitempty"` // of the credentials
 	Credentials []Credential `json:"credentials"`
 
+	Inventoried bool                     `json:"inventoried,omitempty"`         // clawback.yaml has an inventory
+	NotFound    []incident.InventoryItem `json:"inventory_not_found,omitempty"` // what of it the search did not find
+
 	Files    int      `json:"files_searched"`
 	Problems []string `json:"problems,omitempty"` // what may hold more, and could not be searched
 	Apart    []string `json:"apart,omitempty"`    // what belongs to other accounts
@@ -119,6 +122,8 @@ type Credential struct {
 	Way         string                 `json:"way"`                  // one of the ways of package actions
 	Why         string                 `json:"why"`
 	Seen        Seen                   `json:"seen"`
+
+	Inventory *incident.InventoryItem `json:"inventory,omitempty"` // what clawback.yaml says of it
 }
 
 // Seen is what the credential's provider said of it.

@@ -67,6 +67,7 @@ func (s Survey) Resolve(ctx context.Context) (Plan, error) {
 	if s.Ask {
 		ask(ctx, r.Providers, finds, p.Credentials)
 	}
+	p.inventory(s.Work.Inventory, finds)
 	p.kinds(s)
 	p.authorities(ctx, s)
 	slices.SortFunc(p.Credentials, func(a, b Credential) int {
@@ -147,6 +148,20 @@ func (s Survey) credential(ctx context.Context, f *find) Credential {
 		c.Sources = append(c.Sources, source)
 	}
 	return c
+}
+
+// inventory says what was known beforehand of what was found, and what of that was not found.
+func (p *Plan) inventory(known incident.Inventory, finds []*find) {
+	p.Inventoried = len(known.Items) > 0
+	state := incident.State{Inventory: known}
+	for i, f := range finds {
+		c := &p.Credentials[i]
+		if item, ok := known.Lookup(f.Credential, c.Seen.Account, c.Seen.Owner); ok {
+			c.Inventory = &item
+			state.Credentials = append(state.Credentials, &incident.Credential{Inventory: &item})
+		}
+	}
+	p.NotFound = state.NotFound()
 }
 
 // Ours is the way of a credential that is the responder's own authority: it is left alone.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -37,6 +38,7 @@ func WriteText(w io.Writer, p Plan, digest string) error {
 	t.people(p)
 	t.unproved(p)
 	t.risks(p)
+	t.notFound(p)
 	_, err := w.Write(t.out.Bytes())
 	return err
 }
@@ -171,6 +173,12 @@ func (t *text80) credentials(p Plan) {
 		}
 		t.line(6, "%s %s %s", c.Kind, c.Masked, seen)
 		t.line(8, "%s", c.Why)
+		switch {
+		case c.Inventory != nil:
+			t.line(8, "inventory: %s", cmp.Or(c.Inventory.About(), "it is in there"))
+		case p.Inventoried:
+			t.line(8, "not in inventory")
+		}
 		effect := p.kind(c.Kind).Effect
 		if effect != "" && !told[c.Kind] && (c.Way == actions.ByItself || c.Way == actions.ByAuthority) {
 			t.line(8, "besides: %s", effect)
@@ -267,6 +275,22 @@ func (t *text80) risks(p Plan) {
 	}
 	if lines != nil {
 		t.section("Risks")
+		t.list(lines)
+	}
+}
+
+// notFound lists what somebody has to look for elsewhere.
+func (t *text80) notFound(p Plan) {
+	var lines []string
+	for _, item := range p.NotFound {
+		line := item.String()
+		if about := item.About(); about != "" {
+			line += ": " + about
+		}
+		lines = append(lines, line)
+	}
+	if lines != nil {
+		t.section("In the inventory, not found on the host")
 		t.list(lines)
 	}
 }
