@@ -67,7 +67,7 @@ func (a *app) resume(ctx context.Context, id string, o resumption) error {
 	}
 	if s.Exit != nil && *s.Exit == incident.ExitContained {
 		fmt.Fprintf(a.err, "clawback: %s is contained and closed: there is nothing to resume\n", s.Declared.Incident)
-		return actions.Forget(ownDisk, dir)
+		return a.finish(dir, s, o)
 	}
 	rec, cut, err := a.reopen(dir, s.Declared.Target)
 	if err != nil {
@@ -79,6 +79,39 @@ func (a *app) resume(ctx context.Context, id string, o resumption) error {
 	}
 	defer func() { _ = r.work.Host.Close() }()
 	return r.run(ctx)
+}
+
+// finish does what a run that died right after the end of its record left undone: the seal over that
+// end, and the end of the secrets that were kept. The record itself stays as it is.
+func (a *app) finish(dir string, s incident.State, o resumption) error {
+	err := actions.Forget(ownDisk, dir)
+	found, broken := verify.Incident(dir, verify.Options{})
+	if broken != nil || found.Key == "" || found.Sealed.Size == found.Entries {
+		return err // whole, or nothing that a seal of ours should cover
+	}
+	rec, _, openErr := a.reopen(dir, s.Declared.Target)
+	if openErr != nil {
+		return errors.Join(err, openErr)
+	}
+	own, keyErr := signKey(o.signKey)
+	r := &response{app: a, open: rec, declared: s.Declared}
+	if keyErr == nil {
+		r.signer, keyErr = rec.checkpointKey(s.Declared.Incident, own, found.Key)
+	}
+	if keyErr == nil {
+		var lines [][]byte
+		for e, err := range journal.Read(dir) {
+			keyErr = errors.Join(keyErr, err)
+			lines = append(lines, e.Line())
+		}
+		if keyErr == nil {
+			keyErr = r.sealCopy(dir, lines)
+		}
+	}
+	if keyErr != nil {
+		keyErr = &failure{incident.ExitPartial, fmt.Errorf("the end of the record is not sealed: %w", keyErr), "copy the record to another machine"}
+	}
+	return errors.Join(err, keyErr, rec.close())
 }
 
 // resumable says why a record cannot be gone on with.

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
 )
@@ -77,6 +80,19 @@ func readRecord(dir string) (incident.State, error) {
 // unfinished finds the newest real response that is not over: its record has no end, or not one
 // that says contained. With a target, the newest one to that.
 func (a *app) unfinished(target string) (string, incident.State) {
+	for _, dir := range a.records() {
+		if !declaredOn(dir, target) {
+			continue
+		}
+		if s, err := readRecord(dir); err == nil && (s.Exit == nil || *s.Exit != incident.ExitContained) {
+			return dir, s
+		}
+	}
+	return "", incident.State{}
+}
+
+// records lists the folders of this desk's incidents, the newest first.
+func (a *app) records() (dirs []string) {
 	base := a.stateDir()
 	entries, _ := os.ReadDir(base)
 	newest := func(e os.DirEntry) int64 {
@@ -88,15 +104,11 @@ func (a *app) unfinished(target string) (string, incident.State) {
 	}
 	slices.SortStableFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(newest(b), newest(a)) })
 	for _, e := range entries {
-		dir := filepath.Join(base, e.Name())
-		if newest(e) == 0 || !declaredOn(dir, target) {
-			continue
-		}
-		if s, err := readRecord(dir); err == nil && (s.Exit == nil || *s.Exit != incident.ExitContained) {
-			return dir, s
+		if newest(e) != 0 {
+			dirs = append(dirs, filepath.Join(base, e.Name()))
 		}
 	}
-	return "", incident.State{}
+	return dirs
 }
 
 // declaredOn reports whether the record in dir is of a real response to a target; "" stands for any.
@@ -109,12 +121,42 @@ func declaredOn(dir, target string) bool {
 	return false
 }
 
-// hintUnfinished says how to go on with what was begun on a target, and lets a new response begin.
+// hintUnfinished says how to go on with what was begun on a target, and lets a new response begin. It
+// reads no more than the ends of a few records: nothing may hold up a freeze.
 func (a *app) hintUnfinished(target string) {
-	if _, s := a.unfinished(target); s.Declared.Incident != "" {
-		fmt.Fprintf(a.err, "hint: %s on this target is not finished: clawback resume %s goes on with it; this is a new response\n",
-			incident.Safe(s.Declared.Incident), incident.Safe(s.Declared.Incident))
+	const most = 20
+	for n, dir := range a.records() {
+		if n == most {
+			return
+		}
+		if declaredOn(dir, target) && !endsContained(dir) {
+			id := incident.Safe(filepath.Base(dir))
+			fmt.Fprintf(a.err, "hint: %s on this target is not finished: clawback resume %s goes on with it; this is a new response\n", id, id)
+			return
+		}
 	}
+}
+
+// endsContained reports whether the last line of a record is the end of a response that contained
+// the agent.
+func endsContained(dir string) bool {
+	f, err := disk.OpenRegular(filepath.Join(dir, journal.FileName))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	end := make([]byte, min(info.Size(), journal.MaxLine+2))
+	if _, err := f.ReadAt(end, info.Size()-int64(len(end))); err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	end = bytes.TrimSuffix(end, []byte("\n"))
+	e, err := journal.Parse(end[bytes.LastIndexByte(end, '\n')+1:])
+	var closed incident.Closed
+	return err == nil && e.Type == incident.TypeClosed && e.Decode(&closed) == nil && closed.Exit == incident.ExitContained
 }
 
 // startAnew is what is left to do about a record that cannot be gone on with.

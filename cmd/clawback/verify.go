@@ -74,9 +74,17 @@ func (a *app) verify(what string, with compared) error {
 	if err != nil {
 		return wrong(err)
 	}
+	if id := filepath.Base(dir); !strings.ContainsRune(what, filepath.Separator) && found.Incident != id && !with.copy {
+		return &failure{incident.ExitNothing, fmt.Errorf("%s: the record in it is of %s", dir, show(found.Incident)),
+			"somebody put another record in its place: look for the record of " + id + " elsewhere, and compare"}
+	}
 	a.showVerified(dir, found)
 	for _, line := range bags {
 		fmt.Fprintln(a.out, incident.Safe(line))
+	}
+	if n := found.Entries - found.Sealed.Size; found.Ended && found.Key != "" && n > 0 && !with.copy {
+		return &failure{incident.ExitPartial, fmt.Errorf("%s: its last %d entries are not sealed, its end among them", filepath.Join(dir, journal.FileName), n),
+			"it died before its last checkpoint (then clawback resume " + show(found.Incident) + " seals it), or somebody without the key wrote them: compare with what a witness holds"}
 	}
 	if !found.Ended {
 		return &failure{incident.ExitPartial, fmt.Errorf("%s does not hold its end", filepath.Join(dir, journal.FileName)),

@@ -262,6 +262,9 @@ func grow[T any](e journal.Entry, to *[]T) error {
 }
 
 func (s *State) foldPlan(e journal.Entry) error {
+	if len(s.Plan.Phases) > 0 {
+		return fmt.Errorf("entry %d (%s): what is carried out was planned before", e.Seq, e.Type)
+	}
 	if err := value(e, &s.Plan); err != nil {
 		return err
 	}

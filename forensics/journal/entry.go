@@ -103,6 +103,9 @@ func Parse(line []byte) (Entry, error) {
 	if len(line) > MaxLine {
 		return Entry{}, fmt.Errorf("line has %d bytes, more than %d", len(line), MaxLine)
 	}
+	if !utf8.Valid(line) {
+		return Entry{}, errors.New("not an entry: it is not UTF-8")
+	}
 	var e Entry
 	if err := json.Unmarshal(line, &e); err != nil {
 		return Entry{}, fmt.Errorf("not an entry: %w", err)

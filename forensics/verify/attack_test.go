@@ -87,6 +87,12 @@ var attacks = []attack{
 			e.Data = []byte(`{"incident":"` + id + `","endpoints":{"github":"https://attacker.example"}}`)
 		}))))
 	}},
+	{"another plan behind what is sealed", "declaration", "a second time", func(w *world) {
+		w.earlier()
+		lines := w.lines()
+		plan := lines[slices.IndexFunc(lines, func(line []byte) bool { return bytes.Contains(line, []byte(incident.TypePlan)) })]
+		w.setLines(w.chain(append(lines, w.entry(plan, func(e *journal.Entry) { e.Data = []byte(`{"title":"another","phases":[]}`) }))))
+	}},
 	{"a cut tail", "size", "the last 3 are missing", func(w *world) {
 		lines := w.lines()
 		w.setLines(lines[:len(lines)-3])

@@ -48,7 +48,7 @@ type record struct {
 	time      time.Time // of the entry before
 	torn      bool      // the last line is not whole
 
-	declarations int // before the entry
+	declarations, plans int // before the entry
 }
 
 // piece is a file of the tree as the lines make it.
@@ -192,6 +192,8 @@ func (r *record) fold() {
 	switch r.entry.Type {
 	case incident.TypeDeclared:
 		r.declarations++
+	case incident.TypePlan:
+		r.plans++
 	case incident.TypeClosed:
 		r.result.Ended = true
 	case incident.TypeResumed:

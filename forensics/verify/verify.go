@@ -196,11 +196,14 @@ func (r *record) chained() *Fault {
 	return nil
 }
 
-// declaredOnce checks that nothing declares the incident a second time: the target, the endpoints
-// and the key of a record are those that it began with.
+// declaredOnce checks that nothing declares the incident, or plans it, a second time: the target, the
+// endpoints, the key and the steps of a record are those that it began with.
 func (r *record) declaredOnce() *Fault {
-	if r.entry.Type == incident.TypeDeclared && r.declarations > 0 {
+	switch {
+	case r.entry.Type == incident.TypeDeclared && r.declarations > 0:
 		return r.fault(r.here(), r.before(), "it declares the incident a second time")
+	case r.entry.Type == incident.TypePlan && r.plans > 0:
+		return r.fault(r.here(), r.before(), "it plans the response a second time")
 	}
 	return nil
 }
