@@ -12,6 +12,7 @@ import (
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/forensics/incident"
+	"clawback/playbooks"
 	"clawback/revoke/credential"
 	"clawback/revoke/discover"
 	"clawback/snapshots"
@@ -126,5 +127,17 @@ func TestDatabasesThatAreNotRead(t *testing.T) {
 				t.Error("it reads as if all had been searched")
 			}
 		})
+	}
+}
+
+// A run that died between the search and its databases is made up for by the next one.
+func TestUnreadDatabasesAreSearchedAgain(t *testing.T) {
+	r := newResponse(t, &machine{})
+	r.Actions()
+	for problem, again := range map[string]bool{databaseName + ": " + unreadDatabase: true, databaseName + ": its schema is broken": false} {
+		r.Before = &Before{State: incident.State{Searched: &incident.Searched{Problems: []string{problem}}}}
+		if r.forgotten(playbooks.Step{}) != again {
+			t.Errorf("%q: searched again is %v", problem, !again)
+		}
 	}
 }

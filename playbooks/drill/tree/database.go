@@ -97,41 +97,41 @@ func (b *builder) ownSecrets() {
 	device := hex(b.rng, 16)
 	tokens := map[string]any{}
 	for _, role := range []string{"operator", "node"}[:1+b.rng.IntN(2)] {
-		token := b.random("device_pairing_paired/"+device+"/tokens_json."+role+".token", "openclaw")
+		token := b.random("device_pairing_paired/"+device+"/tokens_json."+role+".token", "openclaw", "openclaw.device")
 		tokens[role] = map[string]any{"token": token, "role": role, "scopes": []string{"operator.admin"}, "createdAtMs": day.UnixMilli()}
 	}
 	b.insert(stateDatabase, "device_pairing_paired", device, hex(b.rng, 64), "operator", "203.0.113.9", quote(tokens), day.UnixMilli(), day.UnixMilli())
-	b.insert(stateDatabase, "device_auth_tokens", device, "operator", b.random("device_auth_tokens/"+device+"/operator/token", "openclaw"), "[]", day.UnixMilli())
-	boot := b.random("device_bootstrap_tokens/row 1/token", "openclaw") // its key is the token itself
+	b.insert(stateDatabase, "device_auth_tokens", device, "operator", b.random("device_auth_tokens/"+device+"/operator/token", "openclaw", "openclaw.device"), "[]", day.UnixMilli())
+	boot := b.random("device_bootstrap_tokens/row 1/token", "openclaw", "openclaw.device") // its key is the token itself
 	b.insert(stateDatabase, "device_bootstrap_tokens", boot, boot, day.UnixMilli(), day.UnixMilli())
 	b.insert(stateDatabase, "device_identities", "primary", device, "-----BEGIN PUBLIC KEY-----\n"+hex(b.rng, 64)+"\n-----END PUBLIC KEY-----\n",
-		b.randomOf("device_identities/primary/private_key_pem", "openclaw", func(s string) string {
+		b.randomOf("device_identities/primary/private_key_pem", "openclaw", "openclaw.device", func(s string) string {
 			return "-----BEGIN PRIVATE KEY-----\n" + s + "\n-----END PRIVATE KEY-----\n"
 		}))
-	mcp := b.random("mcp_oauth_stores/linear/store_json.tokens.access_token", "unknown")
+	mcp := b.random("mcp_oauth_stores/linear/store_json.tokens.access_token", "unknown", "unknown")
 	b.insert(stateDatabase, "mcp_oauth_stores", "linear", 1, quote(map[string]any{"tokens": map[string]any{"access_token": mcp, "token_type": "bearer"}, "redirectUrl": "http://127.0.0.1:8989/oauth/callback"}), day.UnixMilli())
 	if b.rng.IntN(2) == 0 {
-		b.insert(stateDatabase, "node_host_config", "current", 1, "node-1", b.random("node_host_config/current/token", "openclaw"))
-		b.insert(stateDatabase, "web_push_vapid_keys", "default", hex(b.rng, 64), b.random("web_push_vapid_keys/default/private_key", "openclaw"))
+		b.insert(stateDatabase, "node_host_config", "current", 1, "node-1", b.random("node_host_config/current/token", "openclaw", "openclaw.device"))
+		b.insert(stateDatabase, "web_push_vapid_keys", "default", hex(b.rng, 64), b.random("web_push_vapid_keys/default/private_key", "openclaw", "unknown"))
 	} else { // later schemas fold the small tables into one
 		b.insert(stateDatabase, "config_machine_state", "nodeHost.config", quote(map[string]any{"version": 1, "nodeId": "node-1",
-			"token": b.random(`config_machine_state/["nodeHost.config"]/value_json.token`, "openclaw")}), day.UnixMilli())
+			"token": b.random(`config_machine_state/["nodeHost.config"]/value_json.token`, "openclaw", "openclaw.device")}), day.UnixMilli())
 		b.insert(stateDatabase, "config_machine_state", "webPush.vapidKeys", quote(map[string]any{"publicKey": hex(b.rng, 64),
-			"privateKey": b.random(`config_machine_state/["webPush.vapidKeys"]/value_json.privateKey`, "openclaw")}), day.UnixMilli())
+			"privateKey": b.random(`config_machine_state/["webPush.vapidKeys"]/value_json.privateKey`, "openclaw", "unknown")}), day.UnixMilli())
 	}
 	b.insert(stateDatabase, "schema_meta", "primary", "state", 11)
 	b.insert(stateDatabase, "audit_events", 1, "config.write", `{"path":"openclaw.json"}`)
 }
 
 // random makes a secret of the agent's own and takes down where it stands.
-func (b *builder) random(locator, provider string) string {
-	return b.randomOf(locator, provider, func(s string) string { return s })
+func (b *builder) random(locator, provider, kind string) string {
+	return b.randomOf(locator, provider, kind, func(s string) string { return s })
 }
 
-func (b *builder) randomOf(locator, provider string, form func(string) string) string {
+func (b *builder) randomOf(locator, provider, kind string, form func(string) string) string {
 	value := form(b.letters(43))
 	b.unlisted = append(b.unlisted, Place{
-		Credential: credential.Credential{Provider: provider, Kind: "unknown", Secret: credential.Value(value)},
+		Credential: credential.Credential{Provider: provider, Kind: kind, Secret: credential.Value(value)},
 		Source:     credential.Source{Path: stateDatabase, Locator: locator},
 	})
 	return value

@@ -50,7 +50,7 @@ func TestEachPlace(t *testing.T) {
 			}
 		})
 	}
-	if n < 25 {
+	if n != 29 { // a row that is lost is a credential that is lost
 		t.Errorf("%d places", n)
 	}
 }
