@@ -51,5 +51,6 @@ type Summary struct {
 	Found    int                `json:"found"`
 	Problems []openclaw.Problem `json:"problems,omitempty"` // what may hold credentials and could not be searched
 	Deferred []string           `json:"deferred,omitempty"` // databases that were not read, each a Problem as well
+	Skipped  map[string]int     `json:"skipped,omitempty"`  // files and folders that are no text of the agent: how many, by what they are
 	Apart    []openclaw.Problem `json:"apart,omitempty"`    // what belongs to other accounts, which the agent's may not read
 }

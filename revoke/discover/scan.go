@@ -60,7 +60,7 @@ func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (
 }
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
-	return &scan{ctx: ctx, root: root, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, now: time.Now()}
+	return &scan{ctx: ctx, root: root, files: rootTree{root}, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, now: time.Now()}
 }
 
 // scan is one search.
@@ -71,18 +71,20 @@ type scan struct {
 	places  []place
 	summary Summary
 
-	agent    agent
-	accounts []openclaw.Account
-	homes    []string
-	done     map[string]bool  // resolved files that were searched
-	reported map[string]bool  // places, with what stands there
-	known    map[string]class // what a secret was taken for when it was first found
-	perFile  int              // finds in the present file
-	guesses  int              // finds by format alone
-	gaps     int              // placeholders and examples
-	apart    map[string]bool  // files of other accounts
-	now      time.Time
+	agent      agent
+	accounts   []openclaw.Account
+	homes      []string
+	done       map[string]bool  // resolved files that were searched
+	reported   map[string]bool  // places, with what stands there
+	known      map[string]class // what a secret was taken for when it was first found
+	perFile    int              // finds in the present file
+	guesses    int              // finds by format alone
+	identities []Found          // what was found in its place, for where else it stands
+	gaps       int              // placeholders and examples
+	apart      map[string]bool  // files of other accounts
+	now        time.Time
 
+	files        fileTree // in which texts are searched
 	readDatabase DatabaseReader
 	text         func(credential.Source, string)
 	quiet        bool // what is found is remembered, and not reported
@@ -107,7 +109,7 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 		held[i] = newAgent(in, s.accounts)
 		s.summary.Agents = append(s.summary.Agents, held[i].layout.Title+" in "+in.StateDir)
 	}
-	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest, s.searchMachine}
+	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest, s.searchMachine, s.searchTexts}
 	if s.quiet {
 		passes = []func(){s.searchConfig, s.searchDatabases} // the configuration, because databases refer to it
 	}
@@ -252,11 +254,22 @@ func (s *scan) report(c candidate) {
 	if s.quiet {
 		return
 	}
-	s.summary.Found++
-	s.found(Found{
+	f := Found{
 		Provider: c.provider, Kind: c.kind, Secret: credential.NewSecret(c.parts), Ref: c.ref, Source: c.source,
 		Owner: c.shownOwner(), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint, Doubt: c.doubt,
-	})
+	}
+	if len(s.identities) < maxPerFile && !c.doubt.Harmless() {
+		s.identities = append(s.identities, f)
+	}
+	s.emit(f)
+}
+
+// emit hands a find to the caller.
+func (s *scan) emit(f Found) {
+	if s.ctx.Err() == nil {
+		s.summary.Found++
+		s.found(f)
+	}
 }
 
 // worth reports whether a candidate is to be handed on, and says so where only a bound forbids it.

@@ -1,0 +1,278 @@
+package discover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"clawback/forensics/agents/openclaw"
+	"clawback/revoke/discover/sift"
+)
+
+// texts is the search of texts: one goroutine walks the tree, some search windows of files, and
+// the caller's own takes what they find, in the order of the walk.
+type texts struct {
+	*scan
+	ctx      context.Context
+	later    map[string]bool // directories that have a turn of their own
+	walked   map[string]bool
+	scanner  *sift.Scanner
+	known    []Found // by their number in the scanner
+	work     chan *task
+	searched int // files
+	guesses
+
+	mu       sync.Mutex // for what the walk and the searchers report
+	skipped  map[string]int
+	problems []openclaw.Problem
+}
+
+// task is one window of one file.
+type task struct {
+	name string
+	file *openText // from the second window on
+	at   int64
+	done chan struct{}
+
+	// What came of it.
+	result sift.Result
+	err    error
+	rest   *openText // the file, if it goes on
+}
+
+// openText is a file that is searched window by window.
+type openText struct {
+	textFile
+	text   sift.File
+	length int64
+}
+
+var (
+	errSilent = fmt.Errorf("its file system did not answer within %v: left alone", patience)
+	errSkip   = errors.New("not text")
+)
+
+// run searches the texts below roots.
+func (t *texts) run(roots []string) {
+	t.walked, t.skipped = map[string]bool{}, map[string]int{}
+	workers := max(2, runtime.GOMAXPROCS(0))
+	t.work = make(chan *task)
+	order := make(chan *task, 16*workers)
+	var wait sync.WaitGroup
+	for range workers {
+		wait.Go(t.search)
+	}
+	wait.Go(func() {
+		defer close(order)
+		t.produce(roots, order)
+	})
+	for next := range order {
+		<-next.done
+		t.take(next)
+	}
+	close(t.work)
+	wait.Wait()
+	t.searchedAll()
+}
+
+// produce walks the tree and hands each file to the searchers, and to the one who takes the
+// results.
+func (t *texts) produce(roots []string, order chan<- *task) {
+	for _, root := range roots {
+		t.walk(root, 0, func(name string) {
+			next := &task{name: name, done: make(chan struct{})}
+			select {
+			case order <- next:
+				t.work <- next
+			case <-t.ctx.Done():
+			}
+		})
+	}
+}
+
+// patiently calls op and returns its error, or errSilent where it takes too long: a call into a file
+// system that hangs cannot be ended. It stays behind, and nobody may use what it would still write.
+func (t *texts) patiently(op func() error) error {
+	answer := make(chan error, 1)
+	go func() { answer <- op() }()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case err := <-answer:
+		return err
+	case <-timer.C:
+		return errSilent
+	}
+}
+
+// search does tasks until there are no more.
+func (t *texts) search() {
+	searcher := t.scanner.Searcher()
+	for next := range t.work {
+		attempt := *next // a copy, for an attempt that may stay behind
+		err := t.ctx.Err()
+		if err == nil {
+			err = t.patiently(func() error { return t.window(&attempt, searcher) })
+		}
+		if errors.Is(err, errSilent) {
+			searcher = t.scanner.Searcher()
+		} else {
+			next.result, next.rest = attempt.result, attempt.rest
+		}
+		next.err = err
+		close(next.done)
+	}
+}
+
+// window searches one window of a file, the first one after opening it.
+func (t *texts) window(next *task, s *sift.Searcher) (err error) {
+	file := next.file
+	if file == nil {
+		if file, err = t.open(next.name); err != nil {
+			return err
+		}
+	}
+	next.result, err = s.Window(file.text, next.at)
+	switch {
+	case next.file != nil:
+	case err == nil && file.length > sift.Step:
+		next.rest = file
+	default:
+		_ = file.Close() // opened for reading only
+	}
+	return err
+}
+
+// open opens a file and looks at what it is.
+func (t *texts) open(name string) (*openText, error) {
+	if !reads(t.scanner, name) {
+		t.skip(notOwnText)
+		return nil, errSkip
+	}
+	f, err := t.files.open(name)
+	if err != nil {
+		return nil, err
+	}
+	o := &openText{textFile: f}
+	head := make([]byte, 1<<10)
+	n, err := f.ReadAt(head, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if err == nil {
+		o.length, err = f.size()
+	}
+	isText, isJSON := sift.Sniff(head[:n])
+	if err == nil && !isText {
+		t.skip(notText)
+		err = errSkip
+	}
+	if err != nil {
+		_ = f.Close() // opened for reading only
+		return nil, err
+	}
+	o.text = sift.File{ReaderAt: f, Path: name, JSON: isJSON}
+	return o, nil
+}
+
+// take takes what came of a file's first window, and searches its others.
+func (t *texts) take(next *task) {
+	if errors.Is(next.err, errSkip) {
+		return
+	}
+	t.searched++
+	t.summary.Files++
+	if !t.takeWindow(next, 0) || next.rest == nil {
+		return
+	}
+	defer next.rest.Close() // opened for reading only
+	t.others(next)
+}
+
+// others searches the windows of a file behind the first, several at once, and takes them in order.
+func (t *texts) others(first *task) {
+	file, line := first.rest, first.result.Lines
+	var ahead []*task
+	at := t.goOn(file, sift.Step)
+	for {
+		for len(ahead) < cap(t.work)+runtime.GOMAXPROCS(0)+1 && at < min(file.length, maxTextFile) {
+			next := &task{name: first.name, file: file, at: at, done: make(chan struct{})}
+			t.work <- next
+			ahead = append(ahead, next)
+			at = t.goOn(file, at+sift.Step)
+		}
+		if len(ahead) == 0 {
+			break
+		}
+		next := ahead[0]
+		ahead = ahead[1:]
+		<-next.done
+		t.takeWindow(next, line)
+		line += next.result.Lines
+	}
+	if file.length > maxTextFile {
+		t.note(openclaw.Problem{Path: first.name, Reason: fmt.Sprintf("longer than %d bytes: the rest was not searched", int64(maxTextFile))})
+	}
+}
+
+// goOn is the first window at or behind an offset that is no hole.
+func (t *texts) goOn(file *openText, at int64) int64 {
+	to, err := file.data(at)
+	if err != nil {
+		return file.length
+	}
+	return max(at, to/sift.Step*sift.Step)
+}
+
+// takeWindow takes the result of one window, which begins behind so many lines.
+func (t *texts) takeWindow(next *task, line int) bool {
+	t.summary.Bytes += int64(next.result.Bytes)
+	for _, m := range next.result.Matches {
+		t.match(next.name, line, m)
+	}
+	if next.result.Limited {
+		t.note(openclaw.Problem{Path: next.name, Reason: "so much of it looks like secrets that not all was looked at"})
+	}
+	if next.err != nil && t.ctx.Err() == nil {
+		t.problem(next.name, next.err)
+		return false
+	}
+	return true
+}
+
+func (t *texts) skip(reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.skipped[reason]++
+}
+
+// trouble takes down what the walk could not read.
+func (t *texts) trouble(name string, err error) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return // nothing to read is no problem
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.problems) <= maxProblems {
+		t.problems = append(t.problems, openclaw.ProblemOf(name, err))
+	}
+}
+
+// searchedAll hands over what the walk and the searchers took down.
+func (t *texts) searchedAll() {
+	for _, p := range t.problems {
+		t.note(p)
+	}
+	for reason, n := range t.skipped {
+		if t.summary.Skipped == nil {
+			t.summary.Skipped = map[string]int{}
+		}
+		t.summary.Skipped[reason] += n
+	}
+}

@@ -1,0 +1,197 @@
+package discover
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"clawback/forensics/agents/openclaw"
+)
+
+// No file that an attacker leaves keeps the search from the others, leads it out of the root or
+// holds it up.
+func TestHostileTexts(t *testing.T) {
+	first, last, odd, outside := pat(), pat(), pat(), pat()
+	elsewhere := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(elsewhere, "x.txt"), []byte(outside), 0o600))
+	dir := tree(t, map[string]string{
+		state + "openclaw.json":       "{}",
+		state + "workspace/a/b/c.txt": "\xff\xfe\xc0\xaf " + odd + "\xff\n",
+		state + "workspace/bin":       "\x7fELF\x00\x00" + pat(),
+		state + "workspace/0":         "",
+	})
+	at := func(name string) string { return filepath.Join(dir, state, "workspace", name) }
+	must(t, os.Symlink(elsewhere, at("out")))
+	must(t, os.Symlink(filepath.Join(elsewhere, "x.txt"), at("out.txt")))
+	must(t, os.Symlink("..", at("a/up")))
+	must(t, os.Symlink("loop", at("loop")))
+	must(t, syscall.Mkfifo(at("fifo"), 0o600))
+	special := 1
+	if os.Getuid() == 0 && syscall.Mknod(at("zero"), syscall.S_IFCHR|0o600, 1<<8|5) == nil {
+		special++
+	}
+	if l, err := net.Listen("unix", at("s")); err == nil {
+		defer l.Close()
+		special++
+	}
+	huge, err := os.Create(at("huge.txt")) // one line of 1 GB, most of it a hole
+	must(t, err)
+	_, err = huge.WriteAt([]byte(first+strings.Repeat(" ", 2000)), 0)
+	must(t, err)
+	_, err = huge.WriteAt([]byte(" "+last), 1<<30)
+	must(t, err)
+	must(t, huge.Close())
+	locked := os.Getuid() != 0
+	if locked {
+		must(t, os.WriteFile(at("locked"), []byte(pat()), 0))
+	}
+
+	start := time.Now()
+	found, summary := search(t, dir, places)
+	if d := time.Since(start); d > 30*time.Second {
+		t.Errorf("took %v", d)
+	}
+	for _, value := range []string{first, last, odd} {
+		if len(placesOf(found, value)) != 1 {
+			t.Errorf("found at %q", placesOf(found, value))
+		}
+	}
+	if len(found) != 3 {
+		t.Errorf("%d found: %s", len(found), showAll(found))
+	}
+	if summary.Skipped[notText] != 1 || summary.Skipped[notRegular] != special || summary.Skipped[notFollowed] != 4 {
+		t.Errorf("skipped %v", summary.Skipped)
+	}
+	if denied := slices.ContainsFunc(summary.Problems, func(p openclaw.Problem) bool { return strings.HasSuffix(p.Path, "locked") }); denied != locked || len(summary.Problems) > 1 {
+		t.Errorf("problems %+v", summary.Problems)
+	}
+}
+
+// oddTree is a tree with a file system mounted in it that never answers, a directory without end
+// and a file that shrinks while it is read.
+type oddTree struct {
+	rootTree
+	never chan struct{}
+}
+
+func (o oddTree) list(dir string) (lister, error) {
+	switch {
+	case strings.HasSuffix(dir, "/hung"):
+		<-o.never
+	case strings.HasSuffix(dir, "/many"):
+		return &endless{left: 1_000_000}, nil
+	}
+	return o.rootTree.list(dir)
+}
+
+func (o oddTree) open(name string) (textFile, error) {
+	if strings.HasSuffix(name, "/slow.txt") {
+		<-o.never
+	}
+	f, err := o.rootTree.open(name)
+	if err == nil && strings.HasSuffix(name, "/shrinks.txt") {
+		return shrinking{f}, nil
+	}
+	return f, err
+}
+
+type shrinking struct{ textFile }
+
+func (s shrinking) size() (int64, error) { return 64 << 20, nil }
+
+// endless lists entries that are no files.
+type endless struct{ left int }
+
+func (e *endless) Close() error { return nil }
+
+func (e *endless) next() ([]fs.DirEntry, error) {
+	if e.left <= 0 {
+		return nil, io.EOF
+	}
+	e.left -= listBatch
+	return slices.Repeat([]fs.DirEntry{pipeEntry{}}, listBatch), nil
+}
+
+type pipeEntry struct{ fs.DirEntry }
+
+func (pipeEntry) Name() string      { return "x" }
+func (pipeEntry) Type() fs.FileMode { return fs.ModeNamedPipe }
+
+func TestFileSystemsThatHang(t *testing.T) {
+	before, after := pat(), pat()
+	dir := tree(t, map[string]string{
+		state + "openclaw.json":         "{}",
+		state + "workspace/a.txt":       before,
+		state + "workspace/slow.txt":    pat(),
+		state + "workspace/shrinks.txt": pat(),
+		state + "workspace/hung/x.txt":  pat(),
+		state + "workspace/many/x.txt":  "",
+		state + "workspace/z/z.txt":     after,
+	})
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	synctest.Test(t, func(t *testing.T) {
+		never := make(chan struct{})
+		defer close(never)
+		var found []Found
+		s := newScan(t.Context(), root, places, func(f Found) { found = append(found, f) })
+		s.files = oddTree{rootTree{root}, never}
+		start := time.Now()
+		summary, err := s.run(nil)
+		must(t, err)
+		if d := time.Since(start); d > 2*patience {
+			t.Errorf("took %v", d)
+		}
+		if len(placesOf(found, before)) != 1 || len(placesOf(found, after)) != 1 {
+			t.Error("what the hung ones are not was not searched")
+		}
+		for _, name := range []string{"slow.txt", "hung"} {
+			if !slices.ContainsFunc(summary.Problems, func(p openclaw.Problem) bool {
+				return p.Path == state+"workspace/"+name && strings.Contains(p.Reason, "did not answer")
+			}) {
+				t.Errorf("no problem names %s: %+v", name, summary.Problems)
+			}
+		}
+		if len(summary.Problems) != 2 || summary.Skipped[notRegular] != 1_000_000 {
+			t.Errorf("problems %+v, skipped %v", summary.Problems, summary.Skipped)
+		}
+	})
+}
+
+// The order of the finds does not depend on which searcher is faster, and an end from outside is obeyed.
+func TestTextsAreSearchedInOrder(t *testing.T) {
+	files := map[string]string{state + "openclaw.json": "{}"}
+	for i := range 60 {
+		files[fmt.Sprintf("%sworkspace/%02d.txt", state, i)] = strings.Repeat("x\n", (i%3)*700_000) + "\n" + pat()
+	}
+	dir := tree(t, files)
+	var orders [2]string
+	for i := range orders {
+		found, _ := search(t, dir, places)
+		for _, f := range found {
+			orders[i] += f.Source.String() + "\n"
+		}
+	}
+	if orders[0] != orders[1] || strings.Count(orders[0], "\n") != 60 {
+		t.Errorf("%s\nthen\n%s", orders[0], orders[1])
+	}
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	n := 0
+	if _, err := Scan(ctx, root, Options{}, func(Found) { n++; cancel() }); err == nil || n != 1 {
+		t.Errorf("%d found, error %v", n, err)
+	}
+}
