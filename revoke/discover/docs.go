@@ -21,6 +21,17 @@ func Places() []Place {
 	for i, p := range rows {
 		all[i] = Place{File: p.file, Locator: p.path, Credential: placeCredential(p)}
 	}
+	for _, name := range sortedKeys(pointers) {
+		p := pointers[name]
+		what := p.provider + " " + p.kind
+		if k, ok := credential.Lookup(p.kind); ok {
+			what = p.provider + " " + k.Title
+		}
+		if p.file != "" {
+			what = "read like `" + p.file + "`"
+		}
+		all = append(all, Place{File: "any environment", Locator: name, Credential: what})
+	}
 	return all
 }
 

@@ -49,6 +49,9 @@ func (s *scan) searchTable(w where, dirs ...string) {
 		}
 		seen[row.file] = true
 		for _, dir := range dirs {
+			if w == inHome && dir == "." && s.agent.Home != "." && strings.HasPrefix(rest, "*") {
+				continue // a machine's root is the home of accounts without one, and no folder of theirs
+			}
 			for _, name := range s.glob(dir, rest) {
 				if w == inState || w == inWorkspace || dir == s.agent.Home || s.readable(row, name) {
 					s.searchFile(row, name)
@@ -293,16 +296,18 @@ func (r *reader) about(l leaf, row place, c *candidate) {
 
 // onlyServer is the address of a kubeconfig's cluster, where there is one cluster.
 func (r *reader) onlyServer() (address string) {
-	n := 0
-	for _, l := range r.doc.leaves {
-		if len(l.path) == 4 && l.key() == "server" {
-			address, n = origin(l.text), n+1
+	if r.servers == nil {
+		r.servers = map[string]bool{}
+		for _, l := range r.doc.leaves {
+			if len(l.path) == 4 && l.key() == "server" {
+				r.servers[origin(l.text)] = true
+			}
 		}
 	}
-	if n != 1 {
+	if len(r.servers) != 1 {
 		return ""
 	}
-	return address
+	return sortedKeys(r.servers)[0]
 }
 
 // composeFiles searches the files of variables that a Compose file names for its services.

@@ -234,21 +234,21 @@ func readPgpass(data []byte) (out []leaf, _ error) {
 		if strings.HasPrefix(row, "#") {
 			continue
 		}
-		fields := []string{""}
+		fields := [5][]byte{}
+		n := 0
 		for i := 0; i < len(row); i++ {
-			switch last := &fields[len(fields)-1]; {
+			switch {
 			case row[i] == '\\' && i+1 < len(row):
 				i++
-				*last += string(row[i])
-			case row[i] == ':' && len(fields) < 5:
-				fields = append(fields, "")
-			default:
-				*last += string(row[i])
+			case row[i] == ':' && n < 4:
+				n++
+				continue
 			}
+			fields[n] = append(fields[n], row[i])
 		}
-		if len(fields) == 5 {
-			where := strings.Join(fields[:4], ":")
-			out = append(out, keyed(fields[3], line, where, "user"), keyed(fields[4], line, where, "password"))
+		if n == 4 {
+			where := string(bytes.Join(fields[:4], []byte(":")))
+			out = append(out, keyed(string(fields[3]), line, where, "user"), keyed(string(fields[4]), line, where, "password"))
 		}
 	}
 	return out, nil

@@ -24,14 +24,14 @@ func one(t *testing.T, found []Found, locator string) Found {
 	return found[i]
 }
 
-func jwt(claims string) string {
+func signedToken(claims string) string {
 	return "eyJhbGciOiJub25lIn0." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "." + secret()
 }
 
 func TestWhatATokenSays(t *testing.T) {
 	over, later := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	dir := tree(t, map[string]string{state + ".env": "A_TOKEN=" + jwt(fmt.Sprintf(`{"iss":"https://idp.example/x","sub":"s-1","email":"a@b.example","exp":%d}`, over.Unix())) +
-		"\nB_TOKEN=" + jwt(fmt.Sprintf(`{"sub":"s-2","exp":%d}`, later.Unix())) + "\nC_TOKEN=eyJ.eyJ.x" + secret() + "\n"})
+	dir := tree(t, map[string]string{state + ".env": "A_TOKEN=" + signedToken(fmt.Sprintf(`{"iss":"https://idp.example/x","sub":"s-1","email":"a@b.example","exp":%d}`, over.Unix())) +
+		"\nB_TOKEN=" + signedToken(fmt.Sprintf(`{"sub":"s-2","exp":%d}`, later.Unix())) + "\nC_TOKEN=eyJ.eyJ.x" + secret() + "\n"})
 	found, _ := search(t, dir, places)
 	a, b, c := one(t, found, "A_TOKEN"), one(t, found, "B_TOKEN"), one(t, found, "C_TOKEN")
 	if a.Owner != "a@b.example" || a.Endpoint != "https://idp.example" || a.Expires.Unix() != over.Unix() || a.Doubt != Expired || a.Doubt.Harmless() {

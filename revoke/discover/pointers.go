@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -67,7 +68,7 @@ func (s *scan) pointed(file, name string) {
 // Sources: https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Credentials,
 // https://docs.podman.io/en/latest/markdown/podman-systemd.unit.5.html
 func (s *scan) unitSecrets(at, data string, system bool) {
-	line := 0
+	line, left := 0, maxEnvFiles
 	for text := range strings.Lines(data) {
 		line++
 		name, value, ok := strings.Cut(strings.TrimSpace(text), "=")
@@ -81,7 +82,11 @@ func (s *scan) unitSecrets(at, data string, system bool) {
 		case name == "SetCredential" && rest != "":
 			c.parts = map[string]string{"value": rest}
 			s.report(c)
+		case name == "LoadCredential" && rest != "" && left == 0:
+			s.note(openclaw.Problem{Path: at, Reason: fmt.Sprintf("line %d: more than %d credentials are loaded: the rest was not searched", line, maxEnvFiles)})
+			return
 		case name == "LoadCredential" && rest != "":
+			left--
 			s.loadCredential(c, s.agent.hostPath(rest, path.Dir(at)), system)
 		case name == "LoadCredentialEncrypted", name == "SetCredentialEncrypted", name == "ImportCredential":
 			c.unresolved, c.ref = "encrypted for this machine: never decrypted here", map[string]string{"id": "store:systemd:" + clean(id, 200)}

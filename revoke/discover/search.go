@@ -21,6 +21,7 @@ type reader struct {
 	lastUsed map[string]time.Time
 	objects  map[string]*object
 	joined   map[string]bool // objects whose parts were put together to one secret
+	servers  map[string]bool // of a kubeconfig's clusters
 	aws      map[string]bool // objects that were searched for access keys, and whether one was there
 }
 

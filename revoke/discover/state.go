@@ -115,6 +115,11 @@ func (s *scan) configFiles() []string {
 	for _, name := range openclaw.ConfigNames() {
 		out = append(out, path.Join(s.agent.StateDir, name))
 	}
+	for _, name := range []string{"OPENCLAW_CONFIG_PATH", "CLAWDBOT_CONFIG_PATH", "MOLTBOT_CONFIG_PATH"} {
+		if v := s.agent.env[name]; v.value != "" {
+			out = append(out, s.agent.hostPath(strings.ReplaceAll(v.value, "%h", "/"+s.agent.Home), s.agent.Home))
+		}
+	}
 	return out
 }
 
@@ -252,9 +257,10 @@ func usage(data []byte) map[string]time.Time {
 
 // searchBackups reads older configurations: what they hold may still be alive.
 func (s *scan) searchBackups() {
-	for _, base := range openclaw.ConfigNames() {
+	for _, config := range s.configFiles() {
+		dir, base := path.Split(config)
 		for _, pattern := range []string{base + ".bak", base + ".bak.*", base + ".clobbered.*"} {
-			for _, name := range s.glob(s.agent.StateDir, pattern) {
+			for _, name := range s.glob(path.Clean(dir), pattern) {
 				for _, d := range s.loadConfig(name, nil, 0) {
 					d.note = "backup copy"
 					s.document(d, configFile, "", nil)

@@ -151,6 +151,19 @@ func TestDeletedFile(t *testing.T) {
 	}
 }
 
+// The configuration may lie elsewhere, and so do its copies.
+func TestConfigPath(t *testing.T) {
+	a, b := secret(), secret()
+	dir := tree(t, map[string]string{
+		"home/u/.config/systemd/user/openclaw-gateway.service": "[Service]\nEnvironment=OPENCLAW_CONFIG_PATH=%h/etc/claw.json\n",
+		"home/u/etc/claw.json":                                 `{hooks:{token:"` + a + `"}}`,
+		"home/u/etc/claw.json.clobbered.17":                    `{hooks:{token:"` + b + `"}}`,
+	})
+	found, _ := search(t, dir, places)
+	expect(t, found, "openclaw openclaw.hook value="+a+" at home/u/etc/claw.json:1 (hooks.token)",
+		"openclaw openclaw.hook value="+b+" at home/u/etc/claw.json.clobbered.17:1 (hooks.token)")
+}
+
 func TestManifest(t *testing.T) {
 	a := secret()
 	dir := tree(t, map[string]string{state + "workspace/agent.manifest.json": `{"vault":{"address":"https://vault.example","paths":["kv/data/mail","kv/data/pay"],"role":"agent"},
@@ -190,6 +203,29 @@ func TestCodingAgent(t *testing.T) {
 	}
 	if want := []string{"Claude Code in home/u/.claude", "Codex in home/u/.codex"}; !slices.Equal(summary.Agents, want) {
 		t.Errorf("agents %q", summary.Agents)
+	}
+}
+
+// Two agents: what is one's own is not apart because the other may not read it.
+func TestTwoAgents(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root to give files to other accounts")
+		}
+		t.Skip("needs root to give files to other accounts")
+	}
+	dir := tree(t, map[string]string{
+		"etc/passwd":                     "u:x:4001:4001::/home/u:/bin/sh\nv:x:4002:4002::/home/v:/bin/sh\n",
+		"home/u/.vault-token":            secret(),
+		"home/v/.vault-token":            secret(),
+		"home/v/.openclaw/openclaw.json": "{}",
+	})
+	for name, uid := range map[string]int{"home/u": 4001, "home/u/.openclaw": 4001, "home/u/.vault-token": 4001, "home/v": 4002, "home/v/.openclaw": 4002, "home/v/.vault-token": 4002} {
+		must(t, os.Chown(filepath.Join(dir, name), uid, uid))
+	}
+	found, summary := search(t, dir, places)
+	if len(found) != 2 || len(summary.Apart) > 0 {
+		t.Errorf("found %s, apart %+v", showAll(found), summary.Apart)
 	}
 }
 
