@@ -17,6 +17,9 @@ func (r *Response) Rehearse(ctx context.Context, j *journal.Journal, book playbo
 	r.vault = nil // nothing is kept of what is only looked at
 	rec := onlooker{j}
 	rec.Note(incident.TypeDeclared, declared)
+	if len(r.Inventory.Items) > 0 {
+		rec.Note(incident.TypeInventory, r.Inventory)
+	}
 	rec.Note(incident.TypePlan, engine.Plan(book))
 	err := r.describe(ctx, playbooks.Step{}, rec)
 	err = errors.Join(err, r.discover(ctx, playbooks.Step{}, rec))
