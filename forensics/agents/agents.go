@@ -19,7 +19,8 @@ type Layout struct {
 	Title   string         // as people call it
 	Command *regexp.Regexp // of a command line, its arguments joined by spaces, that runs it; nil where none tells
 	Unit    *regexp.Regexp // of the path of a unit that runs it, a drop-in or a copy of one; nil where none does
-	Records []string       // where it writes down what it saw, below its state directory; a directory means all below it
+	Records []string       // the directories below its state directory where it writes down what it saw
+	Folder  string         // its state directory's name below a home, where it is a tool of whoever lives there; empty for OpenClaw
 	locate  func(*os.Root) ([]openclaw.Installation, []openclaw.Problem)
 }
 
@@ -30,11 +31,11 @@ var Layouts = []Layout{
 		Title:   "OpenClaw",
 		Command: regexp.MustCompile(`(?:\A|/|\s)(?:openclaw|clawdbot|moltbot|moldbot)(?:-[a-z]+)?(?:\s|\z|\.m?js|/)`),
 		Unit:    regexp.MustCompile(`(?:openclaw|clawdbot|moltbot|moldbot)[^/]*\.(?:service|container)(?:\.bak[^/]*|\.d/[^/]*\.conf[^/]*)?\z`),
-		Records: []string{"agents", "logs", "workspace"},
+		Records: []string{"agents"},
 		locate:  openclaw.Locate,
 	},
-	coding("claude", "Claude Code", ".claude", []string{"projects", "history.jsonl", "todos", "shell-snapshots"}, []string{".credentials.json", "settings.json"}),
-	coding("codex", "Codex", ".codex", []string{"sessions", "history.jsonl", "log"}, []string{"auth.json", "config.toml"}),
+	coding("claude", "Claude Code", ".claude", "projects", "history.jsonl", ".credentials.json", "settings.json"),
+	coding("codex", "Codex", ".codex", "sessions", "history.jsonl", "auth.json", "config.toml"),
 }
 
 // Of returns the layout of an installation's agent. What names none of ours is an OpenClaw.
@@ -62,8 +63,8 @@ func Locate(root *os.Root) (found []openclaw.Installation, problems []openclaw.P
 
 // coding is the layout of a coding agent, which keeps a folder in the home of whoever runs it.
 // A folder without any of its records and settings is none.
-func coding(name, title, dir string, records, settings []string) Layout {
-	l := Layout{Name: name, Title: title, Command: regexp.MustCompile(`(?:\A|/)` + name + `(?:\s|\z)`), Records: records}
+func coding(name, title, dir, records string, others ...string) Layout {
+	l := Layout{Name: name, Title: title, Command: regexp.MustCompile(`(?:\A|/)` + name + `(?:\s|\z)`), Records: []string{records}, Folder: dir}
 	l.locate = func(root *os.Root) (found []openclaw.Installation, problems []openclaw.Problem) {
 		homes, _ := openclaw.Homes(root) // OpenClaw's search has told what is wrong with them
 		accounts, _ := openclaw.Accounts(root)
@@ -75,7 +76,7 @@ func coding(name, title, dir string, records, settings []string) Layout {
 				}
 				continue
 			}
-			in, ok := installed(root, at, slices.Concat(settings, records))
+			in, ok := installed(root, at, append(others, records))
 			if !ok || slices.ContainsFunc(found, func(f openclaw.Installation) bool { return f.StateDir == at }) {
 				continue
 			}

@@ -21,7 +21,6 @@ type texts struct {
 	*scan
 	ctx      context.Context
 	later    map[string]bool // directories that have a turn of their own
-	walked   map[string]bool
 	scanner  *sift.Scanner
 	known    []Found // by their number in the scanner
 	work     chan *task
@@ -60,7 +59,7 @@ var (
 
 // run searches the texts below roots.
 func (t *texts) run(roots []string) {
-	t.walked, t.skipped = map[string]bool{}, map[string]int{}
+	t.skipped = map[string]int{}
 	workers := max(2, runtime.GOMAXPROCS(0))
 	t.work = make(chan *task)
 	order := make(chan *task, 16*workers)

@@ -95,7 +95,10 @@ var secretsInText = []func() (value, text string){
 		return v, "https://api.telegram.org/bot" + v + "/getMe and TELEGRAM=" + v
 	},
 	func() (string, string) { v := hexes(40); return v, "export ACME_API_TOKEN=\"" + v + "\"" },
-	func() (string, string) { v := webToken(time.Now().Add(time.Hour)); return v, "Authorization: Bearer " + v },
+	func() (string, string) {
+		v := webToken(time.Now().Add(time.Hour))
+		return v, "Authorization: Bearer " + v
+	},
 }
 
 func digits(n int) string {

@@ -60,7 +60,7 @@ func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (
 }
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
-	return &scan{ctx: ctx, root: root, files: rootTree{root}, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, now: time.Now()}
+	return &scan{ctx: ctx, root: root, files: rootTree{root}, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, walked: map[walker]bool{}, now: time.Now()}
 }
 
 // scan is one search.
@@ -83,11 +83,18 @@ type scan struct {
 	gaps       int              // placeholders and examples
 	apart      map[string]bool  // files of other accounts
 	now        time.Time
+	walked     map[walker]bool // directories whose texts were searched
 
 	files        fileTree // in which texts are searched
 	readDatabase DatabaseReader
 	text         func(credential.Source, string)
 	quiet        bool // what is found is remembered, and not reported
+}
+
+// walker is a directory as one account sees it.
+type walker struct {
+	uid int
+	dir string
 }
 
 // class is what a secret is.

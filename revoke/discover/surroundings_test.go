@@ -181,12 +181,15 @@ func TestManifest(t *testing.T) {
 // A coding agent's folders are an installation where there is no other agent.
 func TestCodingAgent(t *testing.T) {
 	a, b, c, d := "sk-ant-oat01-"+secret(), secret(), secret(), secret()
+	e, f := "ghp_"+secret()[:36], "ghp_"+secret()[:36]
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"home/u/.claude/.credentials.json": `{"claudeAiOauth":{"accessToken":"` + a + `","expiresAt":4102444800000}}`,
-		"home/u/.claude/settings.json":     `{"env":{"ACME_TOKEN":"` + b + `"},"apiKeyHelper":"/bin/key"}`,
-		"home/u/.claude.json":              `{"mcpServers":{"x":{"headers":{"Authorization":"Bearer ` + c + `"}}}}`,
-		"home/u/.codex/config.toml":        "[mcp_servers.y.env]\nY_API_KEY = \"" + d + "\"\n",
+		"home/u/.claude/.credentials.json":  `{"claudeAiOauth":{"accessToken":"` + a + `","expiresAt":4102444800000}}`,
+		"home/u/.claude/settings.json":      `{"env":{"ACME_TOKEN":"` + b + `"},"apiKeyHelper":"/bin/key"}`,
+		"home/u/.claude.json":               `{"mcpServers":{"x":{"headers":{"Authorization":"Bearer ` + c + `"}}}}`,
+		"home/u/.claude/projects/x/s.jsonl": `{"type":"user","message":{"content":"use ` + e + ` please"}}` + "\n",
+		"home/u/.codex/history.jsonl":       `{"text":"export GH_TOKEN=` + f + `"}` + "\n",
+		"home/u/.codex/config.toml":         "[mcp_servers.y.env]\nY_API_KEY = \"" + d + "\"\n",
 	} {
 		at := filepath.Join(dir, name)
 		must(t, os.MkdirAll(filepath.Dir(at), 0o700))
@@ -198,7 +201,13 @@ func TestCodingAgent(t *testing.T) {
 		got = append(got, f.Provider+" "+f.Source.Locator)
 	}
 	slices.Sort(got)
-	if want := []string{"acme env.ACME_TOKEN", "anthropic apiKeyHelper", "anthropic claudeAiOauth.accessToken", "x mcpServers.x.headers.Authorization", "y mcp_servers.y.env.Y_API_KEY"}; !slices.Equal(got, want) {
+	for value, note := range map[string]string{e: "shown to the model", f: ""} {
+		i := slices.IndexFunc(found, func(f Found) bool { return f.Secret.Reveal("value") == value })
+		if i < 0 || !strings.Contains(found[i].Source.Note, note) || !strings.HasSuffix(found[i].Source.Path, ".jsonl") {
+			t.Errorf("of a transcript and a history: %s", showAll(found))
+		}
+	}
+	if want := []string{"acme env.ACME_TOKEN", "anthropic apiKeyHelper", "anthropic claudeAiOauth.accessToken", "github message.content", "github text", "x mcpServers.x.headers.Authorization", "y mcp_servers.y.env.Y_API_KEY"}; !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if want := []string{"Claude Code in home/u/.claude", "Codex in home/u/.codex"}; !slices.Equal(summary.Agents, want) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"clawback/forensics/agents"
 	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/discover/sift"
 )
@@ -60,7 +61,16 @@ func (s *scan) searchTexts() {
 // roots are the directories to search, those first that tell most.
 func (t *texts) roots() []string {
 	a := t.agent
-	roots := []string{path.Join(a.StateDir, "agents"), a.StateDir, path.Join(a.Home, ".claude/projects"), path.Join(a.Home, ".codex/sessions")}
+	var roots []string
+	for _, dir := range a.layout.Records {
+		roots = append(roots, path.Join(a.StateDir, dir))
+	}
+	roots = append(roots, a.StateDir)
+	for _, tool := range agents.Layouts {
+		if tool.Folder != "" {
+			roots = append(roots, path.Join(a.Home, tool.Folder))
+		}
+	}
 	roots = append(roots, "tmp/openclaw", fmt.Sprintf("tmp/openclaw-%d", a.UID))
 	return append(roots, a.Workspaces...)
 }
@@ -68,10 +78,10 @@ func (t *texts) roots() []string {
 // walk hands the regular files below dir to each, in the order of their names; those of a very
 // large directory batch by batch.
 func (t *texts) walk(dir string, depth int, each func(name string)) {
-	if t.ctx.Err() != nil || t.walked[dir] {
+	if t.ctx.Err() != nil || t.walked[walker{t.agent.UID, dir}] {
 		return
 	}
-	t.walked[dir] = true
+	t.walked[walker{t.agent.UID, dir}] = true
 	for _, name := range t.list(dir, each) {
 		switch {
 		case t.later[name]: // has a turn of its own
