@@ -60,7 +60,7 @@ func (d diskDir) next() ([]fs.DirEntry, error) {
 }
 
 func (t rootTree) open(name string) (textFile, error) {
-	f, err := openclaw.Open(t.root, name)
+	f, err := openclaw.OpenResolved(t.root, name)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,12 @@ func Open(root *os.Root, name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := root.Lstat(resolved)
+	return OpenResolved(root, resolved)
+}
+
+// OpenResolved is Open for a path that Resolve returned, or that was found by listing directories.
+func OpenResolved(root *os.Root, name string) (*os.File, error) {
+	info, err := root.Lstat(name)
 	if err != nil {
 		return nil, about("open", name, err)
 	}
@@ -86,9 +91,9 @@ func Open(root *os.Root, name string) (*os.File, error) {
 		return nil, about("open", name, fmt.Errorf("%s: %w", typeName(info.Mode()), ErrNotRegular))
 	}
 	flag := os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
-	f, err := root.OpenFile(resolved, flag|noAtime, 0)
+	f, err := root.OpenFile(name, flag|noAtime, 0)
 	if errors.Is(err, syscall.EPERM) { // only the owner and root may keep the access time
-		f, err = root.OpenFile(resolved, flag, 0)
+		f, err = root.OpenFile(name, flag, 0)
 	}
 	if err != nil {
 		return nil, about("open", name, err)

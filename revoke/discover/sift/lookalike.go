@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,8 +22,6 @@ func lookAlike(m *matcher, found Match) string {
 	switch {
 	case strings.HasPrefix(m.id, "jwt") || strings.HasPrefix(found.Value, "ey"):
 		return tokenState(found.Value, time.Now())
-	case found.guess() && !tellingName(found.Name):
-		return other
 	case found.guess() && telling.MatchString(found.Value):
 		return other
 	}
@@ -56,17 +55,52 @@ func tokenState(token string, now time.Time) string {
 	return ""
 }
 
+// telling are values that no secret looks like: digests, dates, versions, words.
+var telling = regexp.MustCompile(`\A(?:(?:sha(?:1|256|384|512)|md5|blake[23][sb]?|integrity)[-:_=].*|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9.]+|[0-9.-]+|[\w-]+(?:\.[a-z_]+){2,}|v?[0-9]+\.[0-9]+\.[0-9]+.*|[a-z]+(?:[_.-][a-z]+)+|[A-Za-z]+(?:[_.-][A-Za-z]+)*)\z`)
+
 // A name tells by its last words. gitleaks takes every name with "key" or "token" in it, which in
 // logs and code is mostly the key of a cache or the token of a page.
 var (
-	strongName = regexp.MustCompile(`(?i)(?:api[_.-]?key|access[_.-]?key|secret|passw(?:or)?d|passphrase|credentials?|creds|private[_.-]?key|signing[_.-]?key|encryption[_.-]?key|master[_.-]?key|auth[_.-]?key|service[_.-]?key|account[_.-]?key|license[_.-]?key|token|auth|authorization|bearer)[_.-]?(?:value|string|base64|b64|hex|raw|prod|production|live|staging|dev|test|old|new|[0-9]+)?\s*\z`)
-	weakName   = regexp.MustCompile(`(?i)(?:\b|[_.-])(?:next|prev|previous|page|pagination|continuation|cursor|sync|csrf|xsrf|request|trace|span|correlation|idempotency|cancel|device|fcm|push|public|publishable|resume|stop|sort|partition|cache|eos|bos|pad|unk|mask|sep|special|start|end|sync|change|lock|lease|fence|upload|build|etag|version|image|design)[_.-]?(?:key|token)s?\s*\z`)
-	telling    = regexp.MustCompile(`\A(?:(?:sha(?:1|256|384|512)|md5|blake[23][sb]?|integrity)[-:_=].*|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9.]+|[0-9.-]+|[\w-]+(?:\.[a-z_]+){2,}|v?[0-9]+\.[0-9]+\.[0-9]+.*|[a-z]+(?:[_.-][a-z]+)+|[A-Za-z]+(?:[_.-][A-Za-z]+)*)\z`)
+	strongEnds = []string{"api_key", "access_key", "secret", "password", "passwd", "passphrase", "credential", "credentials", "creds", "private_key", "signing_key",
+		"encryption_key", "master_key", "auth_key", "service_key", "account_key", "license_key", "secret_key", "token", "auth", "authorization", "bearer", "apikey", "accesskey", "authtoken"}
+	weakEnds = []string{"next", "prev", "previous", "page", "pagination", "continuation", "cursor", "sync", "csrf", "xsrf", "request", "trace", "span", "correlation", "idempotency",
+		"cancel", "device", "fcm", "push", "public", "publishable", "resume", "stop", "sort", "partition", "cache", "eos", "bos", "pad", "unk", "mask", "sep", "special", "start",
+		"end", "change", "lock", "lease", "fence", "upload", "build", "etag", "version", "image", "design"}
+	qualifiers = map[string]bool{"value": true, "string": true, "base64": true, "b64": true, "hex": true, "raw": true, "prod": true, "production": true, "live": true,
+		"staging": true, "dev": true, "test": true, "old": true, "new": true}
 )
 
-var camel = regexp.MustCompile(`([a-z])([A-Z])`)
+// tellingName reports whether the name that stands in text around a keyword is a secret's.
+func tellingName(text []byte, start, end int) bool {
+	for n := 0; start > 0 && n < 50 && isNamePart(text[start-1]) && text[start-1] > ' '; n++ {
+		start--
+	}
+	end = skip(text, end, 20, func(b byte) bool { return isNamePart(b) && b > ' ' })
+	words := nameWords(text[start:end])
+	for len(words) > 1 && (qualifiers[words[len(words)-1]] || strings.Trim(words[len(words)-1], "0123456789") == "") {
+		words = words[:len(words)-1]
+	}
+	name := strings.Join(words, "_")
+	for _, strong := range strongEnds {
+		if rest, ok := strings.CutSuffix(name, strong); ok {
+			rest = strings.TrimSuffix(rest, "_")
+			return !slices.ContainsFunc(weakEnds, func(weak string) bool { return rest == weak || strings.HasSuffix(rest, "_"+weak) })
+		}
+	}
+	return false
+}
 
-func tellingName(name string) bool {
-	name = camel.ReplaceAllString(name, "${1}_$2")
-	return strongName.MatchString(name) && !weakName.MatchString(name)
+// nameWords are the words of a name in lower case: next, page, token of nextPageToken.
+func nameWords(name []byte) []string {
+	var b strings.Builder
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' && i > 0 && name[i-1] >= 'a' && name[i-1] <= 'z' {
+			b.WriteByte(' ')
+		}
+		if !isWord(c) || c == '_' {
+			c = ' '
+		}
+		b.WriteByte(lower(c))
+	}
+	return strings.Fields(b.String())
 }

@@ -14,6 +14,7 @@ import (
 const (
 	maxLength = 16 << 10 // bytes of one match, where its pattern has no bound
 	maxBefore = 512      // bytes of a match before its keyword, likewise
+	nearby    = 320      // bytes of a setting that are looked at first
 )
 
 // matcher is a rule made ready. Its keyword is looked for in all of the text, its pattern only
@@ -329,7 +330,7 @@ func (m *matcher) at(text []byte, start, end int, p *pass) []int {
 			return nil
 		}
 	case assigns:
-		if m.set != nil && !m.assigned(text[end:to]) {
+		if m.set != nil && !m.assigned(text[end:to]) || m.generic() && !tellingName(text, start, end) {
 			return nil
 		}
 	default:
@@ -338,8 +339,17 @@ func (m *matcher) at(text []byte, start, end int, p *pass) []int {
 	if m.needs != nil && !slices.ContainsFunc(m.needs, func(w string) bool { return bytes.Contains(text[from:to], []byte(w)) }) {
 		return nil
 	}
+	if short := from + nearby; m.shape == assigns && m.set != nil && m.least < nearby/2 && short < to {
+		// Most settings are short, and Go's engine is faster on a short text. One that is cut is looked
+		// at again.
+		if g := m.compile().FindSubmatchIndex(text[from:short]); g == nil {
+			return nil
+		} else if g[1] < nearby {
+			return shift(g, from)
+		}
+	}
 	if m.set == nil {
-		p.work += to - from
+		p.work += (to - from) * max(1, 4*min(reach[m.id], 1))
 	} else {
 		p.work += 1 << 5 // it fails where it begins
 	}
@@ -347,13 +357,20 @@ func (m *matcher) at(text []byte, start, end int, p *pass) []int {
 	if groups == nil || groups[1] == to-from && to < len(text) && m.after >= maxLength {
 		return nil
 	}
+	return shift(groups, from)
+}
+
+func shift(groups []int, by int) []int {
 	for i := range groups {
 		if groups[i] >= 0 {
-			groups[i] += from
+			groups[i] += by
 		}
 	}
 	return groups
 }
+
+// generic reports whether nothing but a name speaks for the rule's matches.
+func (m *matcher) generic() bool { return strings.HasPrefix(m.id, "generic") }
 
 // run reports whether text begins with as many bytes of the rule's as a match has at least.
 func (m *matcher) run(text []byte) bool {

@@ -105,6 +105,9 @@ func sample(re *syntax.Regexp) string {
 // finds what the pattern alone finds.
 func TestEveryRuleFindsWhatItsPatternFinds(t *testing.T) {
 	for _, m := range prepare().rules {
+		if m.generic() {
+			continue // takes less than its pattern: the name has to tell, see TestLookAlikes
+		}
 		whole := regexp.MustCompile(m.pattern)
 		tree, err := syntax.Parse(m.pattern, syntax.Perl)
 		if err != nil {

@@ -92,8 +92,15 @@ func New(known []string) *Scanner {
 }
 
 // Ignored reports whether files of this name hold what looks like secrets and is none, by the
-// rules: lock files, packages that were installed.
-func (s *Scanner) Ignored(path string) bool { return s.global.ofPath(path) }
+// rules: lock files, packages that were installed. Only the end of the path is looked at: whoever
+// walks a tree asks for its directories first.
+func (s *Scanner) Ignored(path string) bool {
+	at := len(path)
+	for range 3 {
+		at = max(0, strings.LastIndexByte(path[:max(0, at)], '/'))
+	}
+	return s.global.ofPath(path[at:])
+}
 
 // scan appends the matches in text to found. limited reports that a rule was given up because the
 // text gave it too much to do.

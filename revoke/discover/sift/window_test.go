@@ -156,7 +156,7 @@ func TestTimeIsBounded(t *testing.T) {
 	for _, piece := range []string{"curl ", "-----BEGIN PRIVATE KEY-----", "eyJ.ey", "key=", "secret: ", "api", "ghp_0123456789", "\\u0041", "\\\\", "sk-", "://a:b", "kind: secret data: ", "facebook ", "q~", "hooks.slack.com/"} {
 		start := time.Now()
 		all(t, New([]string{strings.Repeat("ab", 50)}), "x.yaml", bytes.Repeat([]byte(piece), (1<<20)/len(piece)))
-		if d := time.Since(start); d > 20*time.Second {
+		if d := time.Since(start); d > time.Minute {
 			t.Errorf("%q: %v", piece, d)
 		} else {
 			t.Logf("%q: %v", piece, d)
