@@ -277,3 +277,15 @@ func TestApart(t *testing.T) {
 	}
 	leaks(t, live, found, summary)
 }
+
+// A unit that names files without end has a few read, and the rest said.
+func TestManyLoadedCredentials(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"home/u/.config/systemd/user/openclaw.service": strings.Repeat("LoadCredential=a_token:/srv/a\n", maxEnvFiles+1),
+		"srv/a": secret(),
+	})
+	_, summary := search(t, dir, places)
+	if len(summary.Problems) != 1 || !strings.Contains(summary.Problems[0].Reason, fmt.Sprintf("line %d: more than", maxEnvFiles+1)) {
+		t.Errorf("problems %+v", summary.Problems)
+	}
+}
