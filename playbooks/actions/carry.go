@@ -22,8 +22,9 @@ func (i Interruption) Error() string {
 	return i.Signal
 }
 
-// Carry declares the incident, or takes up its record where an earlier run left it, carries out the playbook, writes the report whatever happened, and
-// closes the record. It returns the final state. The journal stays open for readers.
+// Carry declares the incident, or takes up its record where an earlier run left it, carries out the
+// playbook, writes the report whatever happened, and closes the record. It returns the final state,
+// with an error too. The journal stays open for readers.
 func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared incident.Declared) (incident.State, error) {
 	e.Actions = r.Actions()
 	always := context.WithoutCancel(ctx)
@@ -71,11 +72,12 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	if closed == nil && r.Dir != "" && allDead(state) {
 		wiped = r.vault.wipe() // only once the last entry is durable: what the disk lacks has to be proved again
 	}
-	if _, err := r.Report(always); err != nil { // the last word: with how it ended
-		return state, errors.Join(fmt.Errorf("write the report: %w", err), wiped)
+	_, unwritten := r.Report(always) // the last word: with how it ended
+	if unwritten != nil {
+		unwritten = fmt.Errorf("write the report: %w", unwritten)
 	}
 	state, err = foldAll(always, e.Journal)
-	return state, errors.Join(err, wiped)
+	return state, errors.Join(err, unwritten, wiped)
 }
 
 // begin writes the first entry of this run.
