@@ -181,9 +181,7 @@ func (d *database) row(r Row) {
 	}
 	switch {
 	case r.Table == transcriptTable:
-		if d.text != nil {
-			d.text(credential.Source{Path: d.at, Locator: d.locator(r), Note: join(d.note, "shown to the model")}, r.Cells["event_json"])
-		}
+		d.hear(credential.Source{Path: d.at, Locator: d.locator(r), Note: join(d.note, shown)}, r.Cells["event_json"])
 	case r.Table == usageTable:
 		maps.Copy(d.used, usage([]byte(r.Cells["state_json"])))
 	case r.Table == storeTable:

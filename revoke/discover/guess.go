@@ -68,7 +68,11 @@ func (t *texts) prepare() {
 
 // match takes a find in a text: a further place of what is known is reported, the rest held.
 func (t *texts) match(name string, line int, m sift.Match) {
-	source := credential.Source{Path: name, Line: line + m.Line + 1, Locator: locator(m.Path), Note: noteOf(name)}
+	t.found(credential.Source{Path: name, Line: line + m.Line + 1, Locator: locator(m.Path), Note: noteOf(name)}, m)
+}
+
+func (t *texts) found(source credential.Source, m sift.Match) {
+	name := source.Path
 	same := m.Value + "\x00" + name
 	if t.same[same]++; t.same[same] > maxSameInFile {
 		return // in this file already, and often

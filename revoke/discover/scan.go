@@ -86,6 +86,8 @@ type scan struct {
 	walked     map[walker]bool // directories whose texts were searched
 
 	files        fileTree // in which texts are searched
+	heard        []entry  // of transcripts in databases
+	heardBytes   int
 	readDatabase DatabaseReader
 	text         func(credential.Source, string)
 	quiet        bool // what is found is remembered, and not reported
@@ -118,7 +120,7 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 	}
 	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest, s.searchMachine, s.searchTexts}
 	if s.quiet {
-		passes = []func(){s.searchConfig, s.searchDatabases} // the configuration, because databases refer to it
+		passes = []func(){s.searchConfig, s.searchDatabases, s.searchTexts} // the configuration, because databases refer to it
 	}
 	for _, pass := range passes {
 		for _, a := range held {
@@ -258,9 +260,6 @@ func (s *scan) report(c candidate) {
 	} else {
 		c.provider, c.kind = classify(c.provider, c.kind, "")
 	}
-	if s.quiet {
-		return
-	}
 	f := Found{
 		Provider: c.provider, Kind: c.kind, Secret: credential.NewSecret(c.parts), Ref: c.ref, Source: c.source,
 		Owner: c.shownOwner(), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint, Doubt: c.doubt,
@@ -268,7 +267,9 @@ func (s *scan) report(c candidate) {
 	if len(s.identities) < maxPerFile && !c.doubt.Harmless() {
 		s.identities = append(s.identities, f)
 	}
-	s.emit(f)
+	if !s.quiet {
+		s.emit(f)
+	}
 }
 
 // emit hands a find to the caller.

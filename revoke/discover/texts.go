@@ -13,6 +13,7 @@ import (
 
 	"clawback/forensics/agents"
 	"clawback/forensics/agents/openclaw"
+	"clawback/revoke/credential"
 	"clawback/revoke/discover/sift"
 )
 
@@ -41,7 +42,7 @@ const (
 // searchTexts looks for secrets where none belong, in all files below the state directory and the
 // workspaces and in the logs, and for what the structured places hold: where else it stands.
 func (s *scan) searchTexts() {
-	if s.quiet || s.ctx.Err() != nil {
+	if s.ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, maxTextTime)
@@ -51,7 +52,10 @@ func (s *scan) searchTexts() {
 		t.later[w] = true
 	}
 	t.prepare()
-	t.run(t.roots())
+	t.entries()
+	if !s.quiet {
+		t.run(t.roots())
+	}
 	t.flush()
 	if ctx.Err() != nil && s.ctx.Err() == nil {
 		s.note(openclaw.Problem{Path: s.agent.StateDir, Reason: fmt.Sprintf("not all of its text was searched within %v: %d files were", maxTextTime, t.searched)})
@@ -164,3 +168,41 @@ func noteOf(name string) string {
 
 // reads reports whether a file's name alone says that nothing of the agent stands in it.
 func reads(s *sift.Scanner, name string) bool { return transcript(name) || !s.Ignored(name) }
+
+// maxHeard bounds the transcripts of databases that are kept until the structured places were read.
+const maxHeard = 256 << 20
+
+// entry is one entry of a transcript that stands in a database.
+type entry struct {
+	at   credential.Source
+	text string
+}
+
+// hear takes in an entry of a transcript.
+func (s *scan) hear(at credential.Source, text string) {
+	if s.text != nil {
+		s.text(at, text)
+	}
+	if s.heardBytes += len(text); s.heardBytes > maxHeard {
+		if s.heardBytes-len(text) <= maxHeard {
+			s.note(openclaw.Problem{Path: at.Path, Reason: fmt.Sprintf("more than %d bytes of transcripts: the rest was not searched for secrets", maxHeard)})
+		}
+		return
+	}
+	s.heard = append(s.heard, entry{at, text})
+}
+
+// entries searches the transcripts of databases.
+func (t *texts) entries() {
+	searcher := t.scanner.Searcher()
+	for _, e := range t.heard {
+		file := sift.File{ReaderAt: strings.NewReader(e.text), Path: e.at.Path, JSON: true}
+		for at := int64(0); at < int64(len(e.text)) && t.ctx.Err() == nil; at += sift.Step {
+			r, _ := searcher.Window(file, at) // memory is always read
+			for _, m := range r.Matches {
+				t.found(e.at, m)
+			}
+		}
+	}
+	t.heard = nil
+}

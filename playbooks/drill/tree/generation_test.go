@@ -49,8 +49,9 @@ func structured(t *testing.T, dir string, creds []credential.Credential, more []
 func wanted(creds []credential.Credential, truth Truth) (want []string) {
 	for i, c := range creds {
 		for _, s := range truth.Sources[i] {
-			if !strings.HasPrefix(s.Locator, "transcript_events/") { // told by their format
-				want = append(want, fmt.Sprintf("%d %s %s at %s", i, c.Provider, c.Kind, place(s)))
+			line := fmt.Sprintf("%d %s %s at %s", i, c.Provider, c.Kind, place(s))
+			if !strings.HasPrefix(s.Locator, "transcript_events/") || !slices.Contains(want, line) { // a row may repeat it
+				want = append(want, line)
 			}
 		}
 	}
