@@ -123,7 +123,7 @@ func TestTerminalConnectionCut(t *testing.T) {
 	d.lostTerminal(pid)
 	eventually(t, 100*time.Second, "it goes on by itself, to what needs somebody", func() bool {
 		state := d.recorded()
-		return state.Count(credential.Dead) == 18 && len(state.Open) > 0 && state.AtWork() == ""
+		return state.Count(credential.Dead) == 18 && state.AtWork() == ""
 	})
 
 	again := d.screenOf(over("attach"))
