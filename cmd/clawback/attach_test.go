@@ -49,6 +49,11 @@ func (d *desk) recorded() incident.State {
 // to take the response back, wherever somebody may look.
 func (d *desk) lostTerminal(pid int) {
 	d.t.Helper()
+	d.t.Cleanup(func() { // a test that fails must not leave behind what nothing but this ends
+		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasPrefix(string(line), d.bin) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 	eventually(d.t, 30*time.Second, "the loss of the terminal on record", func() bool { return len(d.recorded().Terminals) > 0 })
 	id := filepath.Base(d.folder())
 	lost := d.recorded().Terminals[0]
@@ -155,9 +160,9 @@ func TestTerminalLostInAMutation(t *testing.T) {
 		t.Error("nothing was in flight: this shows nothing")
 	}
 	answer()
-	eventually(t, 60*time.Second, "the provider's answer, the begin of the proof, and a question", func() bool {
+	eventually(t, 60*time.Second, "the provider's answer and the begin of the proof", func() bool {
 		state := d.recorded()
-		return len(state.Credentials) == 1 && state.Credentials[0].Receipt.Answer != "" && state.Credentials[0].Probes > 0 && len(state.Open) > 0
+		return len(state.Credentials) == 1 && state.Credentials[0].Receipt.Answer != "" && state.Credentials[0].Probes > 0
 	})
 	if d.city.fakes["slack"].Alive(held[0]) || stateOf(pid) == "" {
 		t.Error("the revocation was not finished, or the process ended")
