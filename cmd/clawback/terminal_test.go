@@ -132,7 +132,7 @@ func (s *screen) follow(until func(text, leads string, pressed []string) bool) (
 		eventually(s.t, 60*time.Second, "a key that leads on, after "+strings.Join(pressed, " "), func() bool {
 			text = s.text()
 			keys, leads = next(text)
-			return keys != nil && !loading.MatchString(text) || until(text, leads, pressed) || s.ended()
+			return !loading.MatchString(text) && (keys != nil || until(text, leads, pressed)) || s.ended()
 		})
 		if first, _, _ := strings.Cut(text, "\n"); !strings.HasPrefix(first, s.banner) && !s.ended() {
 			s.t.Fatalf("the banner does not begin with %q\n%s", s.banner, text)
