@@ -46,6 +46,24 @@ type Rememberer interface {
 	Remember(c credential.Credential)
 }
 
+// Undoer is a Provider that can make credentials of its reversible kinds work again.
+type Undoer interface {
+	Provider
+	// Undo takes back what Revoke did to c, and no more than that: what its Receipt says in Did. It
+	// is idempotent. What c minted stays dead.
+	Undo(ctx context.Context, c credential.Credential) (Receipt, error)
+}
+
+// Enumerator is a Provider that can tell what else lives on because of a credential.
+type Enumerator interface {
+	Provider
+	// Minted lists, with nothing but Info().Reads, what c has minted, or whoever holds it could
+	// have: credentials of kinds in its KindInfo.Mints, c left out, each named by its Ref, with its
+	// owner and expiry where they are known. All of them are killed, so what may be somebody
+	// else's is not among them: that is for Receipt.Left.
+	Minted(ctx context.Context, c credential.Credential) ([]credential.Credential, error)
+}
+
 // Info is what a provider says about itself.
 type Info struct {
 	Name        string        // "github", the Provider of its credentials
@@ -86,7 +104,9 @@ type KindInfo struct {
 	Unanswered   string      // what may be left undone where the answer to its revocation is lost and it is refused afterwards
 	Effect       string      // what else happens: "mails the owner"
 	Propagation  Propagation // how its death is proved
-	Mints        []string    // kinds that it can mint
+	Mints        []string    // kinds that it can mint: it is revoked before them, then they are looked for (Enumerator)
+	ByRef        bool        // an authority revokes it and proves its death by its Ref alone: its value need not be known
+	Unkillable   string      // why nothing ends it before it expires; empty where something does
 	Source       string      // where the revocation call is documented
 }
 
@@ -163,8 +183,11 @@ type Env struct {
 	HTTP      *http.Client                             // no redirects, no proxy of the host's, bounded bodies
 	Endpoint  string                                   // base URL pinned at the desk; empty means the compiled-in one
 	Authority func(context.Context) (Authority, error) // nil, or ErrNoAuthority, where there is none
-	Sleep     func(context.Context, time.Duration) error
-	Now       func() time.Time
+	// Settings decodes the desk's own settings for this provider, and leaves into as it is where
+	// there are none. A field that into does not have is an error. It is nil where nobody configures.
+	Settings func(into any) error
+	Sleep    func(context.Context, time.Duration) error
+	Now      func() time.Time
 }
 
 // Errors on which the sweep decides. A provider wraps them with what it saw.
