@@ -122,14 +122,17 @@ func (s *scan) ownership(at string) string {
 	if !ok {
 		return ""
 	}
-	owner := strconv.Itoa(int(st.Uid))
+	return fmt.Sprintf(" (owner %s, group %d, mode %04o)", s.accountName(int(st.Uid)), st.Gid, info.Mode().Perm())
+}
+
+// accountName is the name of an account, or its number where none is known.
+func (s *scan) accountName(uid int) string {
 	for _, a := range s.accounts {
-		if a.UID == int(st.Uid) {
-			owner = clean(a.Name, 64)
-			break
+		if a.UID == uid {
+			return clean(a.Name, 64)
 		}
 	}
-	return fmt.Sprintf(" (owner %s, group %d, mode %04o)", owner, st.Gid, info.Mode().Perm())
+	return strconv.Itoa(uid)
 }
 
 // runs reports whether a unit at a path runs the agent.

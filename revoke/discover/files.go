@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/credential"
@@ -68,7 +69,7 @@ func (s *scan) readable(row place, name string) bool {
 	if err != nil {
 		return false
 	}
-	if s.agent.given[at] || s.mayRead(at) {
+	if s.agent.given[at] || s.mayRead(at) || s.takeOther(at) {
 		return true
 	}
 	if info, err := s.root.Lstat(at); err == nil && !info.IsDir() && !s.done[at] && row.holds != aMachine {
@@ -339,6 +340,28 @@ func (s *scan) composeFiles(name string) {
 			s.settings(at, all)
 		}
 	}
+}
+
+// takeOther reports whether a file is to be read although the agent's account may not, and remembers
+// whose it is, unless it is another agent's.
+func (s *scan) takeOther(at string) bool {
+	if !s.everyone {
+		return false
+	}
+	now := s.agent
+	defer func() { s.agent = now }()
+	for _, s.agent = range s.installed {
+		if s.mayRead(at) {
+			return true
+		}
+	}
+	s.others[at] = "?"
+	if info, err := s.root.Lstat(at); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			s.others[at] = s.accountName(int(st.Uid))
+		}
+	}
+	return true
 }
 
 // setApart lists a file that the agent's account may not read, with what it is.

@@ -24,6 +24,7 @@ type Found struct {
 	Unresolved string            `json:"unresolved,omitempty"` // why there is no secret: "exec reference, never run"
 	Endpoint   string            `json:"endpoint,omitempty"`   // found beside it; shown, never called
 	Doubt      Doubt             `json:"doubt,omitempty"`      // why it may be no live credential
+	Other      string            `json:"other,omitempty"`      // whose file it stands in, where that is one which no agent may read
 }
 
 // Doubt is why what was found may be no live credential. It is the host's claim, and never a proof
@@ -43,10 +44,17 @@ const (
 // alone is still worth a refusal that is seen.
 func (d Doubt) Harmless() bool { return d == Placeholder || d == Example || d == PublicKey }
 
+// Agent is an installation that was searched.
+type Agent struct {
+	Layout   string `json:"layout"`         // "OpenClaw"
+	StateDir string `json:"state_dir"`      // below the root
+	User     string `json:"user,omitempty"` // its account, by name or else by number
+}
+
 // Summary is the end of a search.
 type Summary struct {
 	Files    int                `json:"files"`
-	Agents   []string           `json:"agents,omitempty"` // the installations that were searched: what and where
+	Agents   []Agent            `json:"agents,omitempty"` // the installations that were searched
 	Bytes    int64              `json:"bytes"`
 	Found    int                `json:"found"`
 	Problems []openclaw.Problem `json:"problems,omitempty"` // what may hold credentials and could not be searched

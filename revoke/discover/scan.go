@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ type Options struct {
 	// DatabasesOnly reports what stands in databases and nothing else, for a search that takes up
 	// what another one deferred.
 	DatabasesOnly bool
+	// Everyone reads the files of other accounts too, which are otherwise only listed: Summary.Apart. It
+	// is for a host that is itself compromised, where whoever came in could read them all.
+	Everyone bool
 	// Transcript is called for each entry of a transcript that stands in a database.
 	Transcript func(at credential.Source, text string)
 }
@@ -55,12 +59,12 @@ type Options struct {
 // control lists are not considered.
 func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (Summary, error) {
 	s := newScan(ctx, root, slices.Concat(places, databasePlaces), found)
-	s.readDatabase, s.quiet, s.text = opts.Databases, opts.DatabasesOnly, opts.Transcript
+	s.readDatabase, s.quiet, s.text, s.everyone = opts.Databases, opts.DatabasesOnly, opts.Transcript, opts.Everyone
 	return s.run(opts.Installations)
 }
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
-	return &scan{ctx: ctx, root: root, files: rootTree{root}, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, walked: map[walker]bool{}, now: time.Now()}
+	return &scan{ctx: ctx, root: root, files: rootTree{root}, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, now: time.Now()}
 }
 
 // scan is one search.
@@ -72,6 +76,7 @@ type scan struct {
 	summary Summary
 
 	agent      agent
+	installed  []agent // all of them
 	accounts   []openclaw.Account
 	homes      []string
 	done       map[string]bool  // resolved files that were searched
@@ -82,6 +87,8 @@ type scan struct {
 	identities []Found          // what was found in its place, for where else it stands
 	gaps       int              // placeholders and examples
 	apart      map[string]bool  // files of other accounts
+	everyone   bool
+	others     map[string]string // the owners of files that no agent may read, and that were read all the same
 	now        time.Time
 	walked     map[walker]bool // directories whose texts were searched
 
@@ -113,17 +120,17 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 	}
 	s.accounts, _ = openclaw.Accounts(s.root) // Locate has reported what is wrong with them
 	s.homes, _ = openclaw.Homes(s.root)
-	held := make([]agent, len(installations))
+	s.installed = make([]agent, len(installations))
 	for i, in := range installations {
-		held[i] = newAgent(in, s.accounts)
-		s.summary.Agents = append(s.summary.Agents, held[i].layout.Title+" in "+in.StateDir)
+		s.installed[i] = newAgent(in, s.accounts)
+		s.summary.Agents = append(s.summary.Agents, Agent{s.installed[i].layout.Title, in.StateDir, cmp.Or(clean(in.User, 64), s.accountName(in.UID))})
 	}
 	passes := []func(){s.searchConfig, s.searchState, s.searchHomes, s.searchBackups, s.searchRest, s.searchMachine, s.searchTexts}
 	if s.quiet {
 		passes = []func(){s.searchConfig, s.searchDatabases, s.searchTexts} // the configuration, because databases refer to it
 	}
 	for _, pass := range passes {
-		for _, a := range held {
+		for _, a := range s.installed {
 			s.agent = a
 			pass()
 		}
@@ -199,7 +206,7 @@ func (s *scan) admit(name string) (at string, ok bool) {
 	if s.done[at] {
 		return "", false
 	}
-	if !s.agent.given[at] && !s.mayRead(at) {
+	if !s.agent.given[at] && !s.mayRead(at) && !s.takeOther(at) {
 		s.setApart(at, name, "a file that the agent's settings lead to")
 		return "", false
 	}
@@ -262,7 +269,7 @@ func (s *scan) report(c candidate) {
 	}
 	f := Found{
 		Provider: c.provider, Kind: c.kind, Secret: credential.NewSecret(c.parts), Ref: c.ref, Source: c.source,
-		Owner: c.shownOwner(), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint, Doubt: c.doubt,
+		Owner: c.shownOwner(), Expires: c.expires, LastUsed: c.lastUsed, Unresolved: c.unresolved, Endpoint: c.endpoint, Doubt: c.doubt, Other: s.others[c.source.Path],
 	}
 	if len(s.identities) < maxPerFile && !c.doubt.Harmless() {
 		s.identities = append(s.identities, f)

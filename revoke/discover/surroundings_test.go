@@ -210,8 +210,8 @@ func TestCodingAgent(t *testing.T) {
 	if want := []string{"acme env.ACME_TOKEN", "anthropic apiKeyHelper", "anthropic claudeAiOauth.accessToken", "github message.content", "github text", "x mcpServers.x.headers.Authorization", "y mcp_servers.y.env.Y_API_KEY"}; !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if want := []string{"Claude Code in home/u/.claude", "Codex in home/u/.codex"}; !slices.Equal(summary.Agents, want) {
-		t.Errorf("agents %q", summary.Agents)
+	if want := []string{"Claude Code in home/u/.claude", "Codex in home/u/.codex"}; !slices.Equal(agentsIn(summary), want) {
+		t.Errorf("agents %+v", summary.Agents)
 	}
 }
 
@@ -288,4 +288,11 @@ func TestManyLoadedCredentials(t *testing.T) {
 	if len(summary.Problems) != 1 || !strings.Contains(summary.Problems[0].Reason, fmt.Sprintf("line %d: more than", maxEnvFiles+1)) {
 		t.Errorf("problems %+v", summary.Problems)
 	}
+}
+
+func agentsIn(summary Summary) (all []string) {
+	for _, a := range summary.Agents {
+		all = append(all, a.Layout+" in "+a.StateDir)
+	}
+	return all
 }
