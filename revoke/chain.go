@@ -23,6 +23,7 @@ type chain struct {
 	waiting bool                    // not counted as busy
 	over    bool                    // takes no more commands
 	dead    bool                    // needs none
+	minting bool                    // what it could mint waits for its revocation
 
 	past      Past // what of it is not yet dealt with
 	looked    bool // the baseline is on record, or there can be none
@@ -75,9 +76,9 @@ func (ch *chain) live(ctx context.Context) error {
 		return ch.proveAccepted(ctx)
 	case ours:
 		return ch.settle(Change{Life: credential.Skipped, Err: ErrOurs})
-	case ch.c.Secret.Empty() && ch.past.Unsure:
+	case !ch.named() && ch.past.Unsure:
 		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, and before: %w", ErrUnresolved, ErrUncertain)})
-	case ch.c.Secret.Empty():
+	case !ch.named():
 		return ch.manual(ctx, ErrUnresolved)
 	case ch.lane == nil || !ch.known:
 		return ch.manual(ctx, ErrNoProvider)
@@ -87,6 +88,9 @@ func (ch *chain) live(ctx context.Context) error {
 	if err := ch.baseline(ctx); err != nil {
 		return err
 	}
+	if ch.kind.Unkillable != "" {
+		return ch.outlive(ctx)
+	}
 	if ch.past.Unsure {
 		switch arrived, err := ch.lookFirst(ctx); {
 		case err != nil:
@@ -95,8 +99,14 @@ func (ch *chain) live(ctx context.Context) error {
 			return ch.arrived(ctx)
 		}
 	}
+	if err := ch.afterMinters(ctx); err != nil {
+		return err
+	}
 	return ch.kill(ctx)
 }
+
+// named reports whether what is known of the credential is enough for its provider to end it.
+func (ch *chain) named() bool { return !ch.c.Secret.Empty() || ch.kind.ByRef && ch.c.Ref["id"] != "" }
 
 func (ch *chain) ours(ctx context.Context) bool {
 	s := ch.sweep
@@ -183,6 +193,8 @@ func (ch *chain) kill(ctx context.Context) error {
 		case err == nil:
 			ch.existed = !receipt.Already
 			ch.sweep.Ledger.Receipt(ch.c, receipt)
+			ch.pass()
+			ch.lookForMinted(ctx)
 			return ch.prove(ctx)
 		case !sent && ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -278,7 +290,7 @@ func (ch *chain) prove(ctx context.Context) error {
 		since := ch.now().Sub(ch.accepted)
 		switch {
 		case ch.proof.done():
-			return ch.died(v)
+			return ch.died(ctx, v)
 		case v.Outcome == Alive && since > ch.proof.patience(), v.Outcome == Inconclusive && ch.hopeless(v, wait):
 			return ch.unproved(v)
 		case v.Outcome == Alive && since > ch.proof.budget && !overdue:
@@ -322,7 +334,8 @@ func (ch *chain) hopeless(v Verdict, wait time.Duration) bool {
 func (ch *chain) patience() time.Duration { return max(ch.proof.patience(), outagePatience) }
 
 // died settles a credential whose refusals are enough.
-func (ch *chain) died(last Verdict) error {
+func (ch *chain) died(ctx context.Context, last Verdict) error {
+	ch.lookForMinted(ctx)
 	if ch.kind.NeedsAlive && !ch.seenAlive && !ch.existed {
 		return ch.settle(Change{Life: credential.Unverified, Err: fmt.Errorf("%w, since it was never seen alive: %s", ErrUnverifiable, last.Answer)})
 	}
@@ -390,6 +403,7 @@ func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Ve
 // saying so. Where nobody attends to it, it ends with the rest of the sweep.
 func (ch *chain) manual(ctx context.Context, why error) error {
 	ch.byHand = true
+	ch.pass()
 	ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Manual, Err: why})
 	if ch.probeable() {
 		if err := ch.baseline(ctx); err != nil {
@@ -422,7 +436,7 @@ func (ch *chain) watch(ctx context.Context) error {
 		case v.Answer == notAllowed:
 		case ch.proof.done():
 			ch.byHand = false
-			return ch.died(v)
+			return ch.died(ctx, v)
 		case v.Outcome == Refused:
 			wait = every
 		default:
@@ -433,56 +447,11 @@ func (ch *chain) watch(ctx context.Context) error {
 }
 
 func (ch *chain) probeable() bool {
-	return ch.lane != nil && ch.known && ch.kind.Unverifiable == "" && !ch.c.Secret.Empty()
-}
-
-// obey carries out a command.
-func (ch *chain) obey(ctx context.Context, c Command) error {
-	switch c {
-	case Skip:
-		return ch.settle(Change{Life: credential.Skipped, Err: ErrDecision})
-	case ByHand:
-		ch.byHand = false
-		ch.sweep.Ledger.Receipt(ch.c, Receipt{Answer: answerByHand})
-		return ch.proveAccepted(ctx)
-	}
-	ch.byHand, ch.past.Accepted = false, false
-	ch.proof = newProof(ch.kind.Propagation)
-	return ch.live(ctx)
-}
-
-// settle records the last change and ends the chain, unless a command comes.
-func (ch *chain) settle(l Change) error {
-	if l.Life == credential.Dead {
-		ch.sweep.count(func() { ch.dead = true })
-	}
-	ch.sweep.Ledger.Life(ch.c, l)
-	return errSettled
-}
-
-// unfinished records how a credential stands when the sweep was told to end.
-func (ch *chain) unfinished(why error) {
-	l := Change{Life: credential.Unverified}
-	switch {
-	case ch.byHand:
-		return // it waits for a person, as it did before
-	case ch.lives():
-		l = Change{Life: credential.Alive, Err: fmt.Errorf("%w: %w", ErrStillAlive, why)}
-	case !ch.accepted.IsZero(), ch.past.Accepted && !ch.past.Unsure:
-		l.Err = fmt.Errorf("%w: %w", ErrUnproved, why)
-	case ch.unsure:
-		l.Err = fmt.Errorf("%w: %w", ErrUncertain, why)
-	default:
-		l = Change{Life: credential.Failed, Err: fmt.Errorf("%w: %w", ErrUntouched, why)}
-	}
-	if ch.accepted.IsZero() && ch.trouble != nil {
-		l.Err = fmt.Errorf("%w; before: %w", l.Err, ch.trouble)
-	}
-	ch.sweep.Ledger.Life(ch.c, l)
+	return ch.lane != nil && ch.known && ch.kind.Unverifiable == "" && ch.named()
 }
 
 func (ch *chain) now() time.Time { return ch.sweep.Clock.Now() }
 
 func (ch *chain) priority(s stage) priority {
-	return priority{stage: s, tier: ch.c.Tier, payment: ch.kind.Payment}
+	return priority{stage: s, tier: ch.c.Tier, payment: ch.kind.Payment, mints: len(ch.kind.Mints) > 0}
 }

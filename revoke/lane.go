@@ -55,11 +55,12 @@ const (
 )
 
 // priority orders what waits. What has to be revoked comes before what has to be proved; then the
-// higher tier, then what moves money; then a mutation; then who came first.
+// higher tier, then what moves money, then what mints others; then a mutation; then who came first.
 type priority struct {
 	stage   stage
 	tier    int
 	payment bool
+	mints   bool
 }
 
 func (p priority) before(q priority) bool {
@@ -70,6 +71,8 @@ func (p priority) before(q priority) bool {
 		return p.tier > q.tier
 	case p.payment != q.payment:
 		return p.payment
+	case p.mints != q.mints:
+		return p.mints
 	}
 	return p.stage < q.stage
 }

@@ -74,7 +74,7 @@ func (ch *chain) take(p Past) {
 
 // proveAccepted proves the death of a credential whose revocation was accepted before.
 func (ch *chain) proveAccepted(ctx context.Context) error {
-	if ch.lane == nil || !ch.known || ch.c.Secret.Empty() {
+	if ch.lane == nil || !ch.known || !ch.named() {
 		return ch.settle(Change{Life: credential.Unverified, Err: ErrUnverifiable})
 	}
 	return ch.prove(ctx)

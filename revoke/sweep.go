@@ -18,6 +18,9 @@ type Ledger interface {
 	Receipt(c credential.Credential, r Receipt)
 	Probe(c credential.Credential, p Probe)
 	Life(c credential.Credential, l Change)
+	// Minted is what a provider says that c has minted, or why it could not. Whoever is told adds
+	// them to the sweep: see Sweep.Add.
+	Minted(c credential.Credential, found []credential.Credential, err error)
 }
 
 // Probe is one look at a credential after its revocation, and how far the proof has come.
@@ -72,9 +75,10 @@ type Sweep struct {
 	mu     sync.Mutex
 	ctx    context.Context // of Run, for what is added later; nil before and after
 	chains map[credential.Fingerprint]*chain
-	busy   int  // chains that neither are settled nor wait for a person who may not come
-	all    bool // no further credential comes
-	quiet  bool // all came and none is busy: the sweep is over
+	gates  map[string]*gate // by kind
+	busy   int              // chains that neither are settled nor wait for a person who may not come
+	all    bool             // no further credential comes
+	quiet  bool             // all came and none is busy: the sweep is over
 }
 
 // How long one exchange may take. A mutation gets longest, since cutting it short leaves its
@@ -94,6 +98,7 @@ func (s *Sweep) Run(ctx context.Context, found <-chan credential.Credential) {
 	s.mu.Lock()
 	s.chains = make(map[credential.Fingerprint]*chain)
 	s.lanes = make(map[string]*lane)
+	s.gates = make(map[string]*gate)
 	s.mu.Unlock()
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var lanes sync.WaitGroup
@@ -159,6 +164,9 @@ func (s *Sweep) beginLocked(ctx context.Context, c credential.Credential) bool {
 		ch.kind, ch.known = p.Info().Kind(c.Kind)
 	}
 	ch.take(past)
+	if !ch.kind.Manual && ch.kind.Unkillable == "" && !past.Accepted && ch.named() {
+		ch.holdBackLocked()
+	}
 	ch.proof = newProof(ch.kind.Propagation)
 	s.chains[c.Fingerprint] = ch
 	s.busy++

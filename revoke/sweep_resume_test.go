@@ -105,6 +105,10 @@ func (p *process) Life(c credential.Credential, ch revoke.Change) {
 	p.write(func() { p.ledger.Life(c, ch) })
 }
 
+func (p *process) Minted(c credential.Credential, found []credential.Credential, err error) {
+	p.write(func() { p.ledger.Minted(c, found, err) })
+}
+
 // live runs a process over what is not dead yet, with the past that the ledger has, to its end.
 func (w *world) live(p *process) {
 	p.ledger, p.next = w.ledger, w.net.Transport()

@@ -198,6 +198,7 @@ type entry struct {
 	receipt  revoke.Receipt
 	probe    revoke.Probe
 	change   revoke.Change
+	minted   []credential.Credential
 }
 
 // ledger keeps what the sweep writes down.
@@ -205,6 +206,7 @@ type ledger struct {
 	intent  func(context.Context, []credential.Credential) error
 	receipt func()
 	changed func(credential.Credential, revoke.Change)
+	minted  func([]credential.Credential)
 
 	mu      sync.Mutex
 	entries []entry
@@ -256,6 +258,13 @@ func (l *ledger) Life(c credential.Credential, ch revoke.Change) {
 		l.newest = make(map[credential.Fingerprint]revoke.Change)
 	}
 	l.newest[c.Fingerprint] = ch
+}
+
+func (l *ledger) Minted(c credential.Credential, found []credential.Credential, err error) {
+	l.add(c, entry{what: "minted", minted: found, change: revoke.Change{Err: err}})
+	if l.minted != nil {
+		l.minted(found)
+	}
 }
 
 // of returns the entries about a credential, of some sorts or of all.

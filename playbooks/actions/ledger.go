@@ -9,6 +9,7 @@ import (
 	"clawback/playbooks/engine"
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/discover"
 )
 
 // ledger writes what the sweep does into the journal.
@@ -76,6 +77,22 @@ func (l ledger) Life(c credential.Credential, ch revoke.Change) {
 	l.r.live(out, l.rec)
 }
 
+// Minted hands what a credential minted to the sweep, as finds at no place of the host.
+func (l ledger) Minted(c credential.Credential, found []credential.Credential, err error) {
+	if err != nil {
+		l.rec.Note(incident.TypeWarning, incident.Warning{
+			Text: fmt.Sprintf("what %s %s may have minted could not be looked for: %v", c.Kind, c.Masked, err),
+			Hint: "look for it at " + c.Provider + " by hand: what a credential minted outlives it",
+		})
+	}
+	finds := make([]discover.Found, len(found))
+	for i, m := range found {
+		finds[i] = discover.Found{Provider: m.Provider, Kind: m.Kind, Secret: m.Secret, Ref: m.Ref, Owner: m.Owner, Expires: m.Expires,
+			Source: credential.Source{Path: c.Provider + ", asked what " + c.Masked + " minted"}}
+	}
+	l.r.take(finds, l.rec)
+}
+
 // explain says why a credential is not dead, in the terms of the exit codes, and what to do next.
 func (r *Response) explain(c credential.Credential, ch revoke.Change) (reason, hint string) {
 	kind, link := revoke.KindInfo{}, ""
@@ -106,6 +123,8 @@ func (r *Response) explain(c credential.Credential, ch revoke.Change) (reason, h
 		return incident.ReasonProvider, "revoke it in the console of " + c.Provider + "; clawback cannot prove its death"
 	case errors.Is(err, revoke.ErrUnresolved):
 		return incident.ReasonProvider, "find out what it refers to and revoke it at its provider: clawback runs no command that it finds on a host"
+	case errors.Is(err, revoke.ErrUnkillable):
+		return incident.ReasonProvider, "watch what it does until then; clawback recheck tells when it is dead"
 	case errors.Is(err, revoke.ErrStillAlive):
 		return incident.ReasonProvider, "revoke it in the provider's own console, then run it again for the proof" + r.with("")
 	case errors.Is(err, revoke.ErrElsewhere):
