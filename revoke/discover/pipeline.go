@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"path"
 	"runtime"
 	"sync"
 	"syscall"
@@ -35,7 +35,8 @@ type texts struct {
 // task is one window of one file.
 type task struct {
 	name string
-	file *openText // from the second window on
+	in   *folder   // of the first window
+	file *openText // of the others
 	at   int64
 	done chan struct{}
 
@@ -48,13 +49,12 @@ type task struct {
 // openText is a file that is searched window by window.
 type openText struct {
 	textFile
-	text   sift.File
-	length int64
+	text sift.File
 }
 
 var (
 	errSilent = fmt.Errorf("its file system did not answer within %v: left alone", patience)
-	errSkip   = errors.New("not text")
+	errSkip   = errors.New("not searched")
 )
 
 // run searches the texts below roots.
@@ -84,29 +84,43 @@ func (t *texts) run(roots []string) {
 // results.
 func (t *texts) produce(roots []string, order chan<- *task) {
 	for _, root := range roots {
-		t.walk(root, 0, func(name string) {
-			next := &task{name: name, done: make(chan struct{})}
+		t.walk(root, 0, func(in *folder, name string) {
+			next := &task{name: name, in: in.hold(), done: make(chan struct{})}
 			select {
 			case order <- next:
 				t.work <- next
 			case <-t.ctx.Done():
+				in.release()
 			}
 		})
 	}
 }
 
-// patiently calls op and returns its error, or errSilent where it takes too long: a call into a file
-// system that hangs cannot be ended. It stays behind, and nobody may use what it would still write.
-func (t *texts) patiently(op func() error) error {
-	answer := make(chan error, 1)
-	go func() { answer <- op() }()
+// patiently calls op and returns what it returns, or errSilent where it takes too long: a call into
+// a file system that hangs cannot be ended. It stays behind, and what it still returns is given to late.
+func patiently[T any](op func() (T, error), late func(T)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers, gone := make(chan answer), make(chan struct{})
+	go func() {
+		value, err := op()
+		select {
+		case answers <- answer{value, err}:
+		case <-gone:
+			late(value)
+		}
+	}()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case err := <-answer:
-		return err
+	case a := <-answers:
+		return a.value, a.err
 	case <-timer.C:
-		return errSilent
+		close(gone)
+		var none T
+		return none, errSilent
 	}
 }
 
@@ -115,69 +129,51 @@ func (t *texts) search() {
 	searcher := t.scanner.Searcher()
 	for next := range t.work {
 		attempt := *next // a copy, for an attempt that may stay behind
-		err := t.ctx.Err()
-		if err == nil {
-			err = t.patiently(func() error { return t.window(&attempt, searcher) })
-		}
+		done, err := patiently(func() (task, error) { return t.attempt(attempt, searcher) }, func(late task) {
+			if late.rest != nil {
+				_ = late.rest.Close() // opened for reading only
+			}
+		})
 		if errors.Is(err, errSilent) {
 			searcher = t.scanner.Searcher()
-		} else {
-			next.result, next.rest = attempt.result, attempt.rest
 		}
-		next.err = err
+		next.result, next.rest, next.err = done.result, done.rest, err
 		close(next.done)
 	}
 }
 
-// window searches one window of a file, the first one after opening it.
-func (t *texts) window(next *task, s *sift.Searcher) (err error) {
-	file := next.file
-	if file == nil {
-		if file, err = t.open(next.name); err != nil {
-			return err
-		}
+// attempt searches one window of a file, the first one after opening it.
+func (t *texts) attempt(next task, s *sift.Searcher) (_ task, err error) {
+	if next.in != nil {
+		defer next.in.release()
 	}
-	next.result, err = s.Window(file.text, next.at)
-	switch {
-	case next.file != nil:
-	case err == nil && file.length > sift.Step:
-		next.rest = file
-	default:
-		_ = file.Close() // opened for reading only
+	if err := t.ctx.Err(); err != nil {
+		return next, err
 	}
-	return err
-}
-
-// open opens a file and looks at what it is.
-func (t *texts) open(name string) (*openText, error) {
-	if !reads(t.scanner, name) {
+	if next.file != nil {
+		next.result, err = s.Window(next.file.text, next.at)
+		return next, err
+	}
+	if !reads(t.scanner, next.name) {
 		t.skip(notOwnText)
-		return nil, errSkip
+		return next, errSkip
 	}
-	f, err := t.files.open(name)
+	f, err := next.in.open(path.Base(next.name))
 	if err != nil {
-		return nil, err
+		return next, err
 	}
 	o := &openText{textFile: f}
-	head := make([]byte, 1<<10)
-	n, err := f.ReadAt(head, 0)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	o.text, next.result, err = s.First(f, next.name)
+	if err == nil && f.size() > sift.Step {
+		next.rest = o
+		return next, nil
 	}
-	if err == nil {
-		o.length, err = f.size()
-	}
-	isText, isJSON := sift.Sniff(head[:n])
-	if err == nil && !isText {
+	if errors.Is(err, sift.ErrNoText) {
 		t.skip(notText)
 		err = errSkip
 	}
-	if err != nil {
-		_ = f.Close() // opened for reading only
-		return nil, err
-	}
-	o.text = sift.File{ReaderAt: f, Path: name, JSON: isJSON}
-	return o, nil
+	_ = f.Close() // opened for reading only
+	return next, err
 }
 
 // take takes what came of a file's first window, and searches its others.
@@ -200,7 +196,7 @@ func (t *texts) others(first *task) {
 	var ahead []*task
 	at := t.goOn(file, sift.Step)
 	for {
-		for len(ahead) < cap(t.work)+runtime.GOMAXPROCS(0)+1 && at < min(file.length, maxTextFile) {
+		for len(ahead) < cap(t.work)+runtime.GOMAXPROCS(0)+1 && at < min(file.size(), maxTextFile) {
 			next := &task{name: first.name, file: file, at: at, done: make(chan struct{})}
 			t.work <- next
 			ahead = append(ahead, next)
@@ -215,7 +211,7 @@ func (t *texts) others(first *task) {
 		t.takeWindow(next, line)
 		line += next.result.Lines
 	}
-	if file.length > maxTextFile {
+	if file.size() > maxTextFile {
 		t.note(openclaw.Problem{Path: first.name, Reason: fmt.Sprintf("longer than %d bytes: the rest was not searched", int64(maxTextFile))})
 	}
 }
@@ -224,7 +220,7 @@ func (t *texts) others(first *task) {
 func (t *texts) goOn(file *openText, at int64) int64 {
 	to, err := file.data(at)
 	if err != nil {
-		return file.length
+		return file.size()
 	}
 	return max(at, to/sift.Step*sift.Step)
 }

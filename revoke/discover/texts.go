@@ -81,7 +81,7 @@ func (t *texts) roots() []string {
 
 // walk hands the regular files below dir to each, in the order of their names; those of a very
 // large directory batch by batch.
-func (t *texts) walk(dir string, depth int, each func(name string)) {
+func (t *texts) walk(dir string, depth int, each func(in *folder, name string)) {
 	if t.ctx.Err() != nil || t.walked[walker{t.agent.UID, dir}] {
 		return
 	}
@@ -102,16 +102,21 @@ func (t *texts) walk(dir string, depth int, each func(name string)) {
 }
 
 // list hands the regular files of a directory to each, and returns the directories.
-func (t *texts) list(dir string, each func(name string)) (below []string) {
-	var l lister
-	err := t.patiently(func() (err error) { l, err = t.files.list(dir); return err })
+func (t *texts) list(dir string, each func(in *folder, name string)) (below []string) {
+	l, err := patiently(func() (lister, error) { return t.files.list(dir) }, func(late lister) {
+		if late != nil {
+			_ = late.Close() // opened for reading only
+		}
+	})
 	if err != nil {
 		t.trouble(dir, err)
 		return nil
 	}
+	in := &folder{lister: l}
+	in.hold()
 	for t.ctx.Err() == nil {
 		var batch []fs.DirEntry
-		if err = t.patiently(func() (err error) { batch, err = l.next(); return err }); err != nil {
+		if batch, err = patiently(l.next, func([]fs.DirEntry) { in.release() }); err != nil {
 			break
 		}
 		slices.SortFunc(batch, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
@@ -125,18 +130,18 @@ func (t *texts) list(dir string, each func(name string)) (below []string) {
 			case !kind.IsRegular():
 				t.skip(notRegular)
 			case t.admits(name):
-				each(name)
+				each(in, name)
 			}
 		}
 	}
 	if errors.Is(err, errSilent) {
 		t.trouble(dir, err)
-		return below // its handle stays with the call that never ended
+		return below // the call that has not ended keeps the directory open
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.trouble(dir, err)
 	}
-	_ = l.Close() // opened for reading only
+	in.release()
 	return below
 }
 

@@ -21,21 +21,20 @@ func random(n int, of string) string {
 // all searches a text window by window, and counts lines from the beginning of the file.
 func all(t testing.TB, s *Scanner, path string, data []byte) (out []Match) {
 	t.Helper()
-	_, isJSON := Sniff(data[:min(len(data), 1<<10)])
 	w := s.Searcher()
-	line := 0
-	for at := int64(0); ; at += Step {
-		r, err := w.Window(File{bytes.NewReader(data), path, isJSON}, at)
+	f, r, err := w.First(bytes.NewReader(data), path)
+	for line, at := 0, int64(Step); ; at += Step {
 		if err != nil {
 			t.Fatal(err)
-		}
-		if r.Bytes == 0 {
-			return out
 		}
 		for _, m := range r.Matches {
 			m.Line += line
 			out = append(out, m)
 		}
 		line += r.Lines
+		if r.Bytes < Step {
+			return out
+		}
+		r, err = w.Window(f, at)
 	}
 }

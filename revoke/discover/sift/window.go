@@ -17,6 +17,9 @@ const (
 	// margin is what it reads before them, for the name in front of a value.
 	margin = maxBefore
 
+	firstRead = 64 << 10 // bytes of a file that are read at first: all of most files
+	sniffed   = 1 << 10  // of which so many tell what it is
+
 	maxMatches = 10_000 // of one window
 	maxLevels  = 3      // how often text is unescaped: JSON stands in JSON, in logs
 	maxSteps   = 32     // of a path that is named
@@ -29,8 +32,11 @@ type File struct {
 	JSON bool   // its text is JSON, which hides nothing that is not in its strings
 }
 
-// Sniff tells from its first bytes what a file is: whether it is text at all, and whether JSON.
-func Sniff(head []byte) (text, json bool) {
+// ErrNoText is returned for what is no text.
+var ErrNoText = errors.New("not text")
+
+// sniff tells from its first bytes what a file is: whether it is text at all, and whether JSON.
+func sniff(head []byte) (text, json bool) {
 	if bytes.IndexByte(head, 0) >= 0 {
 		return false, false
 	}
@@ -59,32 +65,59 @@ func (s *Scanner) Searcher() *Searcher {
 	return &Searcher{Scanner: s, done: make([]pass, len(s.rules))}
 }
 
+// First searches the first window of a file of which nothing is known yet. It returns what its
+// other windows are searched with, or ErrNoText. An error beside a result says why it ends early.
+func (s *Searcher) First(r io.ReaderAt, path string) (File, Result, error) {
+	text, err := s.read(nil, r, 0, firstRead)
+	isText, isJSON := sniff(text[:min(len(text), sniffed)])
+	f := File{r, path, isJSON}
+	if !isText {
+		return f, Result{}, ErrNoText
+	}
+	if len(text) == firstRead && err == nil {
+		text, err = s.read(text, r, 0, Step+overlap)
+	}
+	return f, s.search(f, text, 0, 0), err
+}
+
 // Window searches the bytes of f from at to at+Step: each match belongs to the window in which it
 // begins. An error beside a result says why it ends early; the end of the file is none.
 func (s *Searcher) Window(f File, at int64) (Result, error) {
 	from := max(0, at-margin)
+	begin := int(at - from)
+	text, err := s.read(nil, f, from, begin+Step+overlap)
+	return s.search(f, text, begin, from), err
+}
+
+// read reads the bytes of r from an offset on until there are n, of which it has some already. It
+// returns fewer where the file ends, or with an error.
+func (s *Searcher) read(have []byte, r io.ReaderAt, from int64, n int) ([]byte, error) {
 	if need := margin + Step + overlap; cap(s.buf) < need {
 		s.buf = make([]byte, need)
 	}
-	n, err := f.ReadAt(s.buf[:int(at-from)+Step+overlap], from)
+	more, err := r.ReadAt(s.buf[len(have):n], from+int64(len(have)))
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	text := s.buf[:n]
-	own := text[min(n, int(at-from)):min(n, int(at-from)+Step)]
-	r := Result{Bytes: len(own), Lines: bytes.Count(own, []byte{'\n'})}
+	return s.buf[:len(have)+more], err
+}
+
+// search searches text, which stands in f from an offset on, for what begins in the Step bytes
+// from begin on.
+func (s *Searcher) search(f File, text []byte, begin int, from int64) (r Result) {
+	own := text[min(len(text), begin):min(len(text), begin+Step)]
+	r.Bytes, r.Lines = len(own), bytes.Count(own, []byte{'\n'})
 	if len(own) == 0 {
-		return r, err
+		return r
 	}
 	matches := s.levels(text, f, &r.Limited)
-	begin := int(at - from)
 	matches = slices.DeleteFunc(matches, func(m Match) bool { return int(m.Offset) < begin || int(m.Offset) >= begin+len(own) })
 	matches = settle(matches)
 	if len(matches) > maxMatches {
 		matches, r.Limited = matches[:maxMatches], true
 	}
 	r.Matches = s.locate(matches, text, begin, from, f.JSON)
-	return r, err
+	return r
 }
 
 // levels searches text as it stands, unless that is JSON, and unescaped: once, and again where

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package discover
+
+const noAtime = 0
