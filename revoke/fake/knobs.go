@@ -43,6 +43,7 @@ type Knobs struct {
 
 	mu        sync.Mutex
 	lag       time.Duration
+	skew      time.Duration
 	stayAlive bool
 	everyNth  int
 	fault     func(*http.Request) Fault
@@ -54,6 +55,16 @@ func NewKnobs(c Clock) *Knobs { return &Knobs{Clock: c} }
 
 // SetLag makes revoked credentials answer for d after their revocation.
 func (k *Knobs) SetLag(d time.Duration) { k.mu.Lock(); defer k.mu.Unlock(); k.lag = d }
+
+// SetSkew makes the provider's own clock, which is Now, run ahead of ours by d, or behind it.
+func (k *Knobs) SetSkew(d time.Duration) { k.mu.Lock(); defer k.mu.Unlock(); k.skew = d }
+
+// Now is the time by the provider's own clock: for dates, expiries and signatures.
+func (k *Knobs) Now() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.Clock.Now().Add(k.skew)
+}
 
 // SetStayAlive makes the provider accept revocations and never carry them out.
 func (k *Knobs) SetStayAlive(on bool) { k.mu.Lock(); defer k.mu.Unlock(); k.stayAlive = on }

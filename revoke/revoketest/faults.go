@@ -100,7 +100,7 @@ func checkVerifyUnder(w *world, f faultCase) error {
 }
 
 func checkRevokeUnder(w *world, f faultCase) error {
-	if w.kind.Manual {
+	if w.nothingRevokes() {
 		return nil
 	}
 	c := w.mint()
@@ -145,7 +145,7 @@ func wantRevokeError(f fake.Fault, err error) error {
 
 // checkUncertain lets every read through and breaks the changes alone.
 func checkUncertain(w *world, f faultCase, done bool) error {
-	if w.kind.Manual {
+	if w.nothingRevokes() {
 		return nil
 	}
 	c := w.mint()
@@ -199,6 +199,8 @@ func deceitChecks() []check {
 		{"never dead: every second node lags", set(func(w *world) { w.fake.Knobs().SetLaggingNode(2) })},
 		{"never dead: every third node lags", set(func(w *world) { w.fake.Knobs().SetLaggingNode(3) })},
 		{"never dead: another credential died", checkNeighbour},
+		{"never dead: the provider's clock is ahead", func(w *world) error { return checkClock(w, 11*time.Minute) }},
+		{"never dead: the provider's clock is behind", func(w *world) error { return checkClock(w, -11*time.Minute) }},
 	}
 }
 
@@ -226,6 +228,21 @@ func checkDeceitUnder(w *world, f faultCase) error {
 	if err == nil && dead {
 		err = errors.New("called dead")
 	}
+	return err
+}
+
+// checkClock: the provider's clock is not ours. A live credential is not refused for that, and a
+// revocation that was accepted either shows or stays without a proof.
+func checkClock(w *world, skew time.Duration) error {
+	w.fake.Knobs().SetSkew(skew)
+	c := w.mint()
+	if v := w.verify(c); v.Outcome == revoke.Refused {
+		return fmt.Errorf("a live credential: verify showed %s", saw(v))
+	}
+	if err := w.kill(c); err != nil {
+		return nil // not accepted, and said so
+	}
+	_, err := w.prove(c)
 	return err
 }
 

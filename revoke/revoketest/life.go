@@ -10,6 +10,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/fake"
 )
 
 func checkDeath(w *world) error {
@@ -53,7 +54,7 @@ func (w *world) mustInspect(c credential.Credential) error {
 }
 
 func checkIdempotent(w *world) error {
-	if w.kind.Manual {
+	if w.nothingRevokes() {
 		return nil
 	}
 	c := w.mint()
@@ -74,7 +75,7 @@ func checkIdempotent(w *world) error {
 }
 
 func checkAlready(w *world) error {
-	if w.kind.Manual {
+	if w.nothingRevokes() {
 		return nil
 	}
 	c := w.mint()
@@ -91,13 +92,13 @@ func checkAlready(w *world) error {
 }
 
 func checkManual(w *world) error {
-	if !w.kind.Manual {
+	if !w.nothingRevokes() {
 		return nil
 	}
 	c := w.mint()
 	err := w.unchanged(func() error {
-		if _, err := w.revoke(c); !errors.Is(err, revoke.ErrManual) {
-			return fmt.Errorf("revoke returned %v, want ErrManual", err)
+		if _, err := w.revoke(c); !errors.Is(err, revoke.ErrManual) && !errors.Is(err, revoke.ErrUnkillable) {
+			return fmt.Errorf("revoke returned %v, want ErrManual or ErrUnkillable", err)
 		}
 		return nil
 	})
@@ -119,7 +120,7 @@ func checkCancelled(w *world) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	before := w.served.Load()
-	if _, err := w.provider.Revoke(ctx, c); !errors.Is(err, context.Canceled) && (!w.kind.Manual || !errors.Is(err, revoke.ErrManual)) {
+	if _, err := w.provider.Revoke(ctx, c); !errors.Is(err, context.Canceled) && !w.nothingRevokes() {
 		return fmt.Errorf("revoke returned %v, want context.Canceled", err)
 	}
 	if v := w.provider.Verify(ctx, c); v.Outcome != revoke.Inconclusive {
@@ -194,6 +195,9 @@ func checkRefOnly(w *world) error {
 	c := w.mint()
 	bare := c
 	bare.Secret = credential.Secret{}
+	if w.kind.ByRef {
+		return w.killByRef(bare)
+	}
 	return w.unchanged(func() error {
 		if v := w.verify(bare); v.Outcome == revoke.Refused {
 			return fmt.Errorf("refused without having been tried: %s", saw(v))
@@ -203,7 +207,69 @@ func checkRefOnly(w *world) error {
 	})
 }
 
-// checkHostile hands the provider what a host may have put in the place of a secret.
+// killByRef revokes and proves a credential of which nothing is known but its Ref.
+func (w *world) killByRef(c credential.Credential) error {
+	if c.Ref["id"] == "" {
+		return errors.New("killed by reference, and the fake's credential has no Ref id")
+	}
+	if err := w.expect(c, revoke.Alive); err != nil {
+		return fmt.Errorf("before: %w", err)
+	}
+	if err := w.kill(c); err != nil {
+		return err
+	}
+	return w.mustDie(c)
+}
+
+// checkUndo takes a revocation back, of the kinds that can: the credential works again, whether that
+// is asked once or twice, and nothing happens to one that was never revoked.
+func checkUndo(w *world) error {
+	u, ok := w.provider.(revoke.Undoer)
+	if !w.kind.Reversible {
+		return nil
+	}
+	if !ok {
+		return errors.New("reversible, and the provider is no Undoer")
+	}
+	undo := func(c credential.Credential) error {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		r, err := u.Undo(ctx, c)
+		if err == nil && r.Answer == "" {
+			err = errors.New("the receipt does not say what was answered")
+		}
+		return err
+	}
+	c := w.mint()
+	if err := w.unchanged(func() error { return undo(c) }); err != nil {
+		return fmt.Errorf("of one that was never revoked: %w", err)
+	}
+	if err := w.kill(c); err != nil {
+		return err
+	}
+	if err := w.mustDie(c); err != nil {
+		return err
+	}
+	for _, turn := range []string{"first", "second"} {
+		if err := undo(c); err != nil {
+			return fmt.Errorf("the %s time: %w", turn, err)
+		}
+		if !w.fake.Alive(c) {
+			return fmt.Errorf("undone for the %s time, and it does not work", turn)
+		}
+	}
+	if err := w.expect(c, revoke.Alive); err != nil {
+		return err
+	}
+	w.fake.Knobs().SetFault(always(fake.Fault{Status: 500, Body: page, Type: "text/html"}))
+	if err := undo(c); err == nil {
+		return errors.New("a soft failure reads as success")
+	}
+	return nil
+}
+
+// checkHostile hands the provider what a host may have put in the place of a secret, and of a
+// reference where that names the credential.
 func checkHostile(w *world) error {
 	for name, value := range map[string]string{
 		"line break": "abc\r\nX-Injected: yes", "nul": "abc\x00def", "path": "../../admin", "query": "a?b=c&d=e#f",
@@ -215,6 +281,11 @@ func checkHostile(w *world) error {
 			parts[part] = value
 		}
 		c.Secret = credential.NewSecret(parts)
+		if w.kind.ByRef {
+			for name := range c.Ref {
+				c.Ref[name] = value
+			}
+		}
 		err := w.unchanged(func() error {
 			v := w.verify(c)
 			e, err := w.inspect(c)

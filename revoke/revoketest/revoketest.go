@@ -61,6 +61,7 @@ func checks() []check {
 		{"hostile secrets", checkHostile},
 		{"pinned endpoint", checkEndpoint},
 		{"many at once", checkConcurrent},
+		{"undo", checkUndo},
 		{"batch", checkBatch},
 		{"no authority", checkNoAuthority},
 		{"authority refused", checkRefusedAuthority},
@@ -145,8 +146,11 @@ func (w *world) mint() credential.Credential { return w.fake.Mint(w.kind.Kind) }
 func (w *world) verifiable() bool { return w.kind.Unverifiable == "" }
 
 func (w *world) needsAuthority() bool {
-	return w.kind.Authority != "" && !w.kind.SelfRevoking && !w.kind.Manual
+	return w.kind.Authority != "" && !w.kind.SelfRevoking && !w.nothingRevokes()
 }
+
+// nothingRevokes reports whether no call ends the credential: a person does, or the time.
+func (w *world) nothingRevokes() bool { return w.kind.Manual || w.kind.Unkillable != "" }
 
 func (w *world) verify(c credential.Credential) revoke.Verdict {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -166,9 +170,10 @@ func (w *world) inspect(c credential.Credential) (revoke.Exposure, error) {
 	return w.provider.Inspect(ctx, c)
 }
 
-// kill revokes the credential in the way that its kind allows.
+// kill revokes the credential in the way that its kind allows. RevokeByHand of a kind that nothing
+// ends stands for its expiry.
 func (w *world) kill(c credential.Credential) error {
-	if w.kind.Manual {
+	if w.nothingRevokes() {
 		w.fake.RevokeByHand(c)
 		return nil
 	}

@@ -22,7 +22,7 @@ func checkInfo(w *world) error {
 		}
 	}
 	must(i.Name == w.fake.Name(), "Info.Name is %q, the fake's is %q", i.Name, w.fake.Name())
-	must(i.Title != "" && len(i.Hosts) > 0, "Info has no title or no hosts")
+	must(i.Title != "", "Info has no title")
 	for _, h := range i.Hosts {
 		must(slices.Contains(w.fake.Hosts(), h), "the fake does not serve %s", h)
 	}
@@ -52,7 +52,8 @@ func checkKindInfo(provider string, k revoke.KindInfo) (errs []error) {
 	must(ok && known.Provider == provider, "not a kind of this provider in package credential")
 	must(!k.Manual || len(k.Steps) > 0 && strings.HasPrefix(k.Link, "https://"), "manual, without steps or link")
 	must(k.Manual || k.Source != "", "its revocation has no source")
-	must(k.Manual || k.SelfRevoking || k.Authority != "", "neither manual nor self-revoking, and names no authority")
+	must(k.Manual || k.SelfRevoking || k.Authority != "" || k.Unkillable != "", "neither manual nor self-revoking nor unkillable, and names no authority")
+	must(k.Unkillable == "" || !k.Manual && !k.SelfRevoking && !k.Reversible, "unkillable, and something ends it")
 	must(!k.SelfRevoking || k.Authority == "", "self-revoking, and names an authority")
 	p := k.Propagation
 	must(k.Unverifiable != "" || p.Budget > 0 && p.Every > 0 && p.Source != "", "its propagation is not filled in")

@@ -16,7 +16,7 @@ import (
 )
 
 // changes are the actions that change something at AWS.
-var changes = []string{"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey"}
+var changes = []string{"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "DeleteUserPolicy", "DeleteRolePolicy"}
 
 // denial is why AWS says that it denied an action:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html

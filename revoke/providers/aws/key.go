@@ -228,8 +228,12 @@ func (c *caller) keysOf(ctx context.Context, user string) (map[string]types.Stat
 
 // inactivate needs no user where the key signs for itself: then IAM takes the signer's.
 func (c *caller) inactivate(ctx context.Context, user *string, id string) *failure {
+	return c.setStatus(ctx, user, id, types.StatusTypeInactive)
+}
+
+func (c *caller) setStatus(ctx context.Context, user *string, id string, status types.StatusType) *failure {
 	_, f := call(ctx, c, "UpdateAccessKey", func(ctx context.Context) (*iam.UpdateAccessKeyOutput, error) {
-		return c.iam.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: user, AccessKeyId: &id, Status: types.StatusTypeInactive})
+		return c.iam.UpdateAccessKey(ctx, &iam.UpdateAccessKeyInput{UserName: user, AccessKeyId: &id, Status: status})
 	})
 	return f
 }

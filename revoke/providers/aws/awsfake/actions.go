@@ -25,6 +25,8 @@ var actions = map[string]func(*Fake, *key, url.Values) (string, *apiError){
 	"iam:DeleteAccessKey":      (*Fake).deleteAccessKey,
 	"iam:PutUserPolicy":        (*Fake).putUserPolicy,
 	"iam:PutRolePolicy":        (*Fake).putRolePolicy,
+	"iam:DeleteUserPolicy":     (*Fake).deleteUserPolicy,
+	"iam:DeleteRolePolicy":     (*Fake).deleteRolePolicy,
 }
 
 // authorize evaluates policies. GetCallerIdentity needs no permission and no deny stops it:
@@ -174,6 +176,21 @@ func (f *Fake) putPolicy(kind string, p *principal, name string, form url.Values
 		return "", &apiError{400, "ValidationError", "1 validation error detected: Value at 'policyName' failed to satisfy constraint: Member must not be null"}
 	case !p.put(f.knobs, form.Get("PolicyName"), form.Get("PolicyDocument")):
 		return "", &apiError{400, "MalformedPolicyDocument", "Syntax errors in policy."}
+	}
+	return "", nil
+}
+
+func (f *Fake) deleteUserPolicy(_ *key, form url.Values) (string, *apiError) {
+	return takePolicy(f.users[form.Get("UserName")], form.Get("UserName"), form)
+}
+
+func (f *Fake) deleteRolePolicy(_ *key, form url.Values) (string, *apiError) {
+	return takePolicy(f.roles[form.Get("RoleName")], form.Get("RoleName"), form)
+}
+
+func takePolicy(p *principal, name string, form url.Values) (string, *apiError) {
+	if p == nil || !p.take(form.Get("PolicyName")) {
+		return "", notFound("The policy with name " + form.Get("PolicyName") + " of " + name + " cannot be found.")
 	}
 	return "", nil
 }

@@ -198,7 +198,7 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 		k.deleted = true
 		f.knobs.Revoke(&k.revocation)
 	default:
-		k.owner.put(f.knobs, "AWSRevokeOlderSessions", olderThan(f.knobs.Clock.Now().Add(time.Second)))
+		k.owner.put(f.knobs, "AWSRevokeOlderSessions", olderThan(f.knobs.Now().Add(time.Second)))
 	}
 }
 
@@ -247,7 +247,7 @@ func (f *Fake) user(name string) *principal {
 func (f *Fake) newPrincipal(kind, name string) *principal {
 	prefix := map[string]string{"user": "AIDA", "role": "AROA"}[kind]
 	return &principal{
-		kind: kind, name: name, id: prefix + alphanumeric(17), created: f.knobs.Clock.Now(),
+		kind: kind, name: name, id: prefix + alphanumeric(17), created: f.knobs.Now(),
 		allowed: map[string]bool{
 			"iam:GetUser": true, "iam:ListAccessKeys": true, "iam:CreateAccessKey": true, "iam:ListAccountAliases": true,
 		},
@@ -258,7 +258,7 @@ func (f *Fake) newPrincipal(kind, name string) *principal {
 func (f *Fake) newKey(owner *principal) *key {
 	k := &key{
 		id: "AKIA" + alphanumeric(16), secret: randomBase64(30), owner: owner,
-		issued: f.knobs.Clock.Now(), status: "Active",
+		issued: f.knobs.Now(), status: "Active",
 	}
 	f.keys[k.id] = k
 	return k
@@ -289,7 +289,7 @@ func (f *Fake) credential(k *key) credential.Credential {
 }
 
 func (f *Fake) expired(k *key) bool {
-	return !k.expires.IsZero() && !f.knobs.Clock.Now().Before(k.expires)
+	return !k.expires.IsZero() && !f.knobs.Now().Before(k.expires)
 }
 
 func (f *Fake) mask(id string) string {

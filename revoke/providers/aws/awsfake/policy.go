@@ -11,6 +11,7 @@ import (
 
 // deny is a policy that denies every action on every resource.
 type deny struct {
+	policy     string          // its name
 	before     time.Time       // it applies to sessions issued earlier; zero: to everybody
 	revocation fake.Revocation // when it was put: it bites as late as a revocation does
 }
@@ -19,8 +20,7 @@ func (d *deny) covers(k *key) bool {
 	return d.before.IsZero() || !k.expires.IsZero() && k.issued.Before(d.before)
 }
 
-// put stores an inline policy. A deny that another one replaces goes on for whom it covered; the
-// fake has no way of taking one back.
+// put stores an inline policy. A deny that another one of its name replaces goes on for whom it covered.
 func (p *principal) put(knobs *fake.Knobs, name, document string) bool {
 	d, ok := parsePolicy(document)
 	if !ok {
@@ -31,10 +31,19 @@ func (p *principal) put(knobs *fake.Knobs, name, document string) bool {
 	}
 	p.policies[name] = document
 	if d != nil {
+		d.policy = name
 		knobs.Revoke(&d.revocation)
 		p.denies = append(p.denies, d)
 	}
 	return true
+}
+
+// take deletes an inline policy, and with it what it denied.
+func (p *principal) take(name string) bool {
+	_, there := p.policies[name]
+	delete(p.policies, name)
+	p.denies = slices.DeleteFunc(p.denies, func(d *deny) bool { return d.policy == name })
+	return there
 }
 
 // olderThan is the policy that the console's "Revoke active sessions" puts on a role.

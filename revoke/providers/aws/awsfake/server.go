@@ -67,7 +67,7 @@ func (r *recorder) WriteHeader(status int) {
 func (f *Fake) serve(w http.ResponseWriter, r *http.Request, body []byte, form url.Values) {
 	id := requestID()
 	w.Header().Set("X-Amzn-Requestid", id)
-	w.Header().Set("Date", f.knobs.Clock.Now().UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", f.knobs.Now().UTC().Format(http.TimeFormat))
 	// Not documented: this is how AWS's service framework answers what it cannot route.
 	if r.Method != http.MethodPost || r.URL.Path != "/" && r.URL.Path != "" {
 		w.WriteHeader(http.StatusNotFound)
@@ -157,7 +157,7 @@ func (f *Fake) authenticate(r *http.Request, body []byte, s service) (*key, *api
 	if f.expired(k) {
 		return nil, &apiError{403, "ExpiredToken", "The security token included in the request is expired"}
 	}
-	if fault := auth.fault(r, body, k.secret, s.name, f.knobs.Clock.Now()); fault != "" {
+	if fault := auth.fault(r, body, k.secret, s.name, f.knobs.Now()); fault != "" {
 		return nil, &apiError{403, "SignatureDoesNotMatch", fault}
 	}
 	// IAM takes a session of GetSessionToken only with MFA, and says it in these words.

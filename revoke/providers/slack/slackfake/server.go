@@ -88,7 +88,7 @@ func (f *Fake) answer(method, token string, inHeader bool, g *grant, form url.Va
 		return object{"ok": true, "revoked": true}
 	case "chat.postMessage":
 		f.messages++
-		return object{"ok": true, "channel": "C024BE91L", "ts": fmt.Sprintf("%d.000100", f.knobs.Clock.Now().Unix())}
+		return object{"ok": true, "channel": "C024BE91L", "ts": fmt.Sprintf("%d.000100", f.knobs.Now().Unix())}
 	case "apps.connections.open":
 		f.sockets++
 		return object{"ok": true, "url": "wss://wss-primary.slack.com/link/?ticket=" + letters(20)}

@@ -130,7 +130,7 @@ func (f *Fake) mint(prefix string, k *key) credential.Credential {
 func (f *Fake) MintEndpoint(live bool) credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := &endpoint{id: "we_" + random(24), secret: "whsec_" + random(32), live: live, created: f.knobs.Clock.Now()}
+	e := &endpoint{id: "we_" + random(24), secret: "whsec_" + random(32), live: live, created: f.knobs.Now()}
 	f.endpoints = append(f.endpoints, e)
 	return credential.Credential{
 		Provider: "stripe", Kind: kindWebhook,
