@@ -3,9 +3,9 @@
 package agents
 
 import (
+	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -21,7 +21,7 @@ type Layout struct {
 	Unit    *regexp.Regexp // of the path of a unit that runs it, a drop-in or a copy of one; nil where none does
 	Records []string       // the directories below its state directory where it writes down what it saw
 	Folder  string         // its state directory's name below a home, where it is a tool of whoever lives there; empty for OpenClaw
-	locate  func(*os.Root) ([]openclaw.Installation, []openclaw.Problem)
+	locate  func(openclaw.Root) ([]openclaw.Installation, []openclaw.Problem)
 }
 
 // Layouts are those of all agents, the one that this project responds to first. The others are
@@ -50,28 +50,30 @@ func Of(in openclaw.Installation) Layout {
 
 // Locate finds the installations below root. Where there is an OpenClaw, only those of it: the
 // folders of other agents are then tools of its account, or another person's. It runs nothing.
-func Locate(root *os.Root) (found []openclaw.Installation, problems []openclaw.Problem) {
+// A file system that does not answer holds up none of it: see openclaw.Patient.
+func Locate(root openclaw.Root) (found []openclaw.Installation, problems []openclaw.Problem) {
+	patient := openclaw.Patiently(context.Background(), root, openclaw.Patience)
 	for i, l := range Layouts {
 		if i > 0 && len(found) > 0 && found[0].Agent == "" {
 			break
 		}
-		more, troubles := l.locate(root)
+		more, troubles := l.locate(patient)
 		found, problems = append(found, more...), append(problems, troubles...)
 	}
-	return found, problems
+	return found, append(problems, patient.Problems()...)
 }
 
 // coding is the layout of a coding agent, which keeps a folder in the home of whoever runs it.
 // A folder without any of its records and settings is none.
 func coding(name, title, dir, records string, others ...string) Layout {
 	l := Layout{Name: name, Title: title, Command: regexp.MustCompile(`(?:\A|/)` + name + `(?:\s|\z)`), Records: []string{records}, Folder: dir}
-	l.locate = func(root *os.Root) (found []openclaw.Installation, problems []openclaw.Problem) {
+	l.locate = func(root openclaw.Root) (found []openclaw.Installation, problems []openclaw.Problem) {
 		homes, _ := openclaw.Homes(root) // OpenClaw's search has told what is wrong with them
 		accounts, _ := openclaw.Accounts(root)
 		for _, home := range homes {
 			at, err := openclaw.Resolve(root, path.Join(home, dir))
 			if err != nil {
-				if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) {
+				if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, openclaw.ErrSilent) {
 					problems = append(problems, openclaw.ProblemOf(path.Join(home, dir), err))
 				}
 				continue
@@ -94,7 +96,7 @@ func coding(name, title, dir, records string, others ...string) Layout {
 	return l
 }
 
-func installed(root *os.Root, dir string, marks []string) (in openclaw.Installation, ok bool) {
+func installed(root openclaw.Root, dir string, marks []string) (in openclaw.Installation, ok bool) {
 	info, err := root.Lstat(dir)
 	if err != nil || !info.IsDir() {
 		return in, false

@@ -1,6 +1,8 @@
 package discover
 
 import (
+	"io/fs"
+
 	"golang.org/x/sys/unix"
 
 	"clawback/forensics/agents/openclaw"
@@ -14,7 +16,14 @@ func (s *scan) access(at string) string {
 		return text
 	}
 	defer f.Close()
-	if n, err := unix.Fgetxattr(int(f.Fd()), "system.posix_acl_access", nil); err == nil && n > 0 {
+	err = f.Ask(func(fd int) error {
+		n, err := unix.Fgetxattr(fd, "system.posix_acl_access", nil)
+		if err != nil || n == 0 {
+			return fs.ErrNotExist
+		}
+		return nil
+	})
+	if err == nil {
 		text += ", with an access control list, which was not read"
 	}
 	return text

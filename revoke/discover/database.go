@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -76,7 +75,7 @@ type Row struct {
 // DatabaseReader reads one database below root: it calls row for each row of those tables that
 // exist, in their order, and returns what could not be read, and why. It changes nothing below root.
 // Package clawback/revoke/discover/sqlite has the one that the desk uses.
-type DatabaseReader func(ctx context.Context, root *os.Root, name string, tables []Table, row func(Row)) []string
+type DatabaseReader func(ctx context.Context, root openclaw.Root, name string, tables []Table, row func(Row)) []string
 
 // Tables are the tables that a search asks a database for.
 func Tables() []Table { return tablesOf(databasePlaces) }

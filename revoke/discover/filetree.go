@@ -69,21 +69,16 @@ func (t rootTree) list(dir string) (lister, error) {
 	if err != nil {
 		return nil, err
 	}
-	return diskDir{f, int(f.Fd())}, nil
+	return diskDir{f, int(f.Fd()), directoryOf(f)}, nil
 }
 
 type diskDir struct {
 	*os.File
-	fd int // asking for it again costs calls into the kernel
+	fd      int // asking for it again costs calls into the kernel
+	entries *directory
 }
 
-func (d diskDir) next() ([]fs.DirEntry, error) {
-	batch, err := d.ReadDir(listBatch)
-	if len(batch) > 0 {
-		return batch, nil
-	}
-	return nil, err
-}
+func (d diskDir) next() ([]fs.DirEntry, error) { return d.entries.next(listBatch) }
 
 // open opens by one name in the open directory: no link can lead the way there elsewhere, and a
 // tree has 100,000 files, whose paths would be walked from the root again.

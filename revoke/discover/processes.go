@@ -147,7 +147,7 @@ func (s *scan) deletedFiles() {
 
 // deletedFile searches one of them as what its name says.
 func (s *scan) deletedFile(at, name string) {
-	data, err := readDeleted("/" + at)
+	data, err := readDeleted(s.root, at)
 	if err != nil {
 		s.problem(at, err)
 		return
@@ -169,14 +169,16 @@ func (s *scan) deletedFile(at, name string) {
 }
 
 // readDeleted reads a regular file through the process that holds it, and waits for nothing.
-func readDeleted(name string) ([]byte, error) {
-	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
-		return nil, err
-	}
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxDeletedB))
+func readDeleted(root openclaw.Root, name string) ([]byte, error) {
+	return openclaw.Await(root, name, func() ([]byte, error) {
+		if info, err := os.Stat("/" + name); err != nil || !info.Mode().IsRegular() {
+			return nil, err
+		}
+		f, err := os.OpenFile("/"+name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, maxDeletedB))
+	})
 }

@@ -64,13 +64,14 @@ func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (
 }
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
-	return &scan{ctx: ctx, root: root, files: rootTree{root}, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, now: time.Now()}
+	patient := openclaw.Patiently(ctx, root, patience)
+	return &scan{ctx: ctx, root: patient, files: answering{rootTree{root}, patient}, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, now: time.Now()}
 }
 
 // scan is one search.
 type scan struct {
 	ctx     context.Context
-	root    *os.Root
+	root    *openclaw.Patient
 	found   func(Found)
 	places  []place
 	summary Summary
@@ -139,13 +140,14 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 		at, err := openclaw.Resolve(s.root, p.Path)
 		return err == nil && s.done[at]
 	})
+	s.silence()
 	return s.summary, s.ctx.Err()
 }
 
 // problem takes down what could not be read. Nothing to read is no problem.
 func (s *scan) problem(name string, err error) {
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, openclaw.ErrSilent) {
+		return // what is silent is reported once for all that lies there
 	}
 	s.note(openclaw.ProblemOf(name, err))
 }

@@ -146,7 +146,7 @@ func TestDeletedFile(t *testing.T) {
 	must(t, err)
 	defer r.Close()
 	defer w.Close()
-	if data, _ := readDeleted(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.Fd())); data != nil {
+	if data, _ := readDeleted(root, fmt.Sprintf("proc/%d/fd/%d", os.Getpid(), r.Fd())); data != nil {
 		t.Error("a pipe was read")
 	}
 }

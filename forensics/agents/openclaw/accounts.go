@@ -3,7 +3,6 @@ package openclaw
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -23,11 +22,11 @@ type Account struct {
 }
 
 // Accounts reads /etc/passwd and /etc/group below root. A tree without them has no accounts.
-func Accounts(root *os.Root) ([]Account, []Problem) {
+func Accounts(root Root) ([]Account, []Problem) {
 	accounts, problems := readAccounts(root)
 	data, err := ReadFile(root, "etc/group", maxPasswd)
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrSilent) {
 			problems = append(problems, ProblemOf("etc/group", err))
 		}
 		return accounts, problems
@@ -55,9 +54,9 @@ func Accounts(root *os.Root) ([]Account, []Problem) {
 }
 
 // readAccounts reads /etc/passwd below root.
-func readAccounts(root *os.Root) ([]Account, []Problem) {
+func readAccounts(root Root) ([]Account, []Problem) {
 	data, err := ReadFile(root, "etc/passwd", maxPasswd)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrSilent) {
 		return nil, nil
 	}
 	if err != nil {

@@ -11,7 +11,7 @@ type Installation struct {
 	User       string   `json:"user,omitempty"`       // name of its account, where passwd tells
 	UID        int      `json:"uid"`                  // owner of the state directory, or of the link or unit that leads to it out of Home
 	Profile    string   `json:"profile,omitempty"`    // "dev" of ~/.openclaw-dev
-	Generation string   `json:"generation"`           // storage generation: "A", "B" or "C"
+	Generation string   `json:"generation"`           // storage generation: "A", "B" or "C"; empty where its file system did not answer
 	Workspaces []string `json:"workspaces,omitempty"` // below the root
 }
 

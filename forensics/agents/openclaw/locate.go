@@ -1,9 +1,9 @@
 package openclaw
 
 import (
+	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -29,10 +29,12 @@ const (
 // Locate finds every OpenClaw installation below root: in root itself, in the homes of root, of all
 // of /home, of the accounts in /etc/passwd and of the service users below /var/lib, and where a
 // systemd unit puts it. It runs nothing and leaves root by no link. What it could not read is a
-// Problem; a home that does not exist is none.
-func Locate(root *os.Root) ([]Installation, []Problem) {
-	l := locator{root: root, seen: map[string]bool{}}
-	accounts, problems := readAccounts(root)
+// Problem, each file system that does not answer one, which it leaves alone; a home that does not
+// exist is none.
+func Locate(root Root) ([]Installation, []Problem) {
+	patient := Patiently(context.Background(), root, Patience)
+	l := locator{root: patient, seen: map[string]bool{}}
+	accounts, problems := readAccounts(patient)
 	l.problems = problems
 	l.accounts = accounts
 	homes := l.homes()
@@ -43,18 +45,18 @@ func Locate(root *os.Root) ([]Installation, []Problem) {
 		l.searchUnits(path.Join(home, ".config/systemd/user"), home)
 	}
 	l.searchUnits("etc/systemd/system", "")
-	return l.found, l.problems
+	return l.found, append(l.problems, patient.Problems()...)
 }
 
 // Homes lists the directories below root that may be somebody's home, whether they exist or not.
-func Homes(root *os.Root) ([]string, []Problem) {
+func Homes(root Root) ([]string, []Problem) {
 	accounts, problems := readAccounts(root)
 	l := locator{root: root, accounts: accounts, problems: problems}
 	return l.homes(), l.problems
 }
 
 type locator struct {
-	root     *os.Root
+	root     Root
 	accounts []Account
 	seen     map[string]bool // resolved state directories
 	found    []Installation
@@ -118,6 +120,10 @@ func stateName(name string) (profile string, ok bool) {
 // that names it.
 func (l *locator) add(home, dir, profile, by string) {
 	resolved, err := Resolve(l.root, dir)
+	if errors.Is(err, ErrSilent) {
+		l.addSilent(home, dir, profile)
+		return
+	}
 	if err != nil {
 		l.problems = append(l.problems, ProblemOf(dir, err)) // a link that leads nowhere is worth a word
 		return
@@ -127,7 +133,7 @@ func (l *locator) add(home, dir, profile, by string) {
 	}
 	info, err := l.root.Lstat(resolved)
 	if err != nil {
-		l.problems = append(l.problems, ProblemOf(dir, err))
+		l.problem(dir, err)
 		return
 	}
 	if !info.IsDir() {
@@ -144,23 +150,52 @@ func (l *locator) add(home, dir, profile, by string) {
 	if in.Home == "" {
 		in.Home = resolved
 	}
-	for _, a := range l.accounts {
-		if a.UID == in.UID {
-			in.User = a.Name
-			if home == "" {
-				in.Home = a.Home
-			}
-			break
+	if a, ok := l.account(in.UID); ok {
+		in.User = a.Name
+		if home == "" {
+			in.Home = a.Home
 		}
 	}
 	l.describe(&in)
 	l.found = append(l.found, in)
 }
 
+// addSilent takes in a state directory of which nothing but its name can be had: what else its
+// account keeps is to be searched all the same. It is taken for the owner's of its home.
+func (l *locator) addSilent(home, dir, profile string) {
+	if dir = path.Clean(dir); l.seen[dir] {
+		return
+	}
+	l.seen[dir] = true
+	in := Installation{StateDir: dir, Home: home, Profile: profile, UID: -1}
+	if home == "" {
+		in.Home = path.Dir(dir)
+	}
+	if info, err := l.root.Lstat(in.Home); err == nil {
+		in.UID = OwnerOf(info)
+	}
+	if a, ok := l.account(in.UID); ok {
+		in.User = a.Name
+	}
+	l.found = append(l.found, in)
+}
+
+// account is the first account with a user id.
+func (l *locator) account(uid int) (Account, bool) {
+	i := slices.IndexFunc(l.accounts, func(a Account) bool { return a.UID == uid })
+	if i < 0 {
+		return Account{}, false
+	}
+	return l.accounts[i], true
+}
+
 // describe fills in what the names inside the state directory tell.
 func (l *locator) describe(in *Installation) {
 	names, err := l.list(in.StateDir)
 	l.problem(in.StateDir, err)
+	if errors.Is(err, ErrSilent) {
+		return
+	}
 	for _, name := range configNames {
 		if slices.Contains(names, name) {
 			in.Config = path.Join(in.StateDir, name)
@@ -210,6 +245,12 @@ func (l *locator) generation(state string) string {
 	return "B"
 }
 
+// mayExist is exists, and true where that cannot be told.
+func (l *locator) mayExist(name string) bool {
+	_, err := Resolve(l.root, name)
+	return err == nil || errors.Is(err, ErrSilent)
+}
+
 func (l *locator) exists(name string) bool {
 	_, err := Resolve(l.root, name)
 	return err == nil
@@ -228,8 +269,8 @@ func (l *locator) list(name string) ([]string, error) {
 
 // problem takes an error down, unless it only says that there is nothing at that place.
 func (l *locator) problem(name string, err error) {
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, ErrSilent) {
+		return // the last of these is reported once for all that it concerns
 	}
 	l.problems = append(l.problems, ProblemOf(name, err))
 }

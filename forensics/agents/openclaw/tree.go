@@ -25,10 +25,12 @@ var ErrTooLarge = errors.New("too large")
 // machine: what it leads to may lie on another disk.
 var ErrDangling = errors.New("a link to what is not on this disk: mount that too, or read it where it is")
 
+const dirFlags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_DIRECTORY
+
 // Resolve returns the path below root that name leads to, with no symbolic link left in it. A
 // link's absolute target counts from root, so that a mounted disk is read as the machine saw it,
 // and ".." at the root stays there. os.Root alone refuses such links.
-func Resolve(root *os.Root, name string) (string, error) {
+func Resolve(root Root, name string) (string, error) {
 	rest := strings.Split(name, "/")
 	at, links := ".", 0
 	own := len(rest) // parts of name itself that are still to come
@@ -73,16 +75,20 @@ func Resolve(root *os.Root, name string) (string, error) {
 
 // Open opens the regular file that name leads to below root, for reading. It waits for nothing
 // and leaves the file's access time alone where the system lets it.
-func Open(root *os.Root, name string) (*os.File, error) {
+func Open(root Root, name string) (*File, error) {
 	resolved, err := Resolve(root, name)
 	if err != nil {
 		return nil, err
 	}
-	return OpenResolved(root, resolved)
+	f, err := OpenResolved(root, resolved)
+	if err != nil {
+		return nil, err
+	}
+	return &File{root, resolved, f}, nil
 }
 
 // OpenResolved is Open for a path that Resolve returned, or that was found by listing directories.
-func OpenResolved(root *os.Root, name string) (*os.File, error) {
+func OpenResolved(root Root, name string) (*os.File, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return nil, about("open", name, err)
@@ -99,11 +105,11 @@ func OpenResolved(root *os.Root, name string) (*os.File, error) {
 		return nil, about("open", name, err)
 	}
 	// Again on what was opened: its name may have been given to something else meanwhile.
-	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+	if info, err = Await(root, name, f.Stat); err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s: %w", typeName(info.Mode()), ErrNotRegular)
 	}
 	if err != nil {
-		_ = f.Close() // opened for reading only
+		_ = (&File{root, name, f}).Close() // opened for reading only
 		return nil, about("open", name, err)
 	}
 	return f, nil
@@ -111,7 +117,7 @@ func OpenResolved(root *os.Root, name string) (*os.File, error) {
 
 // ReadFile returns the content of the regular file that name leads to below root, and
 // ErrTooLarge where it is longer than max bytes.
-func ReadFile(root *os.Root, name string, max int64) ([]byte, error) {
+func ReadFile(root Root, name string, max int64) ([]byte, error) {
 	f, err := Open(root, name)
 	if err != nil {
 		return nil, err
@@ -133,7 +139,7 @@ func ReadFile(root *os.Root, name string, max int64) ([]byte, error) {
 
 // ReadDir lists the directory that name leads to below root, in the order of the directory, and
 // at most max entries; more is ErrTooLarge beside the first max.
-func ReadDir(root *os.Root, name string, max int) ([]fs.DirEntry, error) {
+func ReadDir(root Root, name string, max int) ([]fs.DirEntry, error) {
 	resolved, err := Resolve(root, name)
 	if err != nil {
 		return nil, err
@@ -145,12 +151,20 @@ func ReadDir(root *os.Root, name string, max int) ([]fs.DirEntry, error) {
 	if !info.IsDir() {
 		return nil, about("list", name, syscall.ENOTDIR)
 	}
-	dir, err := root.OpenFile(resolved, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY, 0)
+	dir, err := root.OpenFile(resolved, dirFlags, 0)
 	if err != nil {
 		return nil, about("list", name, err)
 	}
-	defer dir.Close()
-	entries, err := dir.ReadDir(max + 1)
+	// Names alone: a directory that was opened below an os.Root asks for the type of each entry, and one
+	// that hangs would hide the others.
+	names, err := Await(root, resolved, func() ([]string, error) {
+		defer dir.Close() // opened for reading only
+		return dir.Readdirnames(max + 1)
+	})
+	entries := make([]fs.DirEntry, len(names))
+	for i, n := range names {
+		entries[i] = entry{root, resolved, n}
+	}
 	if err != nil && err != io.EOF {
 		return entries, about("list", name, err)
 	}
@@ -158,6 +172,24 @@ func ReadDir(root *os.Root, name string, max int) ([]fs.DirEntry, error) {
 		return entries[:max], about("list", name, fmt.Errorf("%w: more than %d entries", ErrTooLarge, max))
 	}
 	return entries, nil
+}
+
+// entry is one of a directory's. What it is, it asks when it is asked.
+type entry struct {
+	root      Root
+	dir, name string
+}
+
+func (e entry) Name() string               { return e.name }
+func (e entry) Info() (fs.FileInfo, error) { return e.root.Lstat(path.Join(e.dir, e.name)) }
+func (e entry) IsDir() bool                { return e.Type().IsDir() }
+
+func (e entry) Type() fs.FileMode {
+	info, err := e.Info()
+	if err != nil {
+		return fs.ModeIrregular
+	}
+	return info.Mode().Type()
 }
 
 // ProblemOf tells what could not be read and why, with the way out where there is one.

@@ -39,7 +39,7 @@ func (l *locator) searchUnits(dir, home string) {
 			case named == "":
 			case m[1] == "HOME":
 				l.searchHome(named)
-			case l.exists(named):
+			case l.mayExist(named):
 				l.add(home, named, "", at)
 			}
 		}

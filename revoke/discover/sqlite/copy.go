@@ -19,7 +19,7 @@ var errChanged = errors.New("it changed while it was copied")
 
 // copy copies a database with its write-ahead log. The log's index, "-shm", is rebuilt from the log
 // and not taken; a rollback journal names files that SQLite would then delete, and is never taken.
-func (r *reader) copy(root *os.Root, name, to string) error {
+func (r *reader) copy(root openclaw.Root, name, to string) error {
 	var err error
 	for range tries {
 		if err = r.copyOnce(root, name, to); !errors.Is(err, errChanged) {
@@ -41,7 +41,7 @@ func (r *reader) copy(root *os.Root, name, to string) error {
 
 // copyOnce copies log and database in this order, and fails where either changed meanwhile: a
 // checkpoint between the two would leave pages in neither.
-func (r *reader) copyOnce(root *os.Root, name, to string) error {
+func (r *reader) copyOnce(root openclaw.Root, name, to string) error {
 	if err := errors.Join(remove(to), remove(to+"-wal")); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func remove(name string) error {
 
 // state tells two moments of a database apart: sizes, times, and the heads of both files, which
 // every writer changes.
-func (r *reader) state(root *os.Root, name string) []byte {
+func (r *reader) state(root openclaw.Root, name string) []byte {
 	var out bytes.Buffer
 	for _, name := range []string{name, name + "-wal"} {
 		f, err := openclaw.Open(root, name)
@@ -88,7 +88,7 @@ func (r *reader) state(root *os.Root, name string) []byte {
 	return out.Bytes()
 }
 
-func (r *reader) copyFile(root *os.Root, name, to string, most int64) (int64, error) {
+func (r *reader) copyFile(root openclaw.Root, name, to string, most int64) (int64, error) {
 	from, err := openclaw.Open(root, name)
 	if err != nil {
 		return 0, err

@@ -20,6 +20,7 @@ import (
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
+	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/discover"
 )
 
@@ -40,7 +41,7 @@ var _ discover.DatabaseReader = Read
 // Read is the desk's discover.DatabaseReader. It reads the copy of a database at name below root,
 // in which what stood in its write-ahead log is folded in, and gives up after two minutes. Rows come
 // from another goroutine than the caller's, one at a time, and none after Read has returned.
-func Read(ctx context.Context, root *os.Root, name string, tables []discover.Table, row func(discover.Row)) []string {
+func Read(ctx context.Context, root openclaw.Root, name string, tables []discover.Table, row func(discover.Row)) []string {
 	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, errors.New("the time for one database is up"))
 	defer cancel()
 	r := &reader{ctx: ctx, row: row}
