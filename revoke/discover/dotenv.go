@@ -133,29 +133,46 @@ func parseINI(data string) []setting {
 }
 
 // parseUnit reads what a systemd unit says of its service's environment: Environment= lines, with
-// several assignments each, perhaps in quotes, and the files that EnvironmentFile= names.
+// several assignments each, perhaps in quotes, and the files that EnvironmentFile= names. A line that
+// ends in a backslash goes on with the next one that is no comment.
+// Source: https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html
 func parseUnit(data string) (out []setting, files []string) {
-	line := 0
+	line, name := 0, ""
 	for text := range strings.Lines(data) {
 		line++
-		text = strings.TrimSpace(text)
-		if file, ok := strings.CutPrefix(text, "EnvironmentFile="); ok {
-			if file = strings.TrimPrefix(file, "-"); file != "" {
+		if text = strings.TrimSpace(text); text != "" && (text[0] == '#' || text[0] == ';') {
+			continue
+		}
+		text, goesOn := strings.CutSuffix(text, `\`)
+		if key, value, _ := strings.Cut(text, "="); name == "" || unitName(key) != "" {
+			name, text = unitName(key), strings.TrimSpace(value)
+		}
+		switch name {
+		case "EnvironmentFile":
+			if file := strings.TrimPrefix(strings.TrimSpace(text), "-"); file != "" {
 				files = append(files, file)
 			}
-			continue
-		}
-		body, ok := strings.CutPrefix(text, "Environment=")
-		if !ok {
-			continue
-		}
-		for _, word := range unitWords(body) {
-			if name, value, ok := strings.Cut(word, "="); ok {
-				out = append(out, setting{name: name, value: strings.ReplaceAll(value, "%%", "%"), line: line})
+		case "Environment":
+			for _, word := range unitWords(text) {
+				if name, value, ok := strings.Cut(word, "="); ok {
+					out = append(out, setting{name: name, value: strings.ReplaceAll(value, "%%", "%"), line: line})
+				}
 			}
+		}
+		if !goesOn {
+			name = ""
 		}
 	}
 	return out, files
+}
+
+// unitName is a key of a unit that names variables; "" for any other.
+func unitName(key string) string {
+	switch key = strings.TrimSpace(key); key {
+	case "Environment", "EnvironmentFile":
+		return key
+	}
+	return ""
 }
 
 // unitWords splits at spaces outside quotes and takes the quotes and backslashes away.

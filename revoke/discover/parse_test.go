@@ -55,13 +55,14 @@ func TestParseINI(t *testing.T) {
 }
 
 func TestParseUnit(t *testing.T) {
-	in := "[Service]\nEnvironment=A=1 \"B=two words\" 'C=3' D=x%%y E=a\\ b\n Environment=\nEnvironment=F=\"g\nEnvironmentFile=-/etc/x\nEnvironmentFile=%h/y\nExecStart=/bin/x G=1"
+	in := "[Service]\nEnvironment=A=1 \"B=two words\" 'C=3' D=x%%y E=a\\ b\n Environment=\nEnvironment=F=\"g\nEnvironmentFile=-/etc/x\nEnvironmentFile=%h/y\nExecStart=/bin/x G=1\n" +
+		"Environment = H=1 \\\n# between\n  'I=2' \\\n  J=3\nExecStart=/bin/y \\\n K=4\nEnvironmentFile = -/etc/z\nEnvironment=\"L=%q\" \\\nEnvironment=M=5"
 	all, files := parseUnit(in)
-	want := []string{"2 A=1", "2 B=two words", "2 C=3", "2 D=x%y", "2 E=a b", "4 F=g"}
+	want := []string{"2 A=1", "2 B=two words", "2 C=3", "2 D=x%y", "2 E=a b", "4 F=g", "8 H=1", "10 I=2", "11 J=3", "15 L=%q", "16 M=5"}
 	if got := renderSettings(all); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if !slices.Equal(files, []string{"/etc/x", "%h/y"}) {
+	if !slices.Equal(files, []string{"/etc/x", "%h/y", "/etc/z"}) {
 		t.Errorf("files %q", files)
 	}
 }
