@@ -74,6 +74,7 @@ type Info struct {
 	Every       time.Duration // least time between two revocation requests; 0 means no limit of ours
 	BatchMax    int           // for a Batcher
 	Hosts       []string      // the compiled-in hosts that it calls when no endpoint is pinned
+	SelfHosted  bool          // it has no compiled-in host: without a pinned endpoint it calls nothing
 	// RefusedAnHour is how many refused probes it takes from one address in an hour, where they
 	// count against the limit of revocations; 0 means no such limit.
 	RefusedAnHour int
