@@ -16,7 +16,7 @@ var providerNames = map[string]string{
 	"openai-codex": "openai", "openai-responses": "openai",
 	"claude": "anthropic", "claude-cli": "anthropic", "anthropic-cli": "anthropic",
 	"gemini": "google", "google-gemini-cli": "google", "google-antigravity": "google", "google-vertex": "google",
-	"github-copilot": "github", "amazon-bedrock": "aws", "bedrock": "aws",
+	"hf": "huggingface", "github-copilot": "github", "amazon-bedrock": "aws", "bedrock": "aws",
 }
 
 // apiKeyKinds is what a provider's API key is, where its format says nothing.
@@ -45,6 +45,12 @@ func providerName(word string) string {
 // otherwise the place tells: a key of another provider must not be taken to OpenAI because it
 // begins with "sk-" too.
 func classify(provider, kind, value string) (string, string) {
+	if who, what, ok := issuer(value); ok && (provider == "" || provider == unknown || provider == who) {
+		if kind == "" || kind == unknown {
+			kind = what
+		}
+		return who, kind
+	}
 	if rec, ok := credential.Recognize(value); ok {
 		if telling(rec, value) || provider == "" || provider == unknown || provider == rec.Provider {
 			return rec.Provider, rec.Name
@@ -109,10 +115,10 @@ var variables = map[string]variable{
 }
 
 var (
-	secretName = regexp.MustCompile(`(?i)(?:^|[_.-])(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|CREDENTIALS?|COOKIE|PAT|AUTH|AUTHORIZATION|WEBHOOK_URL)(?:_?[0-9]+)?$`)
+	secretName = regexp.MustCompile(`(?i)(?:^|[_.-])(?:API_?KEY|AUTH_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|CREDENTIALS?|COOKIE|PAT|AUTH|AUTHORIZATION|WEBHOOK_URL)(?:_?[0-9]+)?$`)
 	publicName = regexp.MustCompile(`(?i)(?:^|[_.-])(?:PUBLIC|PUBLISHABLE)[_.-]`)
 	// What a name loses so that its provider's name remains: BRAVE_SEARCH_API_KEY, brave_search.
-	secretWords = regexp.MustCompile(`(?i)[_.-]?(?:API[_-]?KEY|ACCESS[_-]?TOKEN|AUTH[_-]?TOKEN|BOT[_-]?TOKEN|SECRET[_-]?KEY|CLIENT[_-]?SECRET|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT|CREDENTIALS?|COOKIE|WEBHOOK[_-]?URL)(?:_?[0-9]+)?$`)
+	secretWords = regexp.MustCompile(`(?i)[_.-]?(?:API[_-]?KEY|AUTH[_-]?KEY|ACCESS[_-]?TOKEN|AUTH[_-]?TOKEN|BOT[_-]?TOKEN|SECRET[_-]?KEY|CLIENT[_-]?SECRET|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT|CREDENTIALS?|COOKIE|WEBHOOK[_-]?URL)(?:_?[0-9]+)?$`)
 )
 
 // classifyVariable decides whether an environment variable is a secret, and which.
@@ -127,6 +133,10 @@ func classifyVariable(name, value string) (provider, kind string, ok bool) {
 	}
 	if scheme, ok := passwordURL(value); ok {
 		return scheme, unknown, true
+	}
+	if _, _, known := issuer(value); known {
+		provider, kind = classify(variableProvider(name), "", value)
+		return provider, kind, true
 	}
 	if !secretNamed(name) || plainSetting(value) {
 		return "", "", false

@@ -235,7 +235,9 @@ func choose(all []*guess, total, perRule int) map[*guess]bool {
 // found is the find that a guess is, at one of its places.
 func (g *guess) found(source credential.Source) Found {
 	provider, kind, part := unknown, unknown, "value"
-	if k, ok := credential.Recognize(g.Value); ok {
+	if who, what, ok := issuer(g.Value); ok {
+		provider, kind = who, what
+	} else if k, ok := credential.Recognize(g.Value); ok {
 		provider, kind = k.Provider, k.Name
 		if k.NamePart != "" {
 			part = k.NamePart

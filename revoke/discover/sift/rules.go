@@ -202,12 +202,43 @@ func (p *parser) scalar() (string, error) {
 	return value, nil
 }
 
+// ending is what gitleaks has secrets end with; widerEnding is what they end with in prose, code and
+// addresses as well. A value of no format of its own keeps the narrow one, or half of all code would
+// look like it.
+const (
+	ending      = `(?:[\x60'"\s;]|\\[nr]|$)`
+	widerEnding = `(?:[\x60'"\s;,&|#?<>()\[\]{}\\]|[.:!](?:\s|$)|$)`
+)
+
+// widen lets the matches of a rule end where text goes on.
+func widen(r rule) rule {
+	if !strings.Contains(r.pattern, `[\w.-]{0,50}?`) {
+		if body, ok := strings.CutSuffix(r.pattern, ending); ok {
+			r.pattern = body + widerEnding
+		}
+	}
+	return r
+}
+
 // ownRules are the formats that clawback knows itself, and those of public keys, which look like
 // secrets and are none.
 func ownRules() []rule {
 	out := []rule{
 		{id: "telegram-bot", pattern: `\b([0-9]{8,12}:AA[0-9A-Za-z_-]{33})(?:[^0-9A-Za-z_-]|$)`, entropy: 3, keywords: []string{":aa"}},
 		{id: "password-url", pattern: `\b[a-z][a-z0-9+]{1,20}://[^\s/:@'"\x60<>${}]{0,100}:[^\s/@'"\x60<>${}]{6,200}@[\w.-]{1,200}`, entropy: 2.5, keywords: []string{"://"}},
+		{id: "discord-webhook", pattern: `https://(?:(?:canary|ptb)\.)?discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[\w-]{60,80}`, keywords: []string{".com/api/webhooks/"}},
+		{id: "google-access-token", pattern: `\b(ya29\.[0-9A-Za-z_-]{30,1000})`, entropy: 3, keywords: []string{"ya29."}},
+		{id: "google-refresh-token", pattern: `\b(1//0[0-9A-Za-z_-]{60,500})`, entropy: 3, keywords: []string{"1//0"}},
+		{id: "tailscale-key", pattern: `\b(tskey-[a-z]{2,10}-[0-9A-Za-z]{8,20}-[0-9A-Za-z]{20,64})\b`, entropy: 3, keywords: []string{"tskey-"}},
+		{id: "salesforce-session", pattern: `\b(00D[0-9A-Za-z]{12,15}![0-9A-Za-z._]{79,499}[0-9A-Za-z_])`, entropy: 3, keywords: []string{"00d"}},
+		{id: "whatsapp-token", pattern: `\b(EAA[0-9A-Za-z]{80,400})\b`, entropy: 4, keywords: []string{"eaa"}},
+		{id: "openrouter-key", pattern: `\b(sk-or-v1-[0-9a-f]{64})\b`, entropy: 3, keywords: []string{"sk-or-v1-"}},
+		{id: "groq-key", pattern: `\b(gsk_[0-9A-Za-z]{48,60})\b`, entropy: 3, keywords: []string{"gsk_"}},
+		{id: "xai-key", pattern: `\b(xai-[0-9A-Za-z]{60,100})\b`, entropy: 3, keywords: []string{"xai-"}},
+		{id: "hubspot-token", pattern: `\b(pat-(?:na|eu|ap)[0-9]-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b`, keywords: []string{"pat-na", "pat-eu", "pat-ap"}},
+		{id: "atlassian-app-password", pattern: `\b(ATBB[0-9A-Za-z]{28,40})\b`, entropy: 3, keywords: []string{"atbb"}},
+		{id: "docker-token", pattern: `\b(dckr_[po]at_[\w-]{27,40})`, entropy: 3, keywords: []string{"dckr_"}},
+		{id: "braintree-token", pattern: `\b(access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32})\b`, keywords: []string{"access_token$"}},
 		{id: "publishable-key", pattern: `\bpk_(?:live|test)_[0-9a-zA-Z]{10,247}`, keywords: []string{"pk_live_", "pk_test_"}, what: publicKey},
 		{id: "public-key", pattern: `-----BEGIN[ A-Z0-9_-]{0,100}PUBLIC KEY(?: BLOCK)?-----`, keywords: []string{"-----begin"}, what: publicKey},
 		{id: "ssh-public-key", pattern: `\b(?:ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp[0-9]{3}) (AAAA[0-9A-Za-z+/]{60,}={0,2})`, keywords: []string{"ssh-rsa", "ssh-ed25519", "ecdsa-sha2"}, what: publicKey},

@@ -64,7 +64,7 @@ var prepare = sync.OnceValue(func() *ruleset {
 			}
 			rs.of[number[k]] = append(rs.of[number[k]], int32(len(rs.rules)))
 		}
-		rs.rules = append(rs.rules, newMatcher(r))
+		rs.rules = append(rs.rules, newMatcher(widen(r)))
 	}
 	return rs
 })
