@@ -24,6 +24,7 @@ type agent struct {
 	env    map[string]resolved // the environment that the gateway builds from its files
 	alias  map[string]secretsProvider
 	given  map[string]bool // files that the system's service manager reads for it
+	store  *store
 }
 
 // resolved is the value of a variable and where it was read.
@@ -33,7 +34,7 @@ type resolved struct {
 }
 
 func newAgent(in openclaw.Installation, accounts []openclaw.Account) agent {
-	a := agent{Installation: in, layout: agents.Of(in), env: map[string]resolved{}, alias: map[string]secretsProvider{}, given: map[string]bool{}}
+	a := agent{Installation: in, layout: agents.Of(in), env: map[string]resolved{}, alias: map[string]secretsProvider{}, given: map[string]bool{}, store: &store{entries: map[string]stored{}}}
 	for _, acc := range accounts {
 		if acc.UID == in.UID {
 			a.groups = append(append(a.groups, acc.GID), acc.Groups...)

@@ -139,6 +139,7 @@ func (s *scan) searchDatabases() {
 			}
 		}
 	}
+	s.storeRead()
 }
 
 // database is one that is being searched.
@@ -162,7 +163,7 @@ func (s *scan) database(name, at string) {
 	for _, problem := range s.readDatabase(s.ctx, s.root, at, d.tables, d.row) {
 		s.note(openclaw.Problem{Path: name, Reason: problem})
 	}
-	s.settings(at, d.entries)
+	s.agent.store.files = append(s.agent.store.files, settingsFile{at, d.entries})
 	s.summary.Files++
 	s.summary.Problems = slices.DeleteFunc(s.summary.Problems, func(p openclaw.Problem) bool {
 		return p.Path == name && p.Reason == openclaw.UnsureGeneration // no matter: both forms are read
@@ -193,10 +194,11 @@ func (d *database) row(r Row) {
 // entry takes in a row of the secret store. All of them are searched together: two may be the
 // halves of one key.
 func (d *database) entry(r Row) {
-	found := d.summary.Found
+	found, identities := d.summary.Found, len(d.identities)
 	if text := strings.TrimSpace(r.Cells["value"]); strings.HasPrefix(text, "{") {
 		d.document(d.take(r), databaseFile, "", nil)
 	}
+	d.stored(r, d.identities[identities:])
 	if d.summary.Found > found {
 		return // what stands in it is known better than all of it would be
 	}

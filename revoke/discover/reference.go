@@ -110,6 +110,8 @@ func (r *reader) reference(l leaf) {
 		}
 	case "file":
 		r.fileReference(c, alias.text, id.text)
+	case "store":
+		r.storeReference(c, alias.text, id.text)
 	default:
 		r.unresolved(c, l.text+":"+alias.text+":"+id.text, l.text+" reference, never run")
 	}

@@ -147,7 +147,7 @@ func TestReferences(t *testing.T) {
 		"four unknown value="+d+"single at home/u/single:1",
 		"four unknown value="+d+"single at "+cfg+":10 (models.providers.four.apiKey)",
 		"five unknown unresolved: exec reference, never run id=exec:op:x/y at "+cfg+":11 (models.providers.five.apiKey)",
-		"six unknown unresolved: store reference, never run id=store:default:z at "+cfg+":12 (models.providers.six.apiKey)",
+		"six unknown unresolved: store reference, and no database that was read has its entry id=store:default:z at "+cfg+":12 (models.providers.six.apiKey)",
 		"seven unknown unresolved: its file: no such file or directory id=file:gone:value at "+cfg+":13 (models.providers.seven.apiKey)",
 		"eight unknown value="+b+" at "+cfg+":14 (models.providers.eight.apiKey)",
 		"eight unknown value="+a+" at "+cfg+":14 (models.providers.eight.headers.X-Api-Key)",
