@@ -38,7 +38,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c, err := parse(args, stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|version [--root DIR] [--recipient AGE-KEY] [--part files|volatile]\n",
+		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|version [--root DIR] [--recipient AGE-KEY [--everyone]] [--part files|volatile]\n",
 			err, strings.Join(wire.Verbs, "|"))
 		return 2
 	}
@@ -52,6 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 type command struct {
 	verb, root, part string
 	recipient        age.Recipient
+	everyone         bool
 }
 
 func parse(args []string, stderr io.Writer) (command, error) {
@@ -65,6 +66,7 @@ func parse(args []string, stderr io.Writer) (command, error) {
 	flags.StringVar(&c.root, "root", "/", "work below this folder")
 	flags.StringVar(&recipient, "recipient", "", "age key of the desk, to which secrets are sealed")
 	flags.StringVar(&c.part, "part", "", "what to capture: files or volatile")
+	flags.BoolVar(&c.everyone, "everyone", false, "discover what other accounts keep for themselves, too")
 	if err := flags.Parse(args[1:]); err != nil {
 		return c, err
 	}
@@ -73,6 +75,8 @@ func parse(args []string, stderr io.Writer) (command, error) {
 		return c, fmt.Errorf("%q is not expected", flags.Arg(0))
 	case (c.verb == "discover") != (recipient != ""):
 		return c, errors.New("--recipient is for discover, which needs it")
+	case c.everyone && c.verb != "discover":
+		return c, errors.New("--everyone is for discover")
 	case (c.verb == "capture") != (c.part != ""):
 		return c, errors.New("--part is for capture, which needs it")
 	}
@@ -132,7 +136,11 @@ func (c command) verbs(ctx context.Context, h *host.Local, w *wire.Writer) (any,
 func (c command) discover(ctx context.Context, h *host.Local, w *wire.Writer) (any, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	sum, err := h.Discover(ctx, func(f discover.Found) {
+	search := h.Discover
+	if c.everyone {
+		search = h.DiscoverAll
+	}
+	sum, err := search(ctx, func(f discover.Found) {
 		if err := w.Found(f); err != nil {
 			cancel(err)
 		}

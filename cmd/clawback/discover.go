@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,17 +37,23 @@ With --json it prints one object a credential, the most dangerous first:
   self_revocable    its own secret is enough to revoke it
   manual            a person has to revoke it
   sources           [{path, locator, line, note}], paths below the root, line 0 where there is none
-  unresolved, doubt, endpoint, inventory   where there is something to say: why there is no value; why
-                    it may be no live credential; what the host claims, never called; what
-                    clawback.yaml says of it
-and then one object more: type ("end"), credentials, files, bytes, complete, not_read and left_alone
-[{path, reason}], not_found (of the inventory), error.
+  mints, unresolved, doubt, other, endpoint, inventory   where there is something to say: what it can
+                    make more of; why there is no value; why it may be no live credential; whose
+                    it is, where no agent's account may read it; what the host claims, never
+                    called; what clawback.yaml says of it
+and then one object more: type ("end"), credentials, agents [{layout, state_dir, user}], files, bytes,
+complete, not_read and left_alone [{path, reason}], skipped (how many files and folders were not
+searched as text, by what they are), not_found (of the inventory), error.
+
+What other accounts keep for themselves is left alone and listed, unless --host-lost says that the
+host itself is compromised.
 
 It ends with 0 when everything was read, 3 when something was not, 10 when there is no installation,
 and 1 when the machine could not be searched.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.discover(c.Context(), t, asJSON) },
 	}
 	t.machineFlags(c)
+	hostLostFlag(c, &t.hostLost)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one object a credential, and one at the end")
 	return c
 }
@@ -74,8 +81,10 @@ type discovered struct {
 	SelfRevocable bool                    `json:"self_revocable"`
 	Manual        bool                    `json:"manual"`
 	Sources       []spot                  `json:"sources"`
+	Mints         string                  `json:"mints,omitempty"`
 	Unresolved    string                  `json:"unresolved,omitempty"`
 	Doubt         discover.Doubt          `json:"doubt,omitempty"`
+	Other         string                  `json:"other,omitempty"`
 	Endpoint      string                  `json:"endpoint,omitempty"`
 	Inventory     *incident.InventoryItem `json:"inventory,omitempty"`
 }
@@ -92,12 +101,14 @@ type spot struct {
 type searchEnd struct {
 	Type        string                   `json:"type"` // "end"
 	Credentials int                      `json:"credentials"`
+	Agents      []discover.Agent         `json:"agents"`
 	Files       int                      `json:"files"`
 	Bytes       int64                    `json:"bytes"`
 	Complete    bool                     `json:"complete"` // everything that may hold credentials was read
 	NotRead     []unread                 `json:"not_read"`
 	LeftAlone   []unread                 `json:"left_alone"` // it belongs to other accounts
-	NotFound    []incident.InventoryItem `json:"not_found"`  // in the inventory
+	Skipped     map[string]int           `json:"skipped"`
+	NotFound    []incident.InventoryItem `json:"not_found"` // in the inventory
 	Error       string                   `json:"error,omitempty"`
 }
 
@@ -121,7 +132,7 @@ func (a *app) discover(ctx context.Context, t target, asJSON bool) error {
 	for _, info := range infos {
 		s.infos[info.Name] = info
 	}
-	summary, err := h.Discover(ctx, s.found)
+	summary, err := (&actions.Response{Host: h, HostLost: t.hostLost}).Search(ctx, s.found)
 	switch {
 	case errors.Is(err, discover.ErrNoInstallation):
 		return &failure{incident.ExitNoInstallation, fmt.Errorf("%s: %w", h.Name(), err), "run it as root, or name the disk that holds it with --root"}
@@ -163,10 +174,11 @@ func (s *survey) found(f discover.Found) {
 
 func (s *survey) first(c credential.Credential, f discover.Found) *discovered {
 	d := &discovered{Provider: c.Provider, Kind: c.Kind, Fingerprint: c.Fingerprint, Masked: c.Masked, Tier: c.Tier,
-		Unresolved: f.Unresolved, Doubt: f.Doubt, Endpoint: f.Endpoint}
+		Unresolved: f.Unresolved, Doubt: f.Doubt, Other: f.Other, Endpoint: f.Endpoint}
 	k, known := s.infos[c.Provider].Kind(c.Kind)
 	d.SelfRevocable = known && k.SelfRevoking && !k.Manual && f.Unresolved == ""
 	d.Manual = f.Unresolved != "" || !actions.DiesWithGateway(c.Kind) && (!known || k.Manual)
+	d.Mints = mints(c.Kind, k)
 	found := &incident.Credential{Found: incident.Found{Credential: c}}
 	if item, ok := s.list.Lookup(c); ok {
 		d.Inventory, found.Inventory = &item, &item
@@ -174,6 +186,20 @@ func (s *survey) first(c credential.Credential, f discover.Found) *discovered {
 	s.by[c.Fingerprint] = d
 	s.all, s.known = append(s.all, d), append(s.known, found)
 	return d
+}
+
+// mints is what a credential of a kind can make more of, by its provider or else by its kind.
+func mints(kind string, info revoke.KindInfo) string {
+	var titles []string
+	for _, name := range info.Mints {
+		if k, ok := credential.Lookup(name); ok {
+			titles = append(titles, k.Title)
+		}
+	}
+	if k, ok := credential.Lookup(kind); ok && len(titles) == 0 {
+		return k.Mints
+	}
+	return strings.Join(titles, ", ")
 }
 
 func moment(t time.Time) *time.Time {
@@ -192,9 +218,15 @@ func (s *survey) end(sum discover.Summary, err error) searchEnd {
 		return cmp.Or(cmp.Compare(harmless[a.Doubt.Harmless()], harmless[b.Doubt.Harmless()]),
 			cmp.Compare(b.Tier, a.Tier), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Masked, b.Masked))
 	})
-	end := searchEnd{Type: "end", Credentials: len(s.all), Files: sum.Files, Bytes: sum.Bytes,
+	end := searchEnd{Type: "end", Credentials: len(s.all), Agents: sum.Agents, Files: sum.Files, Bytes: sum.Bytes, Skipped: sum.Skipped,
 		Complete: err == nil && len(sum.Problems) == 0, NotRead: unreads(sum.Problems), LeftAlone: unreads(sum.Apart)}
 	end.NotFound = incident.State{Inventory: s.list, Credentials: s.known}.NotFound()
+	if end.Agents == nil {
+		end.Agents = []discover.Agent{}
+	}
+	if end.Skipped == nil {
+		end.Skipped = map[string]int{}
+	}
 	if end.NotFound == nil {
 		end.NotFound = []incident.InventoryItem{}
 	}

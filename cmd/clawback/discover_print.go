@@ -10,6 +10,8 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/playbooks/actions"
+	"clawback/revoke/discover"
 )
 
 // maxPlaces is how many places of a credential a person is shown.
@@ -34,7 +36,12 @@ func (a *app) printFound(all []*discovered, end searchEnd) {
 		widths[0] = max(widths[0], min(width(d.Kind), 26))
 		widths[1] = max(widths[1], min(width(d.Masked), 32))
 	}
+	apart := false
 	for _, d := range all {
+		if d.Doubt.Harmless() && !apart {
+			apart = true
+			fmt.Fprintln(a.out, "\nTold apart: there is nothing to revoke of these.")
+		}
 		fmt.Fprintf(a.out, "%-*s  %-*s  tier %d\n", widths[0], incident.Safe(d.Kind), widths[1], incident.Safe(d.Masked), d.Tier)
 		writeLine(a.out, 4, d.about())
 		for i, s := range d.Sources {
@@ -49,12 +56,89 @@ func (a *app) printFound(all []*discovered, end searchEnd) {
 		writeLine(a.err, 0, "not read: "+p.String())
 	}
 	for _, p := range end.LeftAlone {
-		writeLine(a.err, 0, "left alone: "+p.String())
+		writeLine(a.err, 0, "another user's: "+p.String())
 	}
 	for _, item := range end.NotFound {
 		writeLine(a.err, 0, "in the inventory, not found: "+item.String())
 	}
-	fmt.Fprintf(a.err, "%d credentials in %d files\n", end.Credentials, end.Files)
+	for _, agent := range end.Agents {
+		writeLine(a.err, 0, "searched: "+agentLine(agent))
+	}
+	if len(end.Skipped) > 0 {
+		writeLine(a.err, 0, "not searched as text: "+incident.SkippedText(end.Skipped))
+	}
+	if len(end.LeftAlone) > 0 {
+		writeLine(a.err, 0, "what is another user's is searched with --host-lost")
+	}
+	for _, line := range totals(all, end.Files) {
+		writeLine(a.err, 0, line)
+	}
+}
+
+// agentLine names an installation.
+func agentLine(a discover.Agent) string {
+	text := a.Layout + " in " + a.StateDir
+	if a.User != "" {
+		text += ", of " + a.User
+	}
+	return text
+}
+
+// totals count what was found, by how much it can destroy and by who can end it.
+func totals(all []*discovered, files int) (lines []string) {
+	tiers, ends, live := make(map[int]int), make(map[string]int), 0
+	for _, d := range all {
+		if !d.Doubt.Harmless() {
+			live++
+			tiers[d.Tier]++
+			ends[d.end()]++
+		}
+	}
+	var parts []string
+	for tier := 4; tier >= 1; tier-- {
+		if tiers[tier] > 0 {
+			parts = append(parts, fmt.Sprintf("%d of tier %d", tiers[tier], tier))
+		}
+	}
+	if n := len(all) - live; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d told apart", n))
+	}
+	line := count(live, "credential", "credentials") + " in " + count(files, "file", "files")
+	if len(parts) > 0 {
+		line += ": " + strings.Join(parts, ", ")
+	}
+	lines = append(lines, line)
+	parts = nil
+	for _, end := range []string{endsItself, endsAuthority, endsGateway, endsPerson} {
+		if ends[end] > 0 {
+			parts = append(parts, fmt.Sprintf("%s: %d", end, ends[end]))
+		}
+	}
+	if len(parts) > 0 {
+		lines = append(lines, strings.Join(parts, "; "))
+	}
+	return lines
+}
+
+// Who can end a credential.
+const (
+	endsItself    = "it revokes itself"
+	endsAuthority = "your authority revokes it"
+	endsGateway   = "it dies with the agent's gateway"
+	endsPerson    = "a person revokes it"
+)
+
+// end is who can end the credential.
+func (d *discovered) end() string {
+	switch {
+	case d.Manual:
+		return endsPerson
+	case d.SelfRevocable:
+		return endsItself
+	case actions.DiesWithGateway(d.Kind):
+		return endsGateway
+	}
+	return endsAuthority
 }
 
 // about is what is known of a credential beside its name and its places.
@@ -65,10 +149,9 @@ func (d *discovered) about() string {
 			parts = append(parts, label+text)
 		}
 	}
-	if d.Doubt != "" {
-		add("perhaps none: ", string(d.Doubt))
-	}
+	add("", incident.DoubtText(string(d.Doubt)))
 	add("no value: ", d.Unresolved)
+	add("kept by another user: ", d.Other)
 	add("owner ", d.Owner)
 	for _, t := range []struct {
 		label string
@@ -78,11 +161,9 @@ func (d *discovered) about() string {
 			add(t.label, t.at.Format("2006-01-02 15:04 UTC"))
 		}
 	}
-	switch {
-	case d.Manual:
-		add("", "a person revokes it")
-	case d.SelfRevocable:
-		add("", "it revokes itself")
+	if !d.Doubt.Harmless() {
+		add("", d.end())
+		add("mints ", d.Mints)
 	}
 	add("claims ", d.Endpoint)
 	if d.Inventory != nil {

@@ -138,6 +138,8 @@ func TestDiscoverText(t *testing.T) {
 		{Provider: "github", Kind: "github.pat", Secret: secret, Doubt: discover.ByFormat, Source: at("home/claw/.openclaw/agents/main/sessions/0b.jsonl", "", 881, "shown to the model")},
 		{Provider: "github", Kind: "github.pat", Secret: secret, Owner: "octocat", LastUsed: day, Source: at("home/claw/.openclaw/openclaw.json", "skills.entries.github.apiKey", 12, "")},
 		{Provider: "aws", Kind: "aws.access_key", Ref: map[string]string{"id": "exec"}, Unresolved: "exec reference, never run", Expires: day, Source: at("home/claw/.openclaw/\x1b[2Jx", "", 0, "")},
+		{Provider: "slack", Kind: "slack.user", Secret: credential.Value("xoxp-" + strings.Repeat("b", 20) + "Zz09"), Doubt: discover.ByFormat, Source: at("home/claw/.openclaw/workspace/notes.md", "", 7, "looks like slack.user")},
+		{Provider: "github", Kind: "github.oauth", Secret: credential.Value("gho_" + strings.Repeat("c", 32) + "Qk4m"), Other: "ada", Source: at("home/ada/.config/gh/hosts.yml", "", 2, "")},
 		{Provider: "openclaw", Kind: "openclaw.gateway", Secret: credential.Value("gateway"), Endpoint: "https://evil.example/", Source: at("home/claw/.openclaw/openclaw.json", "gateway.auth.token", 3, "")},
 	} {
 		s.found(f)
@@ -148,7 +150,8 @@ func TestDiscoverText(t *testing.T) {
 	s.by[s.all[1].Fingerprint].Inventory = &s.list.Items[0]
 	var out bytes.Buffer
 	a := &app{streams: streams{out: &out, err: &out}}
-	summary := discover.Summary{Files: 212}
+	summary := discover.Summary{Files: 212, Agents: []discover.Agent{{Layout: "OpenClaw", StateDir: "home/claw/.openclaw", User: "claw"}},
+		Skipped: map[string]int{"link": 12, "binary": 3}}
 	summary.Problems = append(summary.Problems, openclaw.Problem{Path: "home/claw/.openclaw/agents/main/agent/openclaw-agent.sqlite", Reason: "database disk image is malformed"})
 	summary.Apart = append(summary.Apart, openclaw.Problem{Path: "home/other/.aws/credentials", Reason: "it belongs to other"})
 	a.printFound(s.all, s.end(summary, nil))

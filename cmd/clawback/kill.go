@@ -32,6 +32,7 @@ type target struct {
 	root      string
 	endpoints []string
 	risks     []string
+	hostLost  bool
 	deadline  time.Duration
 	signKey   string
 	playbook  string
@@ -49,7 +50,13 @@ func (t *target) resolveFlags(c *cobra.Command) {
 	t.machineFlags(c)
 	c.Flags().StringArrayVar(&t.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of the compiled-in address")
 	c.Flags().StringArrayVar(&t.risks, "accept-risk", nil, "accept one named risk: "+strings.Join(riskNames(), ", "))
+	hostLostFlag(c, &t.hostLost)
 	c.Flags().StringVar(&t.playbook, "playbook", "", "carry out another playbook: its `NAME`, or the path of a file")
+}
+
+// hostLostFlag is the finding that the host itself is compromised, by whoever begins a run.
+func hostLostFlag(c *cobra.Command, to *bool) {
+	c.Flags().BoolVar(to, "host-lost", false, "the host itself is compromised: take what its other users keep there, too")
 }
 
 // machineFlags are the flags that name the machine under response.
@@ -388,6 +395,7 @@ func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declar
 	r.work = &actions.Response{
 		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
 		Clock: ownClock, Disk: ownDisk, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
+		HostLost: s.target.hostLost,
 	}
 	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: ownClock, Facts: s.facts()}
 	return r
@@ -401,6 +409,7 @@ func (s *situation) declared(id string, book playbooks.Playbook, attended bool) 
 	d := incident.Declared{
 		Incident: id, Mode: incident.Real, Playbook: book.Name, Target: s.host.Name(), Remote: s.host.Remote(), Attended: attended,
 		Responder: s.app.responder(), Desk: hostname(), Version: version, Accepted: s.target.risks,
+		HostLost: s.target.hostLost,
 	}
 	if s.target.deadline > 0 {
 		d.Deadline = s.target.deadline.String()

@@ -169,6 +169,7 @@ func (t target) asked() (plan.Asked, error) {
 	out := plan.Asked{
 		Host: t.host, Playbook: cmp.Or(t.playbook, playbooks.KillSwitch),
 		Endpoints: slices.Clone(t.endpoints), Risks: slices.Clone(t.risks), Deadline: t.deadline.String(),
+		HostLost: t.hostLost,
 	}
 	slices.Sort(out.Endpoints)
 	slices.Sort(out.Risks)
@@ -197,7 +198,7 @@ func (s *situation) survey(book playbooks.Playbook, asked plan.Asked, key creden
 		Work: &actions.Response{
 			Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
 			Clock: ownClock, Desk: hostname(), Version: version, Key: key,
-			Inventory: s.app.inventory(),
+			Inventory: s.app.inventory(), HostLost: asked.HostLost,
 		},
 		Book: book, Asked: asked, Endpoints: endpoints, By: s.app.responder(), Valid: time.Hour,
 	}, err

@@ -59,13 +59,14 @@ func (p *planned) target(t target, changed func(string) bool) (target, error) {
 	for flag, same := range map[string]bool{
 		"host": given.Host == is.Host, "root": given.Root == is.Root, "playbook": given.Playbook == is.Playbook,
 		"endpoint": slices.Equal(given.Endpoints, is.Endpoints), "accept-risk": slices.Equal(given.Risks, is.Risks),
-		"deadline": t.deadline == p.Deadline(),
+		"deadline": t.deadline == p.Deadline(), "host-lost": t.hostLost == is.HostLost,
 	} {
 		if changed(flag) && !same {
 			return t, usage("leave it out: the plan says it", "--%s contradicts %s", flag, p.file)
 		}
 	}
 	t.host, t.root, t.playbook, t.endpoints, t.risks, t.deadline = is.Host, is.Root, is.Playbook, is.Endpoints, is.Risks, p.Deadline()
+	t.hostLost = is.HostLost
 	return t, nil
 }
 

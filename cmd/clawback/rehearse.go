@@ -20,7 +20,7 @@ func (s *situation) rehearse(ctx context.Context, book playbooks.Playbook, json 
 	work := &actions.Response{
 		Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
 		Clock: clock, Desk: hostname(), Version: version, Key: credential.NewFingerprintKey(),
-		Inventory: s.app.inventory(),
+		Inventory: s.app.inventory(), HostLost: s.target.hostLost,
 	}
 	declared := s.declared("dry-run", book, false)
 	declared.DryRun = true

@@ -47,6 +47,7 @@ func (a *app) resumeCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&o.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of what the record or the program names")
 	c.Flags().DurationVar(&o.deadline, "deadline", 0, "until when each death has to be proved (default: that of the record, from now on)")
 	c.Flags().StringArrayVar(&o.risks, "accept-risk", nil, "accept one more named risk: "+strings.Join(riskNames(), ", "))
+	hostLostFlag(c, &o.hostLost)
 	signKeyFlag(c, &o.signKey)
 	o.teamFlags.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
@@ -160,7 +161,7 @@ func (a *app) again(ctx context.Context, rec *open, cut int64, o resumption) (*r
 		return nil, err
 	}
 	before, err := actions.Recall(rec.journal.Entries(ctx), incident.Resumed{
-		By: a.responder(), Desk: hostname(), Version: version, Cut: int(cut), Roles: roles, Ticket: o.ticket,
+		By: a.responder(), Desk: hostname(), Version: version, Cut: int(cut), Roles: roles, Ticket: o.ticket, Lost: o.hostLost,
 	})
 	if err != nil {
 		return nil, &failure{incident.ExitNothing, err, startAnew(before.State)}
@@ -280,6 +281,7 @@ func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*si
 			t.root = d.Target
 		}
 	}
+	t.hostLost = t.hostLost || d.HostLost
 	t.risks = slices.Compact(slices.Sorted(slices.Values(slices.Concat(d.Accepted, t.risks))))
 	for _, name := range slices.Sorted(maps.Keys(d.Endpoints)) {
 		t.endpoints = append([]string{name + "=" + d.Endpoints[name]}, t.endpoints...) // those of the command line come after
@@ -322,6 +324,9 @@ func (s *situation) differs(was incident.State) (warnings []incident.Warning) {
 	}
 	if s.target.deadline > 0 {
 		warnings = append(warnings, incident.Warning{Text: "the deadline is " + s.target.deadline.String() + " from here on"})
+	}
+	if s.target.hostLost && !d.HostLost {
+		warnings = append(warnings, incident.Warning{Text: "the host counts as compromised from here on: what its other users keep there is revoked too"})
 	}
 	for _, risk := range s.target.risks {
 		if !slices.Contains(d.Accepted, risk) {

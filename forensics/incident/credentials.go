@@ -17,7 +17,12 @@ func (s *State) foldCredential(e journal.Entry) error {
 		if err := e.Decode(&v); err != nil {
 			return err
 		}
-		return s.change(e, v.Fingerprint, func(c *Credential) { c.Sources = append(c.Sources, v.Source) })
+		return s.change(e, v.Fingerprint, func(c *Credential) {
+			c.Sources = append(c.Sources, v.Source)
+			if v.Doubt == "" {
+				c.Doubt = "" // the place that speaks for it counts
+			}
+		})
 	case TypeInventoried:
 		return s.foldInventoried(e)
 	case TypeCommand:

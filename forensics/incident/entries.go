@@ -22,6 +22,7 @@ const (
 	TypeStopped     = "agent.stopped"        // Stopped
 	TypeChecked     = "agent.checked"        // Checked
 	TypeIsolated    = "host.isolated"        // Isolated
+	TypeHostLost    = "host.lost"            // HostLost
 	TypeSealed      = "evidence.sealed"      // Sealed
 	TypeFound       = "credential.found"     // Found
 	TypeSource      = "credential.source"    // Source
@@ -66,6 +67,7 @@ type Declared struct {
 	Accepted  []string `json:"accepted_risks,omitempty"`
 	Deadline  string   `json:"deadline,omitempty"`
 	DryRun    bool     `json:"dry_run,omitempty"`
+	HostLost  bool     `json:"host_lost,omitempty"` // the host itself is compromised: see HostLost
 	Scenario  string   `json:"scenario,omitempty"`
 	Seed      uint64   `json:"seed,omitempty"`
 	Speed     float64  `json:"speed,omitempty"`
@@ -286,6 +288,12 @@ type Isolated struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
+// HostLost is the finding that the host itself is compromised: what other users keep there is lost
+// too. Their credentials are searched for from here on.
+type HostLost struct {
+	Why string `json:"why"` // the decision that it follows from: "root-cause is host"
+}
+
 // Sealed is an evidence package at the desk.
 type Sealed struct {
 	Part     string         `json:"part"` // "volatile", "files"
@@ -309,12 +317,15 @@ type Found struct {
 	Effect     string   `json:"effect,omitempty"`
 	Unresolved string   `json:"unresolved,omitempty"`
 	Endpoint   string   `json:"endpoint,omitempty"` // claimed by the host, never called
+	Doubt      string   `json:"doubt,omitempty"`    // why it may be no live credential; see DoubtText
+	Other      string   `json:"other,omitempty"`    // the account that keeps it for itself, where no agent may read it
 }
 
 // Source is another place of a known credential.
 type Source struct {
 	Fingerprint credential.Fingerprint `json:"fingerprint"`
 	Source      credential.Source      `json:"source"`
+	Doubt       string                 `json:"doubt,omitempty"` // of this place; a place without one speaks for it
 }
 
 // Searched is the end of the search.
@@ -323,6 +334,18 @@ type Searched struct {
 	Bytes    int64    `json:"bytes"`
 	Problems []string `json:"problems,omitempty"` // what may hold credentials and could not be searched
 	Apart    []string `json:"apart,omitempty"`    // what belongs to other accounts
+
+	Harmless []Harmless     `json:"harmless,omitempty"` // what looks like a credential and is none that works
+	Skipped  map[string]int `json:"skipped,omitempty"`  // files and folders that were not searched as text: how many, by what they are
+}
+
+// Harmless is a find that there is nothing to revoke of.
+type Harmless struct {
+	Provider string            `json:"provider"`
+	Kind     string            `json:"kind"`
+	Masked   string            `json:"masked"`
+	Doubt    string            `json:"doubt"` // why; see DoubtText
+	Source   credential.Source `json:"source"`
 }
 
 // Probe is one look at a credential.
@@ -448,6 +471,7 @@ type Resumed struct {
 	Desk    string `json:"desk"`
 	Version string `json:"version"`
 	Cut     int    `json:"cut_bytes,omitempty"` // of a torn last line
+	Lost    bool   `json:"host_lost,omitempty"` // from here on the host counts as compromised: see HostLost
 
 	Ticket string            `json:"ticket,omitempty"` // from here on; "" leaves that of the declaration
 	Roles  map[string]string `json:"roles,omitempty"`  // likewise, each

@@ -44,7 +44,7 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 	case TypeReport:
 		r, ok := decoded[Report](e)
 		return "report", r.Markdown, ok
-	case TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeSealed, TypeSearched:
+	case TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeHostLost, TypeSealed, TypeSearched:
 		return hostLine(s, e)
 	case TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed:
 		return deskLine(s, e)
@@ -143,6 +143,9 @@ func hostLine(s State, e journal.Entry) (string, string, bool) {
 	case TypeIsolated:
 		v, ok := decoded[Isolated](e)
 		return "isolated", strings.Join(v.How, "; ") + trouble(v.Problems), ok
+	case TypeHostLost:
+		v, ok := decoded[HostLost](e)
+		return "HOST LOST", "other users' credentials are lost with it: " + v.Why, ok
 	case TypeSealed:
 		b, ok := decoded[Sealed](e)
 		return "sealed", fmt.Sprintf("%s evidence, %s, %s%s", b.Part, plural(b.Files, "file", "files"), size(b.Bytes), trouble(b.Problems)), ok
@@ -159,7 +162,14 @@ func credentialLine(s State, e journal.Entry) (string, string, bool) {
 		if !ok || len(f.Sources) == 0 {
 			return "", "", false
 		}
-		return "found", f.String() + " in " + f.Sources[0].String(), true
+		text := f.String() + " in " + f.Sources[0].String()
+		if f.Other != "" {
+			text += ", of " + f.Other
+		}
+		if f.Doubt != "" {
+			text += "; perhaps none: " + f.Doubt
+		}
+		return "found", text, true
 	case TypeInventoried:
 		v, ok := decoded[Inventoried](e)
 		return "inventory", s.name(v.Fingerprint) + ": " + v.Item.About(), ok && v.Item.About() != ""

@@ -42,6 +42,7 @@ type State struct {
 	Stopped  *Stopped
 	Checked  *Checked
 	Isolated *Isolated
+	Lost     *HostLost // nil where nobody found that the host itself is compromised
 	Sealed   []Sealed
 	Searched *Searched
 
@@ -165,7 +166,9 @@ func (s *State) fold(e journal.Entry) error {
 	switch e.Type {
 	case TypeDeclared:
 		s.DeclaredAt, s.First, s.Consoles = e.Time, e.Hash(), 1
-		return value(e, &s.Declared)
+		err := value(e, &s.Declared)
+		s.lost(s.Declared.HostLost, "declared so from the start")
+		return err
 	case TypePlan:
 		return s.foldPlan(e)
 	case TypeStepIntent, TypeStepOutcome:
@@ -192,6 +195,8 @@ func (s *State) fold(e journal.Entry) error {
 		return set(e, &s.Checked)
 	case TypeIsolated:
 		return set(e, &s.Isolated)
+	case TypeHostLost:
+		return set(e, &s.Lost)
 	case TypeSealed:
 		return s.foldSealed(e)
 	case TypeSearched:
@@ -363,6 +368,8 @@ func (s *State) foldResumed(e journal.Entry) error {
 		return err
 	}
 	r := s.Resumed[len(s.Resumed)-1]
+	s.Declared.HostLost = s.Declared.HostLost || r.Lost
+	s.lost(r.Lost, "declared so when it was resumed")
 	s.Declared.Ticket = cmp.Or(r.Ticket, s.Declared.Ticket)
 	roles := make(map[string]string, len(s.Declared.Roles)+len(r.Roles)) // another: whoever declared it may hold the old one
 	maps.Copy(roles, s.Declared.Roles)
@@ -371,6 +378,13 @@ func (s *State) foldResumed(e journal.Entry) error {
 		s.Declared.Roles = roles
 	}
 	return nil
+}
+
+// lost takes over the finding that the host is compromised from whoever began a run.
+func (s *State) lost(found bool, why string) {
+	if found && s.Lost == nil {
+		s.Lost = &HostLost{Why: why}
+	}
 }
 
 func (s *State) foldWitness(e journal.Entry) error {

@@ -126,7 +126,7 @@ func TestFoldACredentialsLife(t *testing.T) {
 		want    any
 	}{
 		{"found", nil, func(c *Credential) any { return []any{c.Life, c.FoundAt, c.Masked, c.Changed} }, []any{credential.Found, second(0), "ghp_…f1", second(0)}},
-		{"source", []entry{{TypeSource, Source{f, credential.Source{Path: "b"}}}}, func(c *Credential) any { return []any{len(c.Sources), c.Changed} }, []any{2, second(1)}},
+		{"source", []entry{{TypeSource, Source{Fingerprint: f, Source: credential.Source{Path: "b"}}}}, func(c *Credential) any { return []any{len(c.Sources), c.Changed} }, []any{2, second(1)}},
 		{"baseline", []entry{{TypeBaseline, Probe{Fingerprint: f, Outcome: "alive", Account: "acme", Owner: "ci-bot"}}},
 			func(c *Credential) any { return []any{c.Life, c.Account, c.Principal, c.Baseline.Outcome, c.Probes} }, []any{credential.Found, "acme", "ci-bot", "alive", 0}},
 		{"requested", []entry{revoke}, func(c *Credential) any { return []any{c.Life, c.RevokedAt} }, []any{credential.Requested, second(1)}},

@@ -17,12 +17,38 @@ func (p *page) credentials(d Document) {
 	}
 	if len(d.Credentials) == 0 {
 		p.say("No credential is on record.")
-		return
 	}
 	all := slices.Clone(d.Credentials)
 	slices.SortStableFunc(all, func(a, b Credential) int { return cmp.Compare(rank(a), rank(b)) })
 	for i, c := range all {
 		p.credential(i+1, c)
+	}
+	if d.Search != nil {
+		p.apart(*d.Search)
+	}
+}
+
+// apart is what was found and not touched, and what was not searched.
+func (p *page) apart(s Searched) {
+	if len(s.Harmless) > 0 {
+		p.say("### Told apart: nothing to revoke")
+		p.say("These look like credentials. By their values alone they are none that works. No provider was asked about them.")
+		for _, h := range s.Harmless {
+			p.item("%s %s in %s: %s", h.Kind, h.Masked, h.Source.String(), incident.DoubtText(h.Doubt))
+		}
+		p.end()
+	}
+	if len(s.Apart) > 0 {
+		p.say("### What other users of the host keep for themselves")
+		p.say("The agent's account may not read these, so they were left alone. If the host itself was compromised, they are known to whoever was there.")
+		for _, at := range s.Apart {
+			p.item("%s", at)
+		}
+		p.end()
+	}
+	if len(s.Skipped) > 0 {
+		p.item("Not searched for secrets as text, by what the files and folders are: %s", incident.SkippedText(s.Skipped))
+		p.end()
 	}
 }
 
@@ -152,6 +178,12 @@ func (p *page) places(c Credential) {
 	}
 	if c.Unresolved != "" {
 		p.item("Only a reference was found, which was not followed: %s", c.Unresolved)
+	}
+	if c.Other != "" {
+		p.item("Kept by %s, another user of the host: the agent's account may not read it.", c.Other)
+	}
+	if c.Doubt != "" {
+		p.item("**In doubt:** %s", incident.DoubtText(c.Doubt))
 	}
 	if c.Endpoint != "" {
 		p.item("The host names %s as its address. That address was not called.", c.Endpoint)

@@ -58,6 +58,8 @@ type Credential struct {
 	LastUsed   time.Time           `json:"last_used,omitzero"`
 	Unresolved string              `json:"unresolved,omitempty"`
 	Endpoint   string              `json:"endpoint_claimed,omitempty"` // by the host; never called
+	Doubt      string              `json:"doubt,omitempty"`            // why it may be no live credential, by the places where it was found
+	Other      string              `json:"other_user,omitempty"`       // who keeps it for themselves, where no agent may read it
 	Manual     bool                `json:"manual"`
 	Steps      []string            `json:"manual_steps"`
 	Link       string              `json:"link,omitempty"`
@@ -161,7 +163,7 @@ func describe(c *incident.Credential, t *trail) Credential {
 		Life: c.Life, Dead: c.Life == credential.Dead, Detail: c.Evidence, Reason: c.Reason, Error: c.Error, Hint: c.Hint,
 		Sources: some(c.Sources[:min(len(c.Sources), maxSources)]), MorePlaces: max(0, len(c.Sources)-maxSources),
 		Owner: c.Owner, Account: c.Account, Principal: c.Principal, Reach: bounded(c.Baseline.Reach),
-		Expires: c.Expires, LastUsed: c.LastUsed, Unresolved: c.Unresolved, Endpoint: c.Endpoint,
+		Expires: c.Expires, LastUsed: c.LastUsed, Unresolved: c.Unresolved, Endpoint: c.Endpoint, Doubt: c.Doubt, Other: c.Other,
 		Manual: c.Manual, Steps: bounded(c.Steps), Link: c.Link, Effect: c.Effect,
 		Baseline: t.baseline, Revoked: t.revoked, Probes: some(t.runs), Probed: c.Probes, MoreRuns: t.left,
 		FoundAt: c.FoundAt, DiedAt: c.DiedAt,

@@ -153,6 +153,9 @@ func (p *page) summaryOfAgent(d Document) {
 
 func (p *page) summaryOfCredentials(d Document) {
 	n, o := d.Counts, d.Outcome
+	if d.HostLost != nil {
+		p.item("**The host itself counts as compromised:** %s. What its other users keep there was searched for too.", d.HostLost.Why)
+	}
 	if n.Total == 0 {
 		p.item("No credential is on record. That does not show that there was none.")
 		return

@@ -41,6 +41,8 @@ type Document struct {
 	Record   Record    `json:"record"`
 	Search   *Searched `json:"search,omitempty"` // none when its end is not on record
 
+	HostLost *incident.HostLost `json:"host_lost,omitempty"` // none where nobody found that the host itself is compromised
+
 	Open        []incident.OpenMatter    `json:"still_open"`
 	Counts      incident.CredentialCount `json:"counts"`
 	Credentials []Credential             `json:"credentials"`
@@ -138,8 +140,8 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 		},
 		Times:  Times{Declared: s.DeclaredAt, Frozen: s.FrozenAt, Newest: s.Now, Closed: s.ClosedAt, Timings: sum.Timings},
 		Record: Record{Entries: s.Entries, Last: h.last, Problem: h.problem(s.Entries), Losses: some(h.losses), Witnesses: witnesses(s)},
-		Search: (*Searched)(s.Searched),
-		Open:   some(s.OpenMatters()), Counts: sum.Credentials, Credentials: []Credential{},
+		Search: (*Searched)(s.Searched), HostLost: s.Lost,
+		Open: some(s.OpenMatters()), Counts: sum.Credentials, Credentials: []Credential{},
 		Claims: some(h.claims), Evidence: some(s.Sealed), Steps: steps(s), Team: team(s, h),
 		Answers: some(h.answers), Commands: some(h.commands), Notes: some(h.notes), Warnings: some(s.Warnings),
 		Adversary: s.Adversary, Timeline: some(h.timeline.events()),

@@ -37,6 +37,10 @@ type late struct {
 
 	known map[credential.Fingerprint]credential.Credential // what was handed to a sweep
 	lives map[credential.Fingerprint]credential.Life       // the newest of each
+
+	// For what is proved after its sweep; not guarded by Response.mu, which is held when a sweep asks.
+	revoked   sync.Map // credential.Fingerprint: a person revoked it
+	seenAlive sync.Map // credential.Fingerprint: a look found that it works
 }
 
 // Add implements engine.Adder: the credential goes the way of those that the search finds.
@@ -139,8 +143,38 @@ func (r *Response) tell(f credential.Fingerprint, c revoke.Command) error {
 	return err
 }
 
+// byHandAnswer is the receipt of what a person revoked: no provider answered.
+const byHandAnswer = "revoked by hand"
+
+// byHand proves the death of a credential that a person revoked when no sweep worked on it any more.
+func (r *Response) byHand(f credential.Fingerprint) error {
+	c, err := r.takeUp(f)
+	if err != nil {
+		return err
+	}
+	r.late.revoked.Store(f, true)
+	r.late.rec.Note(incident.TypeReceipt, incident.Receipt{Fingerprint: f, Answer: byHandAnswer})
+	r.mu.Lock()
+	r.late.lives[f] = credential.Accepted
+	r.mu.Unlock()
+	r.handOn(c)
+	return nil
+}
+
 // retry takes up a credential that no sweep works on and that is not dead.
 func (r *Response) retry(f credential.Fingerprint) error {
+	c, err := r.takeUp(f)
+	if err != nil {
+		return err
+	}
+	r.late.revoked.Delete(f)
+	r.live(incident.Life{Fingerprint: f, Life: credential.Found}, r.late.rec)
+	r.handOn(c)
+	return nil
+}
+
+// takeUp returns a credential that no sweep works on and about which something can still be done.
+func (r *Response) takeUp(f credential.Fingerprint) (credential.Credential, error) {
 	r.mu.Lock()
 	c, known := r.late.known[f]
 	stands := r.late.lives[f]
@@ -148,13 +182,11 @@ func (r *Response) retry(f credential.Fingerprint) error {
 	r.mu.Unlock()
 	switch {
 	case !known || !stands.Settled() && stands != credential.Manual || stands == credential.Dead:
-		return revoke.ErrNotUnderWay
+		return c, revoke.ErrNotUnderWay
 	case over:
-		return ErrEnding
+		return c, ErrEnding
 	}
-	r.live(incident.Life{Fingerprint: f, Life: credential.Found}, r.late.rec)
-	r.handOn(c)
-	return nil
+	return c, nil
 }
 
 // dropWaiting leaves a credential alone that waits for a sweep to begin.

@@ -290,3 +290,37 @@ func TestInventory(t *testing.T) {
 		}
 	})
 }
+
+// What a person revoked after the sweep had given it up is proved, while the incident is open.
+func TestByHandAfterTheSweep(t *testing.T) {
+	for name, revoked := range map[string]bool{"it is true": true, "it is not": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &machine{}
+				a := newAttended(t, h, "credentials.discover", "credentials.revoke", "person.guide")
+				key := a.fakes["aws"].Mint("aws.access_key")
+				h.discover = finds(foundAt(key, "a"))
+				a.asked = func(incident.Question) {
+					was := a.now().Credential(a.r.Key.Identify(key).Fingerprint)
+					if was.Life != credential.Failed {
+						t.Fatalf("without an authority it is %s", was.Life)
+					}
+					if revoked {
+						a.fakes["aws"].RevokeByHand(key)
+					}
+					if err := a.tell(incident.ByHand, "", key); err != nil {
+						t.Error(err)
+					}
+				}
+				s := a.carry()
+				c := s.Credential(a.r.Key.Identify(key).Fingerprint)
+				if (c.Life == credential.Dead) != revoked || c.Weak || c.Receipt.Answer != "revoked by hand" || c.Probes == 0 {
+					t.Errorf("it is %s (%s), weak %v, receipt %q, %d probes", c.Life, c.Error, c.Weak, c.Receipt.Answer, c.Probes)
+				}
+				if err := a.tell(incident.ByHand, "", key); err == nil {
+					t.Error("it is taken after the end")
+				}
+			})
+		})
+	}
+}

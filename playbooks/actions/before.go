@@ -135,11 +135,15 @@ func (r *Response) before(f credential.Fingerprint) *incident.Credential {
 }
 
 // past is what the sweep has to know of a credential's earlier life.
-func (r *Response) past(f credential.Fingerprint) revoke.Past {
-	if r.Before == nil || r.Before.past[f] == nil {
-		return revoke.Past{}
+func (r *Response) past(f credential.Fingerprint) (past revoke.Past) {
+	if r.Before != nil && r.Before.past[f] != nil {
+		past = *r.Before.past[f]
 	}
-	return *r.Before.past[f]
+	if _, revoked := r.late.revoked.Load(f); revoked {
+		_, alive := r.late.seenAlive.Load(f)
+		past.Accepted, past.Unsure, past.Overdue, past.SeenAlive = true, false, false, past.SeenAlive || alive
+	}
+	return past
 }
 
 // died reports whether a step of the run before had begun and has no outcome: nobody knows how far
@@ -172,7 +176,7 @@ func (r *Response) recollect(e *engine.Engine) {
 		r.recallInventory(c, notes)
 		known := c.Credential
 		known.Secret = kept[c.Fingerprint]
-		if r.Before.settled(c) || known.Secret.Empty() && !byGateway(c) {
+		if r.Before.settled(c) || r.held(c) || known.Secret.Empty() && !byGateway(c) {
 			continue
 		}
 		r.seen[c.Fingerprint] = true
@@ -190,6 +194,12 @@ func (r *Response) recollect(e *engine.Engine) {
 	}
 }
 
+// held reports whether a credential on record is another user's, and nobody has said yet that it is
+// to be revoked.
+func (r *Response) held(c *incident.Credential) bool {
+	return c.Other != "" && c.Life == credential.Found && !r.HostLost
+}
+
 // byGateway reports whether the agent's own gateway issued a credential on record.
 func byGateway(c *incident.Credential) bool { return gatewayKind(c.Kind) && c.Unresolved == "" }
 
@@ -199,7 +209,7 @@ func (r *Response) missing() (list []*incident.Credential) {
 		return nil
 	}
 	for _, c := range r.Before.State.Credentials {
-		if !r.seen[c.Fingerprint] && !r.Before.settled(c) {
+		if !r.seen[c.Fingerprint] && !r.Before.settled(c) && !r.held(c) {
 			list = append(list, c)
 		}
 	}

@@ -30,11 +30,12 @@ func ofGateway(c credential.Credential) bool {
 // discover searches the host, and hands each credential to the sweep as soon as it is found.
 func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	defer r.searchOver(rec)
-	finds := newIntake(func(batch []discover.Found) { r.take(batch, rec) })
+	var harmless harmless
+	finds := newIntake(func(batch []discover.Found) { r.take(harmless.sort(batch), rec) })
 	defer finds.end() // also when the search panics
-	summary, err := r.Host.Discover(ctx, finds.put)
+	summary, err := r.Search(ctx, finds.put)
 	finds.end()
-	out := incident.Searched{Files: summary.Files, Bytes: summary.Bytes}
+	out := incident.Searched{Files: summary.Files, Bytes: summary.Bytes, Skipped: boundedCounts(summary.Skipped), Harmless: harmless.list}
 	for _, p := range summary.Problems {
 		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
 	}
@@ -45,7 +46,7 @@ func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Re
 	open := len(out.Problems) - later
 	out.Problems, out.Apart = bounded(out.Problems), bounded(out.Apart)
 	if err == nil || summary.Files > 0 { // of a search that was cut off nothing is known but what it found
-		rec.Note(incident.TypeSearched, out)
+		r.haveSearched(out, rec)
 	}
 	r.readDatabases(ctx, rec)
 	if err != nil {
@@ -58,6 +59,42 @@ func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Re
 			hint: "look into each by hand for credentials: what is in them is neither known nor revoked"}
 	}
 	return nil
+}
+
+// Search searches the host for what the agent held, and for what others keep where the host is lost.
+func (r *Response) Search(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
+	if r.HostLost {
+		return r.Host.DiscoverAll(ctx, found)
+	}
+	return r.Host.Discover(ctx, found)
+}
+
+// haveSearched records how far the host was searched.
+func (r *Response) haveSearched(out incident.Searched, rec noter) {
+	r.mu.Lock()
+	r.extent = &out
+	r.mu.Unlock()
+	rec.Note(incident.TypeSearched, out)
+}
+
+// maxHarmless bounds what is on record of finds that there is nothing to revoke of.
+const maxHarmless = 100
+
+// harmless sets aside what there is nothing to revoke of.
+type harmless struct{ list []incident.Harmless }
+
+// sort returns the rest.
+func (h *harmless) sort(batch []discover.Found) []discover.Found {
+	return slices.DeleteFunc(batch, func(f discover.Found) bool {
+		if !f.Doubt.Harmless() {
+			return false
+		}
+		if len(h.list) < maxHarmless {
+			h.list = append(h.list, incident.Harmless{Provider: f.Provider, Kind: f.Kind,
+				Masked: credential.Mask(f.Kind, f.Secret, f.Ref), Doubt: string(f.Doubt), Source: f.Source})
+		}
+		return true
+	})
 }
 
 // Credential makes a credential of the first place at which it was found.
@@ -86,16 +123,21 @@ func Credential(key credential.FingerprintKey, f discover.Found) credential.Cred
 func (r *Response) forgotten(playbooks.Step) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.missing()) > 0 || r.unread()
+	return len(r.missing()) > 0 || r.unread() || r.HostLost && r.Before != nil && !r.Before.State.Declared.HostLost
 }
 
 // take takes in what came at once. Where secrets are kept, those of the new ones are durable before
 // anybody can read of the find: what is on record can be revoked and probed by a later run. One
-// fsync serves them all, so that a host which floods the desk with finds delays nothing.
-//
-// What is a gap or an example is nothing to revoke: a person who wants to see it searches the host.
+// fsync serves them all, so that a host which floods the desk with finds delays nothing. Then each
+// goes to what will be its end.
 func (r *Response) take(batch []discover.Found, rec noter) {
-	batch = slices.DeleteFunc(batch, func(f discover.Found) bool { return f.Doubt.Harmless() })
+	for _, c := range r.note(batch, rec) {
+		r.dispatch(c, r.before(c.Fingerprint), rec)
+	}
+}
+
+// note puts what was found on record, and returns what of it something is to be done about.
+func (r *Response) note(batch []discover.Found, rec noter) (due []credential.Credential) {
 	all := make([]credential.Credential, len(batch))
 	var keep []credential.Credential
 	r.mu.Lock()
@@ -113,12 +155,16 @@ func (r *Response) take(batch []discover.Found, rec noter) {
 		}
 	}
 	for i, f := range batch {
-		r.found(all[i], f, rec)
+		if r.found(all[i], f, rec) {
+			due = append(due, all[i])
+		}
 	}
+	return due
 }
 
-// found makes a place into a credential, or into one more source of a known one.
-func (r *Response) found(c credential.Credential, f discover.Found, rec noter) {
+// found makes a place into a credential, or into one more source of a known one. It reports whether
+// something is to be done about it that nobody has begun.
+func (r *Response) found(c credential.Credential, f discover.Found, rec noter) (due bool) {
 	r.mu.Lock()
 	seen := r.seen[c.Fingerprint]
 	r.seen[c.Fingerprint] = true
@@ -127,13 +173,11 @@ func (r *Response) found(c credential.Credential, f discover.Found, rec noter) {
 	switch {
 	case was != nil && slices.Contains(was.Sources, f.Source):
 	case was != nil || seen:
-		rec.Note(incident.TypeSource, incident.Source{Fingerprint: c.Fingerprint, Source: f.Source})
+		rec.Note(incident.TypeSource, incident.Source{Fingerprint: c.Fingerprint, Source: f.Source, Doubt: string(f.Doubt)})
 	default:
 		r.foundFirst(c, f, rec)
 	}
-	if !seen && (was == nil || !r.Before.settled(was)) {
-		r.dispatch(c, was, rec)
-	}
+	return !seen && (was == nil || !r.Before.settled(was))
 }
 
 // foundFirst records a credential that no run has found before.
@@ -289,7 +333,11 @@ func (v revocation) Command(_ context.Context, c incident.Command) error {
 	case c.Kind == incident.Skip && r.dropWaiting(c.Credential):
 		return nil
 	case c.Kind == incident.ByHand && begun:
-		return r.tell(c.Credential, revoke.ByHand)
+		err := r.tell(c.Credential, revoke.ByHand)
+		if errors.Is(err, revoke.ErrNotUnderWay) {
+			err = r.byHand(c.Credential)
+		}
+		return err
 	case c.Kind == incident.Skip && begun:
 		return r.tell(c.Credential, revoke.Skip)
 	case c.Kind == incident.Retry:

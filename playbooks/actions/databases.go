@@ -89,9 +89,10 @@ func (r *Response) readDatabases(ctx context.Context, rec engine.Recorder) {
 	if !ready {
 		return
 	}
-	finds := newIntake(func(batch []discover.Found) { r.take(batch, r.late.rec) })
-	defer finds.end()
 	out := *d.searched
+	more := harmless{out.Harmless}
+	finds := newIntake(func(batch []discover.Found) { r.take(more.sort(batch), r.late.rec) })
+	defer finds.end()
 	read, err := evidenceDatabases(ctx, r.path(d.bag), finds.put)
 	finds.end()
 	if err != nil {
@@ -107,8 +108,8 @@ func (r *Response) readDatabases(ctx context.Context, rec engine.Recorder) {
 	for _, p := range read.Problems {
 		out.Problems = append(out.Problems, p.Path+": "+p.Reason)
 	}
-	out.Problems = bounded(out.Problems)
-	rec.Note(incident.TypeSearched, out)
+	out.Problems, out.Harmless = bounded(out.Problems), more.list
+	r.haveSearched(out, rec)
 }
 
 // evidenceDatabases reads the databases in a bag. The finds name them as the host did, and so do the

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"clawback/forensics/incident"
 	"clawback/playbooks"
@@ -98,6 +100,18 @@ func bounded(list []string) []string {
 		return list
 	}
 	return append(list[:most:most], fmt.Sprintf("and %d more", len(list)-most))
+}
+
+// boundedCounts is what a host says that it left out, in a size that somebody reads.
+func boundedCounts(counts map[string]int) map[string]int {
+	const most, each = 20, 60
+	out := make(map[string]int)
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		if len(out) < most {
+			out[incident.Cut(what, each)] += counts[what]
+		}
+	}
+	return out
 }
 
 // counting passes a capture on, counts its verdicts and remembers whether it was the desk that failed.

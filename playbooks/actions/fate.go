@@ -71,7 +71,7 @@ func gatewayKind(kind string) bool { return kind == "openclaw.gateway" || kind =
 
 // Found is the entry of a credential that was found first where f says.
 func (r *Response) Found(c credential.Credential, f discover.Found) incident.Found {
-	out := incident.Found{Credential: c, Unresolved: f.Unresolved, Endpoint: f.Endpoint}
+	out := incident.Found{Credential: c, Unresolved: f.Unresolved, Endpoint: f.Endpoint, Doubt: string(f.Doubt), Other: f.Other}
 	if k, ok := r.kind(c); ok {
 		out.Manual, out.Steps, out.Link, out.Effect = k.Manual, k.Steps, k.Link, k.Effect
 	}

@@ -42,6 +42,10 @@ func (g Gone) Discover(context.Context, func(discover.Found)) (discover.Summary,
 	return discover.Summary{}, g.Why
 }
 
+func (g Gone) DiscoverAll(context.Context, func(discover.Found)) (discover.Summary, error) {
+	return discover.Summary{}, g.Why
+}
+
 func (g Gone) Stop(context.Context) (containment.Stopped, error) {
 	return containment.Stopped{}, g.Why
 }

@@ -29,6 +29,7 @@ func (l ledger) Baseline(c credential.Credential, v revoke.Verdict, x revoke.Exp
 		Fingerprint: c.Fingerprint, Outcome: v.Outcome.String(), Answer: v.Answer, From: l.r.Desk,
 		Account: x.Account, Owner: x.Owner, Reach: x.Reach,
 	})
+	l.saw(c, v)
 	l.r.inventoried(c, l.rec, x.Account, x.Owner)
 }
 
@@ -58,7 +59,15 @@ func (l ledger) Receipt(c credential.Credential, r revoke.Receipt) {
 	})
 }
 
+// saw remembers what makes a later refusal a proof.
+func (l ledger) saw(c credential.Credential, v revoke.Verdict) {
+	if v.Outcome == revoke.Alive {
+		l.r.late.seenAlive.Store(c.Fingerprint, true)
+	}
+}
+
 func (l ledger) Probe(c credential.Credential, p revoke.Probe) {
+	l.saw(c, p.Verdict)
 	l.rec.Note(incident.TypeProbe, incident.Probe{
 		Fingerprint: c.Fingerprint, Outcome: p.Outcome.String(), Answer: p.Answer, From: l.r.Desk,
 		Try: p.Try, Row: p.Row, SpanMS: p.Span.Milliseconds(), BudgetMS: p.Budget.Milliseconds(),

@@ -47,6 +47,9 @@ type Response struct {
 	// Planned reports whether a credential is in the plan that is carried out; nil where there is none.
 	Planned func(credential.Credential) bool
 
+	// HostLost says that the host itself is compromised: what other users keep there is revoked too.
+	HostLost bool
+
 	// Inventory is what is known of credentials beforehand.
 	Inventory incident.Inventory
 
@@ -68,6 +71,7 @@ type Response struct {
 	late     late
 	items    map[credential.Fingerprint]incident.InventoryItem // of the inventory, by what was found
 	searched chan struct{}                                     // closed when the search has ended
+	extent   *incident.Searched                                // what this run recorded of it last; nil before
 
 	databases databases
 }
@@ -90,6 +94,7 @@ func (r *Response) Actions() map[string]engine.Action {
 		"evidence.capture":     repeated{action(r.capture), r.sealedBefore},
 		"credentials.discover": repeated{action(r.discover), r.forgotten},
 		"credentials.revoke":   revocation{r},
+		"credentials.others":   action(r.others),
 		"agent.stop":           action(r.stop),
 		"agent.check":          action(r.check),
 		"host.isolate":         action(r.isolate),

@@ -30,13 +30,14 @@ var errBroken = errors.New("the host is broken")
 // machine is a host that does what a test says, and notes what it was asked. Without a word of the
 // test each verb succeeds on an agent of one process.
 type machine struct {
-	freeze   func(context.Context) (containment.Frozen, error)
-	capture  func(context.Context, string, snapshots.Sink) (snapshots.Captured, error)
-	discover func(context.Context, func(discover.Found)) (discover.Summary, error)
-	stop     func(context.Context) (containment.Stopped, error)
-	isolate  func(context.Context) (containment.Isolated, error)
-	check    func(context.Context) (containment.Checked, error)
-	close    func() error
+	freeze      func(context.Context) (containment.Frozen, error)
+	capture     func(context.Context, string, snapshots.Sink) (snapshots.Captured, error)
+	discover    func(context.Context, func(discover.Found)) (discover.Summary, error)
+	discoverAll func(context.Context, func(discover.Found)) (discover.Summary, error)
+	stop        func(context.Context) (containment.Stopped, error)
+	isolate     func(context.Context) (containment.Isolated, error)
+	check       func(context.Context) (containment.Checked, error)
+	close       func() error
 
 	mu    sync.Mutex
 	calls []string
@@ -101,6 +102,14 @@ func (m *machine) Discover(ctx context.Context, found func(discover.Found)) (dis
 	m.called("discover")
 	if m.discover != nil {
 		return m.discover(ctx, found)
+	}
+	return discover.Summary{Files: 1}, nil
+}
+
+func (m *machine) DiscoverAll(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
+	m.called("discover all")
+	if m.discoverAll != nil {
+		return m.discoverAll(ctx, found)
 	}
 	return discover.Summary{Files: 1}, nil
 }

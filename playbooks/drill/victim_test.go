@@ -111,6 +111,10 @@ func (l *link) Capture(_ context.Context, part string, sink snapshots.Sink) (c s
 // gatewayToken is accepted by the agent's own gateway alone.
 var gatewayToken = credential.Value("gateway-" + strings.Repeat("0", 32))
 
+func (l *link) DiscoverAll(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
+	return l.Discover(ctx, found)
+}
+
 func (l *link) Discover(ctx context.Context, found func(discover.Found)) (s discover.Summary, err error) {
 	for i, c := range l.held {
 		if err := l.clock.Sleep(ctx, 20*time.Millisecond); err != nil {

@@ -23,6 +23,9 @@ type Host interface {
 	Capture(ctx context.Context, part string, sink snapshots.Sink) (snapshots.Captured, error)
 	// Discover calls found for each place of a credential, as soon as it is found.
 	Discover(ctx context.Context, found func(discover.Found)) (discover.Summary, error)
+	// DiscoverAll is Discover for a host that is itself compromised: what other accounts keep for
+	// themselves is found too, and says whose it is.
+	DiscoverAll(ctx context.Context, found func(discover.Found)) (discover.Summary, error)
 	Stop(ctx context.Context) (containment.Stopped, error)
 	Isolate(ctx context.Context) (containment.Isolated, error)
 	// Restore undoes Isolate, and gives back what Stop changed.

@@ -104,6 +104,11 @@ func (l *Local) Discover(ctx context.Context, found func(discover.Found)) (disco
 	return discover.Scan(ctx, l.root, discover.Options{Databases: l.databases}, found)
 }
 
+// DiscoverAll implements Host.
+func (l *Local) DiscoverAll(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
+	return discover.Scan(ctx, l.root, discover.Options{Databases: l.databases, Everyone: true}, found)
+}
+
 // Stop implements Host.
 func (l *Local) Stop(ctx context.Context) (containment.Stopped, error) { return l.agent.Stop(ctx) }
 

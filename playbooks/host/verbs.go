@@ -81,6 +81,11 @@ func (s *SSH) Discover(ctx context.Context, found func(discover.Found)) (sum dis
 	return sum, s.ask(ctx, "discover", &wire.Reader{Found: found}, &sum, "--recipient="+s.identity.Recipient().String())
 }
 
+// DiscoverAll implements Host.
+func (s *SSH) DiscoverAll(ctx context.Context, found func(discover.Found)) (sum discover.Summary, err error) {
+	return sum, s.ask(ctx, "discover", &wire.Reader{Found: found}, &sum, "--recipient="+s.identity.Recipient().String(), "--everyone")
+}
+
 // Stop implements Host.
 func (s *SSH) Stop(ctx context.Context) (st containment.Stopped, err error) {
 	return st, s.ask(ctx, "stop", &wire.Reader{}, &st)

@@ -59,6 +59,7 @@ type Asked struct {
 	Endpoints []string `json:"endpoints,omitempty"` // PROVIDER=URL
 	Risks     []string `json:"accepted_risks,omitempty"`
 	Deadline  string   `json:"deadline"`
+	HostLost  bool     `json:"host_lost,omitempty"` // the host itself is compromised: other users' credentials too
 }
 
 // Playbook is the playbook, whole.
@@ -119,6 +120,8 @@ type Credential struct {
 	Sources     []credential.Source    `json:"sources"`
 	More        int                    `json:"more_sources,omitempty"`
 	Unresolved  string                 `json:"unresolved,omitempty"` // why there is no secret
+	Doubt       string                 `json:"doubt,omitempty"`      // why it may be no live credential
+	Other       string                 `json:"other,omitempty"`      // the user who keeps it for themselves, where no agent may read it
 	Way         string                 `json:"way"`                  // one of the ways of package actions
 	Why         string                 `json:"why"`
 	Seen        Seen                   `json:"seen"`

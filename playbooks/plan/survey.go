@@ -101,13 +101,16 @@ func (s Survey) search(ctx context.Context, p *Plan) ([]*find, error) {
 	defer cancel()
 	known := make(map[credential.Fingerprint]*find)
 	var finds []*find
-	summary, err := r.Host.Discover(ctx, func(f discover.Found) {
+	summary, err := r.Search(ctx, func(f discover.Found) {
 		if f.Doubt.Harmless() {
 			return // nothing that the response would revoke
 		}
 		c := actions.Credential(r.Key, f)
 		if first := known[c.Fingerprint]; first != nil {
 			first.Sources = append(first.Sources, f.Source)
+			if f.Doubt == "" {
+				first.found.Doubt = "" // the place that speaks for it counts
+			}
 			return
 		}
 		found := &find{c, r.Found(c, f)}
@@ -134,7 +137,7 @@ func (s Survey) credential(ctx context.Context, f *find) Credential {
 	fate := s.Work.Fate(ctx, f.found)
 	c := Credential{
 		Fingerprint: f.Fingerprint, Provider: f.Provider, Kind: f.Kind, Masked: text(f.Masked), Tier: f.Tier,
-		Unresolved: text(f.found.Unresolved), Way: fate.Way, Why: text(fate.Why), Seen: Seen{Outcome: NotAsked},
+		Unresolved: text(f.found.Unresolved), Doubt: text(f.found.Doubt), Other: text(f.found.Other), Way: fate.Way, Why: text(fate.Why), Seen: Seen{Outcome: NotAsked},
 	}
 	if s.Work.Authorities.Holds(ctx, f.Credential) {
 		c.Way, c.Why = Ours, "left alone: it is your own authority, and the agent's host held it"

@@ -173,6 +173,12 @@ func (t *text80) credentials(p Plan) {
 		}
 		t.line(6, "%s %s %s", c.Kind, c.Masked, seen)
 		t.line(8, "%s", c.Why)
+		if c.Other != "" {
+			t.line(8, "kept by another user of the host: %s", c.Other)
+		}
+		if c.Doubt != "" {
+			t.line(8, "%s", incident.DoubtText(c.Doubt))
+		}
 		switch {
 		case c.Inventory != nil:
 			t.line(8, "inventory: %s", cmp.Or(c.Inventory.About(), "it is in there"))
@@ -261,6 +267,9 @@ func (t *text80) unproved(p Plan) {
 // risks says what was accepted, and what would have to be.
 func (t *text80) risks(p Plan) {
 	var lines []string
+	if p.Asked.HostLost {
+		lines = append(lines, "the host counts as compromised: what its other users keep there is revoked too")
+	}
 	for _, name := range p.Asked.Risks {
 		lines = append(lines, "accepted: "+name+": "+actions.Risks[name])
 	}
