@@ -12,7 +12,8 @@ func compileAllowances(all []allowance) []compiled {
 	out := make([]compiled, len(all))
 	for i, a := range all {
 		out[i] = compiled{allowance: a, paths: either(a.paths), patterns: either(a.patterns),
-			stop: sync.OnceValue(func() *automaton { return newAutomaton(a.stopwords) })}
+			hints: sync.OnceValue(func() *automaton { return hints(a.paths) }),
+			stop:  sync.OnceValue(func() *automaton { return newAutomaton(a.stopwords) })}
 	}
 	return out
 }
@@ -26,7 +27,13 @@ func either(patterns []string) func() *regexp.Regexp {
 
 // ofPath reports whether a whole file is allowed by its path alone.
 func (c *compiled) ofPath(path string) bool {
-	return len(c.allowance.paths) > 0 && !c.all && c.paths().MatchString(path)
+	if len(c.allowance.paths) == 0 || c.all {
+		return false
+	}
+	if h := c.hints(); h != nil && !h.holds([]byte(path)) && isASCII(path) {
+		return false // as of most files of a tree: the patterns take many times as long
+	}
+	return c.paths().MatchString(path)
 }
 
 // ofMatch reports whether a match is allowed.

@@ -9,6 +9,8 @@ type automaton struct {
 	next  []uint32 // by state and class; a state is its row's first index
 	first uint32   // states from here on end a word
 	ends  [][]int32
+	// longest is how many bytes the longest word has.
+	longest int
 }
 
 // newAutomaton makes an automaton of words, which it numbers in their order. An empty word is
@@ -17,6 +19,7 @@ func newAutomaton(words []string) *automaton {
 	a := &automaton{}
 	classes := 1
 	for _, w := range words {
+		a.longest = max(a.longest, len(w))
 		for i := range len(w) {
 			if b := lower(w[i]); a.class[b] == 0 {
 				a.class[b] = uint8(classes)
@@ -122,29 +125,106 @@ func (a *automaton) number(t *trie, order []int32) {
 	}
 }
 
-// scan calls found for each word that text holds, in the order of their ends: with its number
-// and where it ends. It stops where found returns false.
-func (a *automaton) scan(text []byte, found func(word int32, end int) bool) {
-	next, class, first := a.next, &a.class, a.first
-	at := uint32(0)
-	for i, b := range text {
-		at = next[at+uint32(class[b])]
-		if at < first {
+// hit is a state that ends words, and where in the text it does.
+type hit struct{ state, end uint32 }
+
+const (
+	lanes = 4
+	lane  = 4 << 10 // bytes of the text
+)
+
+// hits is the memory in which an automaton notes what it finds: one for each goroutine.
+type hits [lanes][lane]hit
+
+// scan calls found for each place of text at which words end, in their order: with the words'
+// list, which is one of a.ends, and the place. It stops where found returns false.
+//
+// Each step waits for the one before it, so four pieces of the text are read at once. A piece
+// begins with what the bytes before it say, as many as a word can have in them.
+func (a *automaton) scan(text []byte, h *hits, found func(list uint32, end int) bool) {
+	var at [lanes]uint32
+	var n [lanes]int
+	for from := 0; from < len(text); {
+		size := min((len(text)-from)/lanes, lane)
+		if size <= 2*a.longest {
+			size = 0 // the rest is short
+		}
+		for i := 1; i < lanes && size > 0; i++ {
+			begin := from + i*size
+			at[i] = a.after(0, text[max(0, begin-a.longest):begin])
+		}
+		a.four(text[from:from+lanes*size], &at, h, &n)
+		for i := range lanes {
+			for _, hit := range h[i][:n[i]] {
+				if !found((hit.state-a.first)>>a.shift, from+i*size+int(hit.end)) {
+					return
+				}
+			}
+		}
+		from += lanes * size
+		if size > 0 {
+			at[0] = at[lanes-1]
 			continue
 		}
-		for _, w := range a.ends[(at-first)>>a.shift] {
-			if !found(w, i+1) {
+		for state := at[0]; from < len(text); {
+			if state = a.next[state+uint32(a.class[text[from]])]; state >= a.first && !found((state-a.first)>>a.shift, from+1) {
 				return
 			}
+			from++
 		}
 	}
 }
 
+// four reads the four quarters of text from the states that it was given, and notes how many hits
+// there are in each.
+func (a *automaton) four(text []byte, at *[lanes]uint32, h *hits, n *[lanes]int) {
+	next, class, first := a.next, &a.class, a.first
+	size := len(text) / lanes
+	t0, t1, t2, t3 := text[:size], text[size:][:size], text[2*size:][:size], text[3*size:][:size]
+	a0, a1, a2, a3 := at[0], at[1], at[2], at[3]
+	*n = [lanes]int{}
+	note := func(i int, state uint32, end int) {
+		h[i][n[i]&(lane-1)] = hit{state, uint32(end)}
+		n[i]++
+	}
+	for i := range t0 {
+		a0 = next[a0+uint32(class[t0[i]])]
+		a1 = next[a1+uint32(class[t1[i]])]
+		a2 = next[a2+uint32(class[t2[i]])]
+		a3 = next[a3+uint32(class[t3[i]])]
+		if a0 >= first {
+			note(0, a0, i+1)
+		}
+		if a1 >= first {
+			note(1, a1, i+1)
+		}
+		if a2 >= first {
+			note(2, a2, i+1)
+		}
+		if a3 >= first {
+			note(3, a3, i+1)
+		}
+	}
+	*at = [lanes]uint32{a0, a1, a2, a3}
+}
+
+// after is the state behind text, from a state on.
+func (a *automaton) after(at uint32, text []byte) uint32 {
+	for _, b := range text {
+		at = a.next[at+uint32(a.class[b])]
+	}
+	return at
+}
+
 // holds reports whether text holds one of the words.
 func (a *automaton) holds(text []byte) bool {
-	any := false
-	a.scan(text, func(int32, int) bool { any = true; return false })
-	return any
+	at := uint32(0)
+	for _, b := range text {
+		if at = a.next[at+uint32(a.class[b])]; at >= a.first {
+			return true
+		}
+	}
+	return false
 }
 
 func lower(b byte) byte {

@@ -54,19 +54,27 @@ func FuzzUnescape(f *testing.F) {
 }
 
 func FuzzAutomaton(f *testing.F) {
-	f.Add("ushers", "he,she,his,hers")
-	f.Add("AaAaAa", "a,aa,aaa")
-	f.Fuzz(func(t *testing.T, text, list string) {
+	f.Add("ushers", "he,she,his,hers", uint16(1))
+	f.Add("he s", "she,ehes", uint16(5000))
+	f.Add("AaAaAa", "a,aa,aaa", uint16(6500))
+	f.Fuzz(func(t *testing.T, text, list string, repeat uint16) {
 		words := strings.Split(list, ",")
 		if len(words) > 50 || len(list) > 2000 {
 			return
 		}
-		type hit struct {
+		text = strings.Repeat(text, 1+min(int(repeat), 40<<10/(len(text)+1))) // more than one piece at once
+		type place struct {
 			word int32
 			end  int
 		}
-		got, want := map[hit]bool{}, map[hit]bool{}
-		newAutomaton(words).scan([]byte(text), func(w int32, end int) bool { got[hit{w, end}] = true; return true })
+		got, want := map[place]bool{}, map[place]bool{}
+		a := newAutomaton(words)
+		a.scan([]byte(text), new(hits), func(list uint32, end int) bool {
+			for _, w := range a.ends[list] {
+				got[place{w, end}] = true
+			}
+			return true
+		})
 		fold := func(s string) []byte {
 			b := []byte(s)
 			for i := range b {
@@ -77,7 +85,7 @@ func FuzzAutomaton(f *testing.F) {
 		for n, w := range words {
 			for i := 0; w != "" && i+len(w) <= len(text); i++ {
 				if bytes.Equal(fold(text[i:i+len(w)]), fold(w)) {
-					want[hit{int32(n), i + len(w)}] = true
+					want[place{int32(n), i + len(w)}] = true
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package sift
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
@@ -66,41 +67,73 @@ var (
 	weakEnds = []string{"next", "prev", "previous", "page", "pagination", "continuation", "cursor", "sync", "csrf", "xsrf", "request", "trace", "span", "correlation", "idempotency",
 		"cancel", "device", "fcm", "push", "public", "publishable", "resume", "stop", "sort", "partition", "cache", "eos", "bos", "pad", "unk", "mask", "sep", "special", "start",
 		"end", "change", "lock", "lease", "fence", "upload", "build", "etag", "version", "image", "design"}
-	qualifiers = map[string]bool{"value": true, "string": true, "base64": true, "b64": true, "hex": true, "raw": true, "prod": true, "production": true, "live": true,
-		"staging": true, "dev": true, "test": true, "old": true, "new": true}
 )
+
+// qualifies reports whether a word says nothing more of what a name names.
+func qualifies(word []byte) bool {
+	switch string(word) {
+	case "value", "string", "base64", "b64", "hex", "raw", "prod", "production", "live", "staging", "dev", "test", "old", "new":
+		return true
+	}
+	for _, b := range word {
+		if b < '0' || b > '9' {
+			return false
+		}
+	}
+	return true
+}
 
 // tellingName reports whether the name that stands in text around a keyword is a secret's.
 func tellingName(text []byte, start, end int) bool {
 	for n := 0; start > 0 && n < 50 && isNamePart(text[start-1]) && text[start-1] > ' '; n++ {
 		start--
 	}
-	end = skip(text, end, 20, func(b byte) bool { return isNamePart(b) && b > ' ' })
-	words := nameWords(text[start:end])
-	for len(words) > 1 && (qualifiers[words[len(words)-1]] || strings.Trim(words[len(words)-1], "0123456789") == "") {
-		words = words[:len(words)-1]
+	for n := 0; end < len(text) && n < 20 && isNamePart(text[end]) && text[end] > ' '; n++ {
+		end++
 	}
-	name := strings.Join(words, "_")
+	var buf [128]byte
+	name := nameWords(buf[:0], text[start:end])
+	for {
+		i := bytes.LastIndexByte(name, '_')
+		if i < 0 || !qualifies(name[i+1:]) {
+			break
+		}
+		name = name[:i]
+	}
 	for _, strong := range strongEnds {
-		if rest, ok := strings.CutSuffix(name, strong); ok {
-			rest = strings.TrimSuffix(rest, "_")
-			return !slices.ContainsFunc(weakEnds, func(weak string) bool { return rest == weak || strings.HasSuffix(rest, "_"+weak) })
+		if rest, ok := cutSuffix(name, strong); ok {
+			rest = bytes.TrimSuffix(rest, []byte("_"))
+			return !slices.ContainsFunc(weakEnds, func(weak string) bool {
+				before, ok := cutSuffix(rest, weak)
+				return ok && (len(before) == 0 || before[len(before)-1] == '_')
+			})
 		}
 	}
 	return false
 }
 
-// nameWords are the words of a name in lower case: next, page, token of nextPageToken.
-func nameWords(name []byte) []string {
-	var b strings.Builder
-	for i, c := range name {
-		if c >= 'A' && c <= 'Z' && i > 0 && name[i-1] >= 'a' && name[i-1] <= 'z' {
-			b.WriteByte(' ')
-		}
-		if !isWord(c) || c == '_' {
-			c = ' '
-		}
-		b.WriteByte(lower(c))
+func cutSuffix(text []byte, end string) ([]byte, bool) {
+	n := len(text) - len(end)
+	if n < 0 || string(text[n:]) != end {
+		return text, false
 	}
-	return strings.Fields(b.String())
+	return text[:n], true
+}
+
+// nameWords appends the words of a name in lower case: next_page_token of nextPageToken.
+func nameWords(out, name []byte) []byte {
+	apart := false
+	for i, c := range name {
+		if c == '_' || !isWord(c) {
+			apart = true
+			continue
+		}
+		camel := i > 0 && c >= 'A' && c <= 'Z' && name[i-1] >= 'a' && name[i-1] <= 'z'
+		if (apart || camel) && len(out) > 0 {
+			out = append(out, '_')
+		}
+		apart = false
+		out = append(out, lower(c))
+	}
+	return out
 }

@@ -28,6 +28,7 @@ type matcher struct {
 	word    bool       // a word's boundary stands before it
 	set     *[256]bool // bytes of the match, or of the value behind an assignment; nil for any
 	least   int        // how many of these follow each other, at least
+	ends    bool       // the value ends where these end, and valueEnd follows
 	needs   []string   // one of which stands in every match
 	compile func() *regexp.Regexp
 	paths   func() *regexp.Regexp // of the files that it is for
@@ -47,6 +48,7 @@ const (
 type compiled struct {
 	allowance
 	paths    func() *regexp.Regexp
+	hints    func() *automaton // of the paths
 	patterns func() *regexp.Regexp
 	stop     func() *automaton
 }
@@ -123,7 +125,22 @@ func (m *matcher) bytes(rest *syntax.Regexp, parts []*syntax.Regexp) {
 		return
 	}
 	m.set, m.least = &set, shortest(body)
+	if m.shape == assigns && len(parts) > 1 && parts[len(parts)-2].Op == syntax.OpCapture && m.least >= 10 {
+		m.ends = parts[len(parts)-1].String() == valueEnd
+		for b, in := range set {
+			m.ends = m.ends && !(in && kinds[b]&endByte != 0)
+		}
+	}
 }
+
+// valueEnd is what gitleaks ends the values of settings with.
+var valueEnd = func() string {
+	tree, err := syntax.Parse("(?i)(?:[\\x60'\"\\s;]|\\\\[nr]|$)", syntax.Perl)
+	if err != nil {
+		panic(err)
+	}
+	return tree.String()
+}()
 
 // flatten takes a concatenation apart.
 func flatten(re *syntax.Regexp) []*syntax.Regexp {
@@ -372,6 +389,38 @@ func shift(groups []int, by int) []int {
 // generic reports whether nothing but a name speaks for the rule's matches.
 func (m *matcher) generic() bool { return strings.HasPrefix(m.id, "generic") }
 
+// around says what stands around a keyword where one of its rules can match.
+type around struct {
+	word  bool       // a word's boundary before it
+	after *[256]bool // a byte behind it; nil for any
+}
+
+func aroundKeyword(keyword string, rules []*matcher) around {
+	a := around{word: true, after: new([256]bool)}
+	for _, m := range rules {
+		a.word = a.word && m.shape == begins && m.word
+		for b := range a.after {
+			switch {
+			case m.shape == begins && m.set != nil && m.least > len(keyword):
+				a.after[b] = a.after[b] || m.set[b]
+			case m.shape == assigns && m.set != nil:
+				a.after[b] = a.after[b] || kinds[b]&(nameByte|quoteByte|markByte) != 0
+			default:
+				a.after[b] = true
+			}
+		}
+	}
+	if !slices.Contains(a.after[:], false) {
+		a.after = nil
+	}
+	return a
+}
+
+// fits reports whether the bytes around a keyword that stands in text from begin to end are so.
+func (a *around) fits(text []byte, begin, end int) bool {
+	return !(a.word && begin > 0 && isWord(text[begin-1])) && (a.after == nil || end < len(text) && a.after[text[end]])
+}
+
 // run reports whether text begins with as many bytes of the rule's as a match has at least.
 func (m *matcher) run(text []byte) bool {
 	if len(text) < m.least {
@@ -385,48 +434,62 @@ func (m *matcher) run(text []byte) bool {
 	return true
 }
 
+// maxRun is how far the end of a value is looked for before its pattern is.
+const maxRun = 256
+
 // assigned reports whether what follows a name can be a mark and a value: the rest of the name,
-// blanks and quotes, "=" or its like, blanks and quotes, enough bytes of a value.
+// blanks and quotes, "=" or its like, blanks and quotes, enough bytes of a value, and its end.
 func (m *matcher) assigned(text []byte) bool {
-	i := skip(text, 0, 23, isNamePart)
-	i = skip(text, i, 3, func(b byte) bool { return isGap(b) && b != '=' && b != '`' })
-	j := skip(text, i, 4, isMark)
+	i := skip(text, 0, 23, nameByte)
+	i = skip(text, i, 3, quoteByte)
+	j := skip(text, i, 4, markByte)
 	if j == i {
 		return false
 	}
-	k := skip(text, j, 5, isGap)
-	n := 0
-	for k+n < len(text) && n < m.least && m.set[text[k+n]] {
+	k := skip(text, j, 5, gapByte)
+	n, most := 0, min(maxRun, len(text)-k)
+	for n < most && m.set[text[k+n]] {
 		n++
 	}
-	return n == m.least || m.set[text[k-1]] // a value may begin with "="
+	if m.ends && n < most && kinds[text[k+n]]&endByte == 0 {
+		return false
+	}
+	return n >= m.least || n == maxRun || m.set[text[k-1]] // a value may begin with "="
 }
 
-func skip(text []byte, i, most int, is func(byte) bool) int {
-	for ; most > 0 && i < len(text) && is(text[i]); most-- {
+// What a byte can be around an assignment.
+const (
+	wordByte  = 1 << iota
+	nameByte  // of a name
+	gapByte   // between a mark and a value
+	quoteByte // between a name and a mark
+	markByte
+	endByte // behind a value: of valueEnd
+)
+
+var kinds = func() (k [256]uint8) {
+	add := func(kind uint8, bytes string) {
+		for _, b := range []byte(bytes) {
+			k[b] |= kind
+		}
+	}
+	add(wordByte|nameByte, "0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+	add(nameByte, " \t.-")
+	add(quoteByte|gapByte, " \t\n\r\f\v'\"")
+	add(gapByte, "`=")
+	add(markByte, "=>:|?,")
+	add(endByte, "`'\" \t\n\r\f\v;\\")
+	return k
+}()
+
+// skip is the first index from i on, but most further at most, at which no byte of a kind stands.
+func skip(text []byte, i, most int, kind uint8) int {
+	for most = min(len(text), i+most); i < most && kinds[text[i]]&kind != 0; {
 		i++
 	}
 	return i
 }
 
-func isWord(b byte) bool {
-	return b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b == '_'
-}
+func isWord(b byte) bool { return kinds[b]&wordByte != 0 }
 
-func isNamePart(b byte) bool { return isWord(b) || b == ' ' || b == '\t' || b == '.' || b == '-' }
-
-func isGap(b byte) bool {
-	switch b {
-	case ' ', '\t', '\n', '\r', '\f', '\v', '\'', '"', '`', '=':
-		return true
-	}
-	return false
-}
-
-func isMark(b byte) bool {
-	switch b {
-	case '=', '>', ':', '|', '?', ',':
-		return true
-	}
-	return false
-}
+func isNamePart(b byte) bool { return kinds[b]&nameByte != 0 }

@@ -40,6 +40,7 @@ type ruleset struct {
 	global   compiled
 	keywords []string
 	of       [][]int32 // rules by keyword
+	around   []around  // by keyword
 }
 
 var prepare = sync.OnceValue(func() *ruleset {
@@ -65,6 +66,13 @@ var prepare = sync.OnceValue(func() *ruleset {
 			rs.of[number[k]] = append(rs.of[number[k]], int32(len(rs.rules)))
 		}
 		rs.rules = append(rs.rules, newMatcher(widen(r)))
+	}
+	for k, numbers := range rs.of {
+		var of []*matcher
+		for _, n := range numbers {
+			of = append(of, rs.rules[n])
+		}
+		rs.around = append(rs.around, aroundKeyword(rs.keywords[k], of))
 	}
 	return rs
 })
@@ -104,41 +112,48 @@ func (s *Scanner) Ignored(path string) bool {
 
 // scan appends the matches in text to found. limited reports that a rule was given up because the
 // text gave it too much to do.
-func (s *Scanner) scan(text []byte, path string, done []pass, found []Match) (_ []Match, limited bool) {
-	clear(done)
+func (s *Searcher) scan(text []byte, path string, found []Match) (_ []Match, limited bool) {
+	clear(s.done)
 	budget := maxWork*len(text) + Step
-	s.words.scan(text, func(word int32, end int) bool {
-		if int(word) >= len(s.keywords) {
-			found = s.knownAt(text, int(word)-len(s.keywords), end, found)
-			return true
-		}
-		begin := end - len(s.keywords[word])
-		for _, n := range s.of[word] {
-			p := &done[n]
-			if begin < p.end || p.work > budget {
-				continue
-			}
-			m := s.rules[n]
-			if m.path != "" && !m.paths().MatchString(path) {
-				p.end = math.MaxInt
-				continue
-			}
-			var all [][]int
-			if m.shape == apart {
-				all, p.end, p.work = m.all(text), math.MaxInt, p.work+len(text)
-			} else if groups := m.at(text, begin, end, p); groups != nil {
-				all, p.end = [][]int{groups}, groups[1]
-			}
-			limited = limited || p.work > budget
-			for _, groups := range all {
-				if match, ok := s.judge(m, text, path, groups); ok {
-					found = append(found, match)
+	s.words.scan(text, &s.hits, func(list uint32, end int) bool {
+		for _, word := range s.words.ends[list] {
+			if int(word) >= len(s.keywords) {
+				found = s.knownAt(text, int(word)-len(s.keywords), end, found)
+			} else if begin := end - len(s.keywords[word]); s.around[word].fits(text, begin, end) {
+				for _, n := range s.of[word] {
+					if found = s.try(n, text, path, begin, end, budget, found); s.done[n].work > budget {
+						limited = true
+					}
 				}
 			}
 		}
 		return true
 	})
 	return found, limited
+}
+
+// try appends the matches of a rule at its keyword, which stands in text from begin to end.
+func (s *Searcher) try(rule int32, text []byte, path string, begin, end, budget int, found []Match) []Match {
+	p, m := &s.done[rule], s.rules[rule]
+	if begin < p.end || p.work > budget {
+		return found
+	}
+	if m.path != "" && !m.paths().MatchString(path) {
+		p.end = math.MaxInt
+		return found
+	}
+	var all [][]int
+	if m.shape == apart {
+		all, p.end, p.work = m.all(text), math.MaxInt, p.work+len(text)
+	} else if groups := m.at(text, begin, end, p); groups != nil {
+		all, p.end = [][]int{groups}, groups[1]
+	}
+	for _, groups := range all {
+		if match, ok := s.judge(m, text, path, groups); ok {
+			found = append(found, match)
+		}
+	}
+	return found
 }
 
 // pass is how far a rule got with a text.
@@ -210,7 +225,7 @@ func (s *Scanner) judge(m *matcher, text []byte, path string, groups []int) (Mat
 
 // name is what a match assigns to.
 func name(match []byte) string {
-	end := skip(match, 0, 100, isNamePart)
+	end := skip(match, 0, 100, nameByte)
 	return strings.TrimSpace(string(match[:end]))
 }
 

@@ -57,7 +57,8 @@ type Searcher struct {
 	*Scanner
 	buf, spare []byte
 	views      [maxLevels][]byte
-	done       []pass
+	done       []pass // by rule
+	hits       hits
 }
 
 // Searcher makes a searcher.
@@ -127,7 +128,7 @@ func (s *Searcher) levels(text []byte, f File, limited *bool) []Match {
 	sources, view := [][]byte{text}, text
 	for level := 0; ; level++ {
 		if level > 0 || !f.JSON || bytes.IndexByte(text, '\\') < 0 {
-			matches, l := s.scan(view, f.Path, s.done, nil)
+			matches, l := s.scan(view, f.Path, nil)
 			*limited = *limited || l
 			all = append(all, s.origin(matches, sources, f.JSON)...)
 		}
