@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ func (s *scan) identify(c *candidate) {
 	}
 	value := c.parts["value"]
 	if claims, ok := jwtClaims(value); ok {
-		c.owner = cmp.Or(c.owner, claims.Email, claims.UPN, claims.Preferred, claims.Subject)
+		c.owner = cmp.Or(c.owner, claims.Email, claims.Profile.Email, claims.UPN, claims.Preferred, claims.Subject)
 		if c.expires.IsZero() {
 			c.expires = moment(claims.Expires.String())
 		}
@@ -29,7 +30,22 @@ func (s *scan) identify(c *candidate) {
 			c.endpoint = origin(claims.Issuer)
 		}
 	}
+	if c.owner == "" {
+		c.owner = loginOf(value)
+	}
 	c.doubt = s.doubts(*c)
+}
+
+// loginOf is the login that stands beside the password in a URL.
+func loginOf(value string) string {
+	if _, ok := passwordURL(value); !ok {
+		return ""
+	}
+	u, err := url.Parse(value)
+	if err != nil {
+		return ""
+	}
+	return u.User.Username()
 }
 
 // doubts tells why a candidate may be no live credential.
@@ -70,6 +86,9 @@ type claims struct {
 	Email     string      `json:"email"`
 	UPN       string      `json:"upn"`
 	Preferred string      `json:"preferred_username"`
+	Profile   struct {
+		Email string `json:"email"`
+	} `json:"https://api.openai.com/profile"`
 }
 
 const maxJWT = 32 << 10

@@ -31,8 +31,14 @@ func signedToken(claims string) string {
 func TestWhatATokenSays(t *testing.T) {
 	over, later := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	dir := tree(t, map[string]string{state + ".env": "A_TOKEN=" + signedToken(fmt.Sprintf(`{"iss":"https://idp.example/x","sub":"s-1","email":"a@b.example","exp":%d}`, over.Unix())) +
-		"\nB_TOKEN=" + signedToken(fmt.Sprintf(`{"sub":"s-2","exp":%d}`, later.Unix())) + "\nC_TOKEN=eyJ.eyJ.x" + secret() + "\n"})
+		"\nB_TOKEN=" + signedToken(fmt.Sprintf(`{"sub":"s-2","exp":%d}`, later.Unix())) + "\nC_TOKEN=eyJ.eyJ.x" + secret() + "\nD_TOKEN=" + signedToken(`{"sub":"s-3","https://api.openai.com/profile":{"email":"d@b.example"}}`) +
+		"\nDATABASE_URL=postgres://app%40x:" + secret() + "@db/x\n"})
 	found, _ := search(t, dir, places)
+	for locator, owner := range map[string]string{"D_TOKEN": "d@b.example", "DATABASE_URL": "app@x"} {
+		if f := one(t, found, locator); f.Owner != owner {
+			t.Errorf("%s: owner %q", locator, f.Owner)
+		}
+	}
 	a, b, c := one(t, found, "A_TOKEN"), one(t, found, "B_TOKEN"), one(t, found, "C_TOKEN")
 	if a.Owner != "a@b.example" || a.Endpoint != "https://idp.example" || a.Expires.Unix() != over.Unix() || a.Doubt != Expired || a.Doubt.Harmless() {
 		t.Errorf("%+v", a)
@@ -42,6 +48,24 @@ func TestWhatATokenSays(t *testing.T) {
 	}
 	if c.Owner != "" || !c.Expires.IsZero() || c.Doubt != "" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// What a store of tokens says of each is its own: when it was last used, and that it was taken back,
+// which is a claim of the host and no proof.
+func TestWhatADeviceSays(t *testing.T) {
+	dir := tree(t, map[string]string{
+		state + "openclaw.json": "{}",
+		state + "devices/paired.json": `{"d":{"tokens":{"operator":{"token":"` + secret() + `","lastUsedAtMs":1800000000000},
+"node":{"token":"` + secret() + `","revokedAtMs":1800000000000}}}}`,
+	})
+	found, _ := search(t, dir, places)
+	used, revoked := one(t, found, "d.tokens.operator.token"), one(t, found, "d.tokens.node.token")
+	if !used.LastUsed.Equal(time.UnixMilli(1_800_000_000_000)) || used.Source.Note != "" {
+		t.Errorf("%+v", used)
+	}
+	if !revoked.LastUsed.IsZero() || revoked.Source.Note != "marked as revoked on 2027-01-15" || revoked.Doubt != "" {
+		t.Errorf("%+v", revoked)
 	}
 }
 

@@ -1,6 +1,10 @@
 package discover
 
-import "strings"
+import (
+	"strings"
+
+	"clawback/revoke/credential"
+)
 
 // issuers are the formats of providers that nothing of ours revokes: a value with such a beginning, and so
 // long at least, is theirs wherever it stands. Taken for another's, it would be asked for there, and the refusal
@@ -40,10 +44,13 @@ var issuers = []struct {
 	{"https://discordapp.com/api/webhooks/", 60, "discord", unknown},
 }
 
-// issuer tells whose a bare value is by the format of one of them.
+// issuer tells whose a bare value is by the format of one of them. What only one provider of ours uses goes first.
 func issuer(value string) (provider, kind string, ok bool) {
+	if k, known := credential.Recognize(value); known && telling(k, value) || strings.ContainsAny(value, " \t\r\n") {
+		return "", "", false
+	}
 	for _, i := range issuers {
-		if len(value) >= i.length && strings.HasPrefix(value, i.prefix) && !strings.ContainsAny(value, " \t\r\n") {
+		if len(value) >= i.length && strings.HasPrefix(value, i.prefix) {
 			return i.provider, i.kind, true
 		}
 	}

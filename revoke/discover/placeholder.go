@@ -16,8 +16,16 @@ var placeholders = regexp.MustCompile(`(?i)\A(?:` + strings.Join([]string{
 }, "|") + `)\z`)
 
 // examples are secrets that documentation prints and people paste.
-// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
-var examples = []string{"EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"}
+// Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html,
+// https://docs.stripe.com/keys, https://core.telegram.org/bots/api#authorizing-your-bot,
+// https://api.slack.com/messaging/webhooks
+var examples = []string{
+	"EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY",
+	"_4eC39HqLyjWDarjtT1zdp7dc", "_26PHem9AhJZvU623DfE1x4sd",
+	"123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11", "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+	"https://hooks.slack.com/services/T00000000/",
+	"1234567890abcdef1234567890abcdef",
+}
 
 // placeholder reports whether value is no secret but a place for one.
 func placeholder(value string) bool {

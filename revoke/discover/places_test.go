@@ -270,6 +270,8 @@ func TestPlaceholders(t *testing.T) {
 		"", "  ", "YOUR_API_KEY", "your-api-key-here", "sk-your-key", "yourapikey", "changeme", "CHANGE_ME", "change-me!", "xxxx", "xoxb-xxxx-xxxx-xxxx", "sk-xxxxxxxx", "****",
 		"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "<token>", "{{ token }}", "[your token]", "placeholder", "replace-me", "replace_with_your_key", "todo", "none", "null", "undefined",
 		"example", "my-token", "insert_token_here", "__OPENCLAW_REDACTED__", "secretref-managed", "sk-...", "password", "dummy", "test-api-key", "0000000000",
+		"sk_test_4eC39HqLyjWDarjtT1zdp7dc", "123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11", "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+		"sk-1234567890abcdef1234567890abcdef",
 	} {
 		if !placeholder(v) {
 			t.Errorf("%q passes for a secret", v)

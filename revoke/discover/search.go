@@ -126,7 +126,16 @@ func (r *reader) candidate(l leaf, row place, wild string) candidate {
 			c.expires = moment(when.text)
 		}
 	}
-	c.lastUsed = r.lastUsed[wild]
+	if c.lastUsed = r.lastUsed[wild]; c.lastUsed.IsZero() {
+		if when, ok := r.sibling(object, "lastUsedAtMs"); ok {
+			c.lastUsed = millis(when.text)
+		}
+	}
+	if when, ok := r.sibling(object, "revokedAtMs"); ok {
+		if at := millis(when.text); !at.IsZero() {
+			c.source.Note = join(c.source.Note, "marked as revoked on "+at.Format(time.DateOnly))
+		}
+	}
 	r.about(l, row, &c)
 	return c
 }
@@ -228,7 +237,9 @@ func (r *reader) accessKey(l leaf) bool {
 // unexpected reports a value at a place that the table does not know, where its format is that of
 // a secret.
 func (r *reader) unexpected(l leaf) {
-	if k, ok := credential.Recognize(l.text); ok {
+	if provider, kind, ok := issuer(l.text); ok {
+		r.report(candidate{provider: provider, kind: kind, parts: map[string]string{"value": l.text}, source: r.source(l), endpoint: r.endpoint(l.path), guessed: true})
+	} else if k, ok := credential.Recognize(l.text); ok {
 		part := "value"
 		if k.NamePart != "" {
 			part = k.NamePart
