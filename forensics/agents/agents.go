@@ -19,6 +19,7 @@ type Layout struct {
 	Title   string         // as people call it
 	Command *regexp.Regexp // of a command line, its arguments joined by spaces, that runs it; nil where none tells
 	Unit    *regexp.Regexp // of the path of a unit that runs it, a drop-in or a copy of one; nil where none does
+	Service *regexp.Regexp // of the name, the image or the container of a Compose service that runs it; nil where none tells
 	Records []string       // the directories below its state directory where it writes down what it saw
 	Folder  string         // its state directory's name below a home, where it is a tool of whoever lives there; empty for OpenClaw
 	locate  func(openclaw.Root) ([]openclaw.Installation, []openclaw.Problem)
@@ -31,6 +32,7 @@ var Layouts = []Layout{
 		Title:   "OpenClaw",
 		Command: regexp.MustCompile(`(?:\A|/|\s)(?:openclaw|clawdbot|moltbot|moldbot)(?:-[a-z]+)?(?:\s|\z|\.m?js|/)`),
 		Unit:    regexp.MustCompile(`(?:openclaw|clawdbot|moltbot|moldbot)[^/]*\.(?:service|container)(?:\.bak[^/]*|\.d/[^/]*\.conf[^/]*)?\z`),
+		Service: regexp.MustCompile(`(?i)(?:openclaw|clawdbot|moltbot|moldbot)`),
 		Records: []string{"agents"},
 		locate:  openclaw.Locate,
 	},

@@ -28,6 +28,7 @@ const (
 // are, and the files of variables before it, because it refers to them.
 func (s *scan) searchConfig() {
 	files := s.environment()
+	s.searchCompose()
 	var docs []*document
 	for _, name := range s.configFiles() {
 		docs = append(docs, s.loadConfig(name, nil, 0)...)

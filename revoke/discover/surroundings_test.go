@@ -94,6 +94,41 @@ func TestCompose(t *testing.T) {
 	)
 }
 
+// What Compose gives the agent resolves the references of its configuration; what it gives others does not.
+func TestReferencesInCompose(t *testing.T) {
+	a, b, c, d, e, f := secret(), secret(), secret(), secret(), secret(), secret()
+	dir := tree(t, map[string]string{
+		state + "openclaw.json": `{
+hooks: { token: "${DIRECT_TOKEN}" },
+gateway: { auth: { token: "${BESIDE_TOKEN}", password: "${PASSED}" }, remote: { token: "${FROM_FILE}", password: "${OTHERS}" } },
+cron: { webhookToken: "${BESIDE}" } }`,
+		"opt/claw/docker-compose.yml": "services:\n  gateway:\n    image: ghcr.io/openclaw/openclaw:latest\n    environment:\n      DIRECT_TOKEN: " + a + "\n      BESIDE_TOKEN: ${BESIDE}\n    env_file: [one.env, two.env]\n" +
+			"  openclaw-cli:\n    environment: [PASSED]\n  db:\n    image: postgres\n    environment:\n      OTHERS: " + f + "\n",
+		"opt/claw/.env":    "BESIDE=" + b + "\nPASSED=" + d + "\n",
+		"opt/claw/one.env": "FROM_FILE=" + e + "\n",
+		"opt/claw/two.env": "FROM_FILE=" + c + "\nDIRECT_TOKEN=" + e + "\n",
+	})
+	found, _ := search(t, dir, places)
+	got := map[string]string{}
+	for _, f := range found {
+		if f.Source.Path == state+"openclaw.json" {
+			got[f.Source.Locator] = f.Secret.Reveal("value") + " " + f.Source.Note
+		}
+	}
+	for locator, want := range map[string]string{
+		"hooks.token":             a + " from opt/claw/docker-compose.yml:5",
+		"gateway.auth.token":      b + " from opt/claw/.env:1",
+		"gateway.auth.password":   d + " from opt/claw/.env:2",
+		"gateway.remote.token":    c + " from opt/claw/two.env:1",
+		"gateway.remote.password": " ",
+		"cron.webhookToken":       " ",
+	} {
+		if got[locator] != want {
+			t.Errorf("%s: %q, want %q", locator, got[locator], want)
+		}
+	}
+}
+
 // The environment of the agent's processes is searched and resolves references; that of others is not.
 func TestProcesses(t *testing.T) {
 	a, b, c, d := secret(), secret(), secret(), secret()
