@@ -55,24 +55,26 @@ func (a agent) own(name string) bool {
 
 // mayRead reports whether the agent's account may read a resolved path: by the mode of the file
 // and of every directory above it. What lies in its own home is its own, whoever wrote it.
-func (s *scan) mayRead(name string) bool {
-	if s.agent.UID == 0 || s.agent.own(name) {
+func (s *scan) mayRead(name string) bool { return s.agent.mayRead(s.root, name) }
+
+func (a agent) mayRead(root openclaw.Root, name string) bool {
+	if a.UID == 0 || a.own(name) {
 		return true
 	}
 	for dir := path.Dir(name); ; dir = path.Dir(dir) {
-		if !s.allowed(dir, 1) {
+		if !a.allowed(root, dir, 1) {
 			return false
 		}
 		if dir == "." {
 			break
 		}
 	}
-	return s.allowed(name, 4)
+	return a.allowed(root, name, 4)
 }
 
 // allowed checks one permission bit (4 read, 1 search) of one file for the agent's account.
-func (s *scan) allowed(name string, bit fs.FileMode) bool {
-	info, err := s.root.Lstat(name)
+func (a agent) allowed(root openclaw.Root, name string, bit fs.FileMode) bool {
+	info, err := root.Lstat(name)
 	if err != nil {
 		return false
 	}
@@ -81,9 +83,9 @@ func (s *scan) allowed(name string, bit fs.FileMode) bool {
 		return false
 	}
 	switch {
-	case int(st.Uid) == s.agent.UID:
+	case int(st.Uid) == a.UID:
 		bit <<= 6
-	case slices.Contains(s.agent.groups, int(st.Gid)):
+	case slices.Contains(a.groups, int(st.Gid)):
 		bit <<= 3
 	}
 	return info.Mode().Perm()&bit != 0
@@ -138,3 +140,17 @@ func (s *scan) accountName(uid int) string {
 
 // runs reports whether a unit at a path runs the agent.
 func (a agent) runs(unit string) bool { return a.layout.Unit != nil && a.layout.Unit.MatchString(unit) }
+
+// readBefore reports whether an earlier agent, of another account, has had its turn with a text: it
+// walked the directory, and its account may read the file too.
+func (s *scan) readBefore(name string) bool {
+	for _, a := range s.installed {
+		if a.StateDir == s.agent.StateDir {
+			return false
+		}
+		if a.UID != s.agent.UID && s.walked[walker{a.UID, path.Dir(name)}] && a.mayRead(s.root, name) {
+			return true
+		}
+	}
+	return false
+}

@@ -128,8 +128,8 @@ func patiently[T any](op func() (T, error), late func(T)) (T, error) {
 func (t *texts) search() {
 	searcher := t.scanner.Searcher()
 	for next := range t.work {
-		attempt := *next // a copy, for an attempt that may stay behind
-		done, err := patiently(func() (task, error) { return t.attempt(attempt, searcher) }, func(late task) {
+		attempt, own := *next, searcher // for an attempt that may stay behind
+		done, err := patiently(func() (task, error) { return t.attempt(attempt, own) }, func(late task) {
 			if late.rest != nil {
 				_ = late.rest.Close() // opened for reading only
 			}

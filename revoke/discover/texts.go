@@ -147,7 +147,7 @@ func (t *texts) list(dir string, each func(in *folder, name string)) (below []st
 
 // admits reports whether a file is still to be searched, and the agent's account may read it.
 func (t *texts) admits(name string) bool {
-	return !t.done[name] && (t.agent.own(name) || t.mayRead(name))
+	return !t.done[name] && (t.agent.own(name) || t.mayRead(name)) && !t.readBefore(name)
 }
 
 // foreign reports whether a directory holds what others wrote and nobody can read: pages in the
