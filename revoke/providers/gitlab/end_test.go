@@ -1,0 +1,233 @@
+package gitlab_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"clawback/revoke"
+	"clawback/revoke/credential"
+)
+
+func TestRevokeReadsTheAnswer(t *testing.T) {
+	done, alive := reply{204, ""}, reply{200, `{"id":4,"username":"ada"}`}
+	job := reply{200, `{"id":9,"status":"running","pipeline":{"project_id":7}}`}
+	for name, c := range map[string]struct {
+		kind      string
+		replies   []reply
+		ok        bool
+		already   bool
+		is        []error
+		retry     bool
+		uncertain bool
+	}{
+		"token":                      {kind: "gitlab.pat", replies: []reply{done}, ok: true},
+		"token, 200":                 {kind: "gitlab.pat", replies: []reply{{200, `{}`}}, uncertain: true},
+		"token was revoked":          {kind: "gitlab.pat", replies: []reply{{401, wasRevoked}, {401, wasRevoked}}, ok: true, already: true},
+		"token was revoked, no path": {kind: "gitlab.pat", replies: []reply{{401, wasRevoked}, {404, `{"error":"404 Not Found"}`}}, ok: true, already: true},
+		"token was revoked, outage":  {kind: "gitlab.pat", replies: []reply{{401, wasRevoked}, {502, ""}}, uncertain: true, retry: true},
+		"token of nobody":            {kind: "gitlab.pat", replies: []reply{{401, unauthorized}}},
+		"token, limited":             {kind: "gitlab.pat", replies: []reply{{429, "Retry later"}}, retry: true},
+		"token, outage":              {kind: "gitlab.pat", replies: []reply{{500, ""}}, retry: true, uncertain: true},
+		"token, bad request":         {kind: "gitlab.pat", replies: []reply{{400, `{"message":"400 Bad request"}`}}},
+		"grant":                      {kind: "gitlab.oauth_token", replies: []reply{alive, {200, "{}"}}, ok: true},
+		"grant, other JSON":          {kind: "gitlab.oauth_token", replies: []reply{alive, {200, `{"hello":"world"}`}}, uncertain: true},
+		"grant of another client":    {kind: "gitlab.oauth_token", replies: []reply{alive, {403, `{"error":"unauthorized_client"}`}}, is: []error{revoke.ErrManual}},
+		"grant, wrong secret":        {kind: "gitlab.oauth_token", replies: []reply{alive, {401, noClient}}, is: []error{revoke.ErrManual}},
+		"grant was revoked":          {kind: "gitlab.oauth_token", replies: []reply{{401, wasRevoked}}, ok: true, already: true},
+		"grant of nobody":            {kind: "gitlab.oauth_token", replies: []reply{{401, unauthorized}}},
+		"grant, outage of the look":  {kind: "gitlab.oauth_token", replies: []reply{{502, ""}}, retry: true},
+		"runner":                     {kind: "gitlab.runner", replies: []reply{done}, ok: true},
+		"runner is gone":             {kind: "gitlab.runner", replies: []reply{{403, forbidden}}, ok: true, already: true},
+		"runner, foreign 403":        {kind: "gitlab.runner", replies: []reply{{403, "no"}}},
+		"job":                        {kind: "gitlab.job_token", replies: []reply{job, {201, `{"id":9,"status":"canceled"}`}}, ok: true},
+		"job, another":               {kind: "gitlab.job_token", replies: []reply{job, {201, `{"id":8}`}}, uncertain: true},
+		"job without a project":      {kind: "gitlab.job_token", replies: []reply{{200, `{"id":9}`}}},
+		"job may not":                {kind: "gitlab.job_token", replies: []reply{job, {403, forbidden}}, is: []error{revoke.ErrAuthority}},
+		"job is over":                {kind: "gitlab.job_token", replies: []reply{{401, unauthorized}}, ok: true, already: true},
+		"by value":                   {kind: "gitlab.mail_token", replies: []reply{alive, done}, ok: true},
+		"by value, gone between":     {kind: "gitlab.mail_token", replies: []reply{alive, {404, adminUnknown}}, ok: true, already: true},
+		"by value, no administrator": {kind: "gitlab.mail_token", replies: []reply{{403, forbidden}}, is: []error{revoke.ErrManual, revoke.ErrAuthority}},
+		"by value, old instance":     {kind: "gitlab.mail_token", replies: []reply{{404, `{"error":"404 Not Found"}`}}, is: []error{revoke.ErrManual}},
+		"by value, dead authority":   {kind: "gitlab.mail_token", replies: []reply{{401, hasExpired}}, is: []error{revoke.ErrAuthority}},
+		"by value, portal":           {kind: "gitlab.mail_token", replies: []reply{{200, "<html>"}}, retry: true},
+		"by hand":                    {kind: "gitlab.scim_token", replies: []reply{done}, is: []error{revoke.ErrManual}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := scripted(t, minted.Mint("gitlab.pat"), c.replies...)
+			r, err := p.Revoke(t.Context(), minted.Mint(c.kind))
+			var retry *revoke.RetryError
+			if (err == nil) != c.ok || r.Already != c.already || errors.As(err, &retry) != c.retry || errors.Is(err, revoke.ErrUncertain) != c.uncertain {
+				t.Fatalf("Revoke = %+v, %v", r, err)
+			}
+			for _, all := range []error{revoke.ErrManual, revoke.ErrAuthority} {
+				if errors.Is(err, all) != slices.Contains(c.is, all) {
+					t.Errorf("is %v: %v", all, err)
+				}
+			}
+			if c.ok && !c.already && len(r.Did) == 0 {
+				t.Errorf("the receipt does not say what was done: %+v", r)
+			}
+		})
+	}
+}
+
+// A thief rotates the token that we know: only GitLab's own reuse detection reaches the next one.
+func TestARotatedTokenTakesItsFamilyAlong(t *testing.T) {
+	w := newWorld(t)
+	stolen := w.Mint("gitlab.pat")
+	second := w.Rotate(stolen)
+	third := w.Rotate(second)
+	other := w.Mint("gitlab.pat")
+	r, err := w.Revoke(t.Context(), stolen)
+	if err != nil || !r.Already || len(r.Did) != 1 || w.Alive(third) || !w.Alive(other) {
+		t.Errorf("%+v, %v; the thief's lives: %v, another lives: %v", r, err, w.Alive(third), w.Alive(other))
+	}
+}
+
+// A node that has not heard of the token's end rotates it: what comes of that ends, too.
+func TestARotationThatSucceedsIsUndone(t *testing.T) {
+	next := minted.Mint("gitlab.pat").Secret.Reveal("value")
+	rotated := reply{200, `{"id":5,"token":"` + next + `"}`}
+	p, asked := scripted(t, credential.Credential{}, reply{401, wasRevoked}, rotated, reply{204, ""})
+	r, err := p.Revoke(t.Context(), minted.Mint("gitlab.pat"))
+	if err != nil || r.Already || len(r.Did) != 2 || len(*asked) != 3 {
+		t.Errorf("%+v, %v after %q", r, err, *asked)
+	}
+	p, _ = scripted(t, credential.Credential{}, reply{401, wasRevoked}, rotated, reply{500, next})
+	if _, err := p.Revoke(t.Context(), minted.Mint("gitlab.pat")); !errors.Is(err, revoke.ErrUncertain) || strings.Contains(err.Error(), next) {
+		t.Errorf("the next token lives: %v", errors.Is(err, revoke.ErrUncertain))
+	}
+}
+
+// Without an id an administrator ends it by its value, and with one anybody who may.
+func TestByIDOrByValue(t *testing.T) {
+	w := newWorld(t)
+	from := 0
+	for _, kind := range []string{"gitlab.deploy_token", "gitlab.trigger", "gitlab.agent_token"} {
+		w.sent(&from)
+		known, unknown := w.Mint(kind), w.Mint(kind)
+		unknown.Ref = nil
+		for _, c := range []credential.Credential{known, unknown} {
+			if _, err := w.Revoke(t.Context(), c); err != nil || w.Alive(c) {
+				t.Errorf("%s %v: %v", kind, c.Ref, err)
+			}
+			if v := w.Verify(t.Context(), c); v.Outcome != revoke.Refused {
+				t.Errorf("%s %v: %s %q", kind, c.Ref, v.Outcome, v.Answer)
+			}
+		}
+		sent := w.sent(&from)
+		if len(sent) != 6 || !strings.Contains(sent[1], "DELETE /api/v4/projects/7/") || sent[4] != "DELETE /api/v4/admin/token" {
+			t.Errorf("%s: sent %q", kind, sent)
+		}
+	}
+	group := w.Mint("gitlab.deploy_token")
+	group.Ref = map[string]string{"id": group.Ref["id"], "group": "8"}
+	if _, err := w.Revoke(t.Context(), group); err != nil || w.Alive(group) {
+		t.Errorf("a group's: %v", err)
+	}
+	own := w.Mint("gitlab.ssh_key")
+	delete(own.Ref, "user")
+	w.authority = w.MintToken("ada", 3, "api")
+	if _, err := w.Revoke(t.Context(), own); err != nil || w.Alive(own) {
+		t.Errorf("the authority's own key: %v", err)
+	}
+}
+
+// A project that the authority does not see is no proof that its token is gone.
+func TestAProjectOutOfSight(t *testing.T) {
+	w := newWorld(t)
+	c := w.Mint("gitlab.deploy_token")
+	c.Ref["project"] = "12"
+	if v := w.Verify(t.Context(), c); v.Outcome != revoke.Inconclusive {
+		t.Errorf("Verify = %s %q", v.Outcome, v.Answer)
+	}
+	if r, err := w.Revoke(t.Context(), c); err == nil || !w.Alive(c) {
+		t.Errorf("Revoke = %+v, %v", r, err)
+	}
+}
+
+func TestTheAuthorityIsNeverTheCredential(t *testing.T) {
+	w := newWorld(t)
+	c := w.Mint("gitlab.deploy_token")
+	w.authority = c
+	if _, err := w.Revoke(t.Context(), c); !errors.Is(err, revoke.ErrOurs) {
+		t.Errorf("Revoke = %v", err)
+	}
+}
+
+func TestMinted(t *testing.T) {
+	w := newWorld(t)
+	older := w.MintToken("ci", 3, "api")
+	stolen := w.MintToken("ci", 3, "api", "read_user")
+	if v := w.Verify(t.Context(), stolen); v.Outcome != revoke.Alive {
+		t.Fatal(v.Answer)
+	}
+	rotated := w.Rotate(stolen)
+	made := w.MintToken("door", 3, "self_rotate", "k8s_proxy")
+	for range 150 { // of which there are more than a page has room for
+		w.MintToken("own", 3, "api")
+	}
+	w.MintToken("ci", 4, "api", "read_user") // of somebody else
+	dead := w.MintToken("door", 3, "self_rotate")
+	w.RevokeByHand(dead)
+	_, err := w.Revoke(t.Context(), stolen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := w.MintToken("door", 3, "k8s_proxy")
+	found, err := w.Provider.(revoke.Enumerator).Minted(t.Context(), stolen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, c := range found {
+		ids = append(ids, c.Ref["id"])
+		if c.Kind != "gitlab.pat" || !c.Secret.Empty() || c.Owner != "user 3" || c.Expires.IsZero() {
+			t.Errorf("found %+v", c)
+		}
+	}
+	slices.Sort(ids)
+	if want := []string{made.Ref["id"], again.Ref["id"]}; !slices.Equal(ids, want) { // the rotated one died with its family
+		t.Errorf("found %v, want %v; older %v, rotated %v", ids, want, older.Ref, rotated.Ref)
+	}
+	for _, c := range found {
+		if _, err := w.Revoke(t.Context(), c); err != nil || w.Alive(c) {
+			t.Errorf("revoke %v: %v", c.Ref, err)
+		}
+	}
+}
+
+func TestMintedFindsWhatATokenWasRotatedInto(t *testing.T) {
+	w := newWorld(t)
+	stolen := w.MintToken("ci", 3, "api")
+	rotated := w.Rotate(stolen) // before we saw it: an administrator is told whose it was
+	found, err := w.Provider.(revoke.Enumerator).Minted(t.Context(), stolen)
+	if err != nil || len(found) != 1 || found[0].Ref["id"] != rotated.Ref["id"] {
+		t.Errorf("found %v, %v", found, err)
+	}
+	w.authority = w.MintToken("maintainer", 9, "api")
+	if found, err := w.Provider.(revoke.Enumerator).Minted(t.Context(), w.Mint("gitlab.pat")); err == nil || len(found) != 0 {
+		t.Errorf("found %v without being told", found)
+	}
+	w.authority = credential.Credential{}
+	if _, err := w.Provider.(revoke.Enumerator).Minted(t.Context(), stolen); !errors.Is(err, revoke.ErrNoAuthority) {
+		t.Errorf("without an authority: %v", err)
+	}
+}
+
+func TestInspect(t *testing.T) {
+	w := newWorld(t)
+	for kind, want := range map[string]string{"gitlab.pat": "user 3", "gitlab.job_token": "project 7"} {
+		e, err := w.Inspect(t.Context(), w.Mint(kind))
+		if err != nil || e.Account != want || e.Answer == "" {
+			t.Errorf("%s: %+v, %v", kind, e, err)
+		}
+	}
+	dead := w.Mint("gitlab.pat")
+	w.RevokeByHand(dead)
+	if _, err := w.Inspect(t.Context(), dead); err == nil || !strings.Contains(err.Error(), "was revoked") {
+		t.Errorf("dead: %v", err)
+	}
+}
