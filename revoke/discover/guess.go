@@ -34,6 +34,7 @@ type guesses struct {
 	same   map[string]int     // places, by value and file
 	left   map[string]leftOut // by rule
 	before *guess             // the last one, of which this one may be the other half
+	keys   map[string]bool    // files of service accounts, and whether they are ones
 }
 
 // guess is a value that looks like a secret.
@@ -52,7 +53,7 @@ type leftOut struct {
 
 // prepare makes a scanner that knows what was found so far.
 func (t *texts) prepare() {
-	t.guesses = guesses{byText: map[string]*guess{}, inFile: map[string]int{}, same: map[string]int{}, left: map[string]leftOut{}}
+	t.guesses = guesses{byText: map[string]*guess{}, inFile: map[string]int{}, same: map[string]int{}, left: map[string]leftOut{}, keys: map[string]bool{}}
 	seen := map[string]bool{}
 	var values []string
 	for _, f := range t.identities {
@@ -90,6 +91,9 @@ func (t *texts) found(source credential.Source, m sift.Match) {
 		if len(g.sources) < maxSame {
 			g.sources = append(g.sources, source)
 		}
+		return
+	}
+	if t.serviceAccount(name, m) {
 		return
 	}
 	g := &guess{Match: m, doubt: doubtOf(m), sources: []credential.Source{source}}

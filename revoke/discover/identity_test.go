@@ -51,6 +51,34 @@ func TestWhatATokenSays(t *testing.T) {
 	}
 }
 
+// A service account's key is Google's, and its account's, wherever its file lies.
+func TestServiceAccountAnywhere(t *testing.T) {
+	key := func() string {
+		return `"-----BEGIN PRIVATE KEY-----\n` + strings.Repeat(secret(), 20) + `\n-----END PRIVATE KEY-----\n"`
+	}
+	dir := tree(t, map[string]string{
+		state + "openclaw.json":        "{}",
+		state + "workspace/sa.json":    `{"type":"service_account","project_id":"p","private_key":` + key() + `,"client_email":"bot@p.iam.gserviceaccount.com"}`,
+		state + "workspace/other.json": `{"type":"other","private_key":` + key() + `,"client_email":"bot@p.iam.gserviceaccount.com"}`,
+	})
+	found, _ := search(t, dir, places)
+	if len(found) != 2 {
+		t.Fatalf("%d finds: %+v", len(found), found)
+	}
+	for _, f := range found {
+		switch filepath.Base(f.Source.Path) {
+		case "sa.json":
+			if f.Kind != "google.service_account" || f.Owner != "bot@p.iam.gserviceaccount.com" || f.Source.Locator != "private_key" || f.Doubt != "" {
+				t.Errorf("%+v", f)
+			}
+		default:
+			if f.Provider != unknown || f.Doubt != ByFormat {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+}
+
 // What a store of tokens says of each is its own: when it was last used, and that it was taken back,
 // which is a claim of the host and no proof.
 func TestWhatADeviceSays(t *testing.T) {

@@ -22,7 +22,7 @@ var placeholders = regexp.MustCompile(`(?i)\A(?:` + strings.Join([]string{
 var examples = []string{
 	"EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY",
 	"_4eC39HqLyjWDarjtT1zdp7dc", "_26PHem9AhJZvU623DfE1x4sd",
-	"123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11", "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+	"ABC-DEF1234ghIkl-zyx57W2v1u123ew11", "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
 	"https://hooks.slack.com/services/T00000000/",
 	"1234567890abcdef1234567890abcdef",
 }
