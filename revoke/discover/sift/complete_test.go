@@ -114,7 +114,9 @@ func FuzzComplete(f *testing.F) {
 
 // listed names matches in the order of the text, but no values.
 func listed(matches []Match) string {
-	slices.SortFunc(matches, func(a, b Match) int { return cmp.Or(a.start-b.start, a.end-b.end, cmp.Compare(a.Rule, b.Rule), a.Known-b.Known) })
+	slices.SortFunc(matches, func(a, b Match) int {
+		return cmp.Or(a.start-b.start, a.end-b.end, cmp.Compare(a.Rule, b.Rule), a.Known-b.Known)
+	})
 	var b strings.Builder
 	for _, m := range matches {
 		fmt.Fprintf(&b, "%s %d %q %d-%d; ", m.Rule, m.Known, m.What, m.start, m.end)
