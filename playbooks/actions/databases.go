@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -116,6 +117,7 @@ func (r *Response) readDatabases(ctx context.Context, rec engine.Recorder) {
 // Deferred of the summary, which are those that were there to be read.
 func evidenceDatabases(ctx context.Context, bag string, found func(discover.Found)) (discover.Summary, error) {
 	names, torn := map[string]string{}, map[string]string{} // by stored name, by the host's
+	renamed := map[string]string{}                          // other files, which a database may refer to or be referred to by
 	var installations []openclaw.Installation
 	for e, err := range snapshots.Entries(bag) {
 		if err != nil {
@@ -125,6 +127,9 @@ func evidenceDatabases(ctx context.Context, bag string, found func(discover.Foun
 			torn[main] = fmt.Sprintf("%s was captured as %q: what was read may be torn", path.Base(e.File.Path), e.File.Verdict)
 		}
 		state, ok := discover.DatabaseFile(e.Stored)
+		if e.Stored != "" && !ok && e.Stored != e.File.Path && len(renamed) < maxRenamed {
+			renamed[e.Stored] = e.File.Path
+		}
 		if e.Stored == "" || !ok {
 			continue
 		}
@@ -143,8 +148,9 @@ func evidenceDatabases(ctx context.Context, bag string, found func(discover.Foun
 	defer root.Close()
 	opts := discover.Options{Installations: installations, Databases: sqlite.Read, DatabasesOnly: true}
 	sum, err := discover.Scan(ctx, root, opts, func(f discover.Found) {
-		if name, ok := names[f.Source.Path]; ok {
-			f.Source.Path = name
+		f.Source.Path = cmp.Or(names[f.Source.Path], renamed[f.Source.Path], f.Source.Path)
+		for stored, name := range names {
+			f.Source.Note = strings.ReplaceAll(f.Source.Note, stored, name)
 		}
 		found(f)
 	})
@@ -161,6 +167,9 @@ func evidenceDatabases(ctx context.Context, bag string, found func(discover.Foun
 	}
 	return sum, err
 }
+
+// maxRenamed bounds the files of a bag whose names on the host are remembered.
+const maxRenamed = 100_000
 
 // databaseOf is the database that a file of the host's is, or the log of.
 func databaseOf(name string) string {

@@ -2,7 +2,9 @@ package actions
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -21,7 +23,7 @@ import (
 const databaseName = "home/u/.openclaw/agents/my agent/agent/openclaw-agent.sqlite"
 
 // database makes a database with one key, which stands in its log alone.
-func database(t *testing.T, value string) (file, log string) {
+func database(t *testing.T, value string, more ...string) (file, log string) {
 	t.Helper()
 	at := filepath.Join(t.TempDir(), "db")
 	db, err := sql.Open("sqlite", "file:"+at)
@@ -30,10 +32,10 @@ func database(t *testing.T, value string) (file, log string) {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	for _, s := range []string{
+	for _, s := range append([]string{
 		"PRAGMA journal_mode=WAL", "CREATE TABLE auth_profile_store(store_key TEXT PRIMARY KEY, store_json TEXT)", "PRAGMA wal_checkpoint(TRUNCATE)",
 		`INSERT INTO auth_profile_store VALUES('primary', '{"profiles":{"anthropic:default":{"type":"api_key","provider":"anthropic","key":"` + value + `"}}}')`,
-	} {
+	}, more...) {
 		if _, err := db.Exec(s); err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +88,53 @@ func TestDatabasesAreReadFromTheEvidence(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Transcripts in a database are searched too, and what the configuration takes from the agent's own
+// store is one credential there and in the store. All places are named as on the host.
+func TestTranscriptsAndReferencesInTheEvidence(t *testing.T) {
+	shown, bot := "ghp_"+hexadecimal(36), hexadecimal(40)
+	file, log := database(t, hexadecimal(40),
+		`CREATE TABLE transcript_events(session_id TEXT, seq INTEGER, event_json TEXT, created_at INTEGER, PRIMARY KEY(session_id, seq))`,
+		`INSERT INTO transcript_events VALUES('s', 1, '{"type":"message","message":{"role":"toolResult","content":"git push https://x:`+shown+`@github.com/a/b"}}', 0)`,
+		`CREATE TABLE secret_store_entries(scope_kind TEXT, scope_id TEXT, name TEXT, value TEXT, kind TEXT, deleted_at_ms INTEGER)`,
+		`INSERT INTO secret_store_entries VALUES('team', '', 'CHAT', '`+bot+`', 'secret', NULL)`)
+	const state = "home/a user/.openclaw/"
+	host := withDatabase(t, "x")
+	host.discover = func(context.Context, func(discover.Found)) (discover.Summary, error) {
+		return discover.Summary{Files: 1, Deferred: []string{state + "state/openclaw.sqlite"}}, nil
+	}
+	host.capture = func(_ context.Context, _ string, sink snapshots.Sink) (snapshots.Captured, error) {
+		return snapshots.Captured{Files: 3}, errors.Join(whole(sink, state+"state/openclaw.sqlite", file), whole(sink, state+"state/openclaw.sqlite-wal", log),
+			whole(sink, state+"openclaw.json", `{channels:{slack:{botToken:{source:"store",provider:"default",id:"CHAT"}}}}`))
+	}
+	s := play(t, newResponse(t, host), "agent.freeze", "credentials.discover", "evidence.capture files")
+	got := map[string][]string{}
+	for _, c := range s.Credentials {
+		for _, at := range c.Sources {
+			got[c.Provider+" "+c.Kind] = append(got[c.Provider+" "+c.Kind], at.String()+" "+at.Note)
+		}
+	}
+	db := state + "state/openclaw.sqlite"
+	for kind, want := range map[string][]string{
+		"github github.pat": {db + " (transcript_events/s/1) shown to the model, looks like github-pat"},
+		"slack slack.bot": {state + "openclaw.json:1 (channels.slack.botToken) from " + db + " (secret_store_entries/row 1/value)",
+			db + " (secret_store_entries/row 1/value) "},
+	} {
+		if !slices.Equal(got[kind], want) {
+			t.Errorf("%s at %q, want %q", kind, got[kind], want)
+		}
+	}
+	if len(s.Credentials) != 3 {
+		t.Errorf("found %q", got)
+	}
+}
+
+// hexadecimal makes a random text of n digits.
+func hexadecimal(n int) string {
+	raw := make([]byte, n)
+	_, _ = rand.Read(raw)
+	return hex.EncodeToString(raw)[:n]
 }
 
 // Nobody is told that everything was searched while a database was not.
