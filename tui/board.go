@@ -33,7 +33,11 @@ func (s *runScreen) boardPane(c *console, all []item, needs int, r rect) []line 
 	}
 	cols := s.columns(rows, r.W)
 	for i := s.listFrom; i < len(rows) && len(out) < r.H; i++ {
-		out = append(out, cols.row(c, rows[i].cred, i == at))
+		if h := rows[i].harmless; h != nil {
+			out = append(out, cols.harmless(*h, i == at))
+		} else {
+			out = append(out, cols.row(c, rows[i].cred, i == at))
+		}
 	}
 	return out
 }
@@ -62,8 +66,9 @@ type boardColumns struct{ provider, masked, evidence, age int }
 func (s *runScreen) columns(rows []item, w int) boardColumns {
 	cols := boardColumns{age: 5}
 	for _, it := range rows {
-		cols.provider = max(cols.provider, ansi.StringWidth(opening(it.cred.Provider, w)))
-		cols.masked = max(cols.masked, ansi.StringWidth(opening(it.cred.Masked, w)))
+		provider, masked := it.named()
+		cols.provider = max(cols.provider, ansi.StringWidth(opening(provider, w)))
+		cols.masked = max(cols.masked, ansi.StringWidth(opening(masked, w)))
 	}
 	cols.provider = min(cols.provider, 6+max(0, w-60)/6)
 	cols.masked = min(cols.masked, 13+max(0, w-58)/4)
@@ -86,8 +91,37 @@ func (b boardColumns) row(c *console, cred *incident.Credential, selected bool) 
 	)
 }
 
-// evidence says in few cells why a credential is shown as it is.
+// harmless is a row of what there is nothing to revoke of.
+func (b boardColumns) harmless(h incident.Harmless, selected bool) line {
+	cursor := "  "
+	if selected {
+		cursor = "▸ "
+	}
+	return row(
+		span{accent, cursor},
+		span{dim, harmlessMark.symbol + " " + column(harmlessMark.word, 12)},
+		span{dim, column(h.Provider, b.provider) + " " + column(shorten(h.Masked, b.masked), b.masked)},
+		span{dim, " " + column(h.Doubt+": "+h.Source.String(), b.evidence+b.age+1)},
+	)
+}
+
+// evidence is reason, behind what has to be known of the credential before it.
 func evidence(c *incident.Credential, w int) string {
+	text := reason(c, w)
+	if word := doubtWords[c.Doubt]; word != "" {
+		text = word + "; " + text
+	}
+	if c.Other != "" {
+		text = "of " + c.Other + "; " + text
+	}
+	return text
+}
+
+// doubtWords are the doubts about what is revoked all the same.
+var doubtWords = map[string]string{"by format": "a guess", "expired": "expired"}
+
+// reason says in few cells why a credential is shown as it is.
+func reason(c *incident.Credential, w int) string {
 	answer := c.Last.Answer
 	if c.Indeterminate {
 		if c.Last.Outcome != "" {

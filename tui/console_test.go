@@ -176,6 +176,8 @@ var screens = []struct {
 	{"add-filter", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "access"}},
 	{"add-note", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "enter", "rest", "from the wiki"}},
 	{"detail-inventory", inventoried, []string{"enter", "/", "deploy-bot", "enter", "G", "enter"}},
+	{"run-doubt", doubtful, []string{"enter"}},
+	{"detail-doubt", doubtful, []string{"enter", "/", "1a2B", "enter", "G", "enter"}},
 	{"skip", underFire, []string{"enter", "j", "s", "rest"}},
 	{"by-hand", underFire, []string{"enter", "j", "m", "rest"}},
 	{"leave", underFire, []string{"enter", "q", "rest"}},

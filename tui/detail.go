@@ -137,6 +137,10 @@ func (s *detailScreen) lines(c *console, cred *incident.Credential, w int) []lin
 		add("Breaks", warn, cred.Inventory.Breaks)
 	}
 	add("Unresolved", warn, cred.Unresolved)
+	add("In doubt", warn, incident.DoubtText(cred.Doubt))
+	if cred.Other != "" {
+		add("Kept by", warn, cred.Other+", another user of the host")
+	}
 	if cred.Manual || cred.Life == credential.Manual {
 		for i, step := range cred.Steps {
 			add([]string{"Do this", ""}[min(i, 1)], strong, fmt.Sprintf("%d. %s", i+1, step))
@@ -168,6 +172,7 @@ func (s *detailScreen) about(c *console, cred *incident.Credential, w int) []lin
 	add("Owner", first(cred.Principal, cred.Owner))
 	add("Reaches", strings.Join(cred.Baseline.Reach, ", "))
 	add("Tier", tiers[cred.Tier])
+	add("Mints", cred.Mints)
 	if item := cred.Inventory; item != nil {
 		add("Inventory", item.Purpose)
 		add("Answers", item.Owner)

@@ -109,6 +109,17 @@ func noteKey(c *console) binding {
 	return b
 }
 
+// inventoryKey has the inventory in clawback.yaml read anew.
+func inventoryKey(c *console) binding {
+	b := binding{keys: []string{"i"}, label: "i", text: "read clawback.yaml's inventory anew", quiet: true, do: func() tea.Cmd {
+		return c.submit(engine.Command{Credential: &incident.Command{Kind: incident.ReadInventory, By: c.o.By}}, "the inventory is read anew")
+	}}
+	if b.off = c.closed(); b.off == "" && c.rec.Declared.Mode == incident.Drill {
+		b.off = "a drill's world is in no inventory"
+	}
+	return b
+}
+
 // credentialKeys are what can be done about one credential.
 func credentialKeys(c *console, cred *incident.Credential) []binding {
 	link := binding{keys: []string{"o"}, label: "o", text: "copy its link", do: func() tea.Cmd { return c.copyLink(cred) }}

@@ -143,10 +143,30 @@ func (r *record) board(filter string) []*incident.Credential {
 }
 
 func matches(c *incident.Credential, words []string) bool {
-	text := strings.ToLower(c.Provider + " " + c.Masked + " " + c.Kind + " " + credMark(c).word + " " + c.Owner + " " + c.Principal)
+	text := c.Provider + " " + c.Masked + " " + c.Kind + " " + credMark(c).word + " " + c.Owner + " " + c.Principal + " " + doubtWords[c.Doubt] + " " + c.Other
 	if c.Inventory != nil {
-		text += strings.ToLower(" " + c.Inventory.About())
+		text += " " + c.Inventory.About()
 	}
+	return holds(text, words)
+}
+
+// harmless lists what there is nothing to revoke of, and matches filter.
+func (r *record) harmless(filter string) (out []*incident.Harmless) {
+	if r.Searched == nil {
+		return nil
+	}
+	words := strings.Fields(strings.ToLower(filter))
+	for i, h := range r.Searched.Harmless {
+		if holds(h.Provider+" "+h.Masked+" "+h.Kind+" "+harmlessMark.word+" "+h.Doubt+" "+h.Source.Path, words) {
+			out = append(out, &r.Searched.Harmless[i])
+		}
+	}
+	return out
+}
+
+// holds reports whether a text holds every one of some words.
+func holds(text string, words []string) bool {
+	text = strings.ToLower(text)
 	for _, word := range words {
 		if !strings.Contains(text, word) {
 			return false

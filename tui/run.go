@@ -26,15 +26,27 @@ func (s *runScreen) title() string { return "Response" }
 
 // item is one row of the list: what needs a person comes before the board.
 type item struct {
-	need *need
-	cred *incident.Credential
+	need     *need
+	cred     *incident.Credential
+	harmless *incident.Harmless
 }
 
 func (i item) key() string {
-	if i.need != nil {
+	switch {
+	case i.need != nil:
 		return i.need.key()
+	case i.harmless != nil:
+		return "h:" + i.harmless.Kind + i.harmless.Source.String()
 	}
 	return "c:" + string(i.cred.Fingerprint)
+}
+
+// named is what the board calls a row of its own.
+func (i item) named() (provider, masked string) {
+	if i.harmless != nil {
+		return i.harmless.Provider, i.harmless.Masked
+	}
+	return i.cred.Provider, i.cred.Masked
 }
 
 // credential is the credential that the row is about, or nil.
@@ -52,6 +64,9 @@ func (s *runScreen) items(c *console) (all []item, needs int) {
 	}
 	for _, cred := range c.rec.board(s.filter.String()) {
 		all = append(all, item{cred: cred})
+	}
+	for _, h := range c.rec.harmless(s.filter.String()) {
+		all = append(all, item{harmless: h})
 	}
 	return all, len(waiting)
 }
@@ -101,6 +116,7 @@ func (s *runScreen) keys(c *console) []binding {
 		noteKey(c),
 		binding{keys: []string{"/"}, label: "/", text: "filter", do: func() tea.Cmd { s.typing, s.focus = true, onList; return nil }},
 		addKey(c),
+		inventoryKey(c),
 		binding{keys: []string{"p"}, label: "p", text: "plan", do: func() tea.Cmd { return c.show(&c.plan) }},
 		binding{keys: []string{"tab"}, label: "tab", text: "next pane", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + 1) % focuses; return nil }},
 		binding{keys: []string{"shift+tab"}, label: "shift+tab", text: "pane before", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + focuses - 1) % focuses; return nil }},
@@ -136,6 +152,8 @@ func (s *runScreen) enterKey(c *console, cur item) binding {
 	case cur.credential() != nil:
 		f := cur.credential().Fingerprint
 		b.do = func() tea.Cmd { c.detail = detailScreen{of: f}; return c.show(&c.detail) }
+	case cur.harmless != nil:
+		b.off = incident.DoubtText(cur.harmless.Doubt)
 	default:
 		b.off = "nothing is selected"
 	}

@@ -206,6 +206,31 @@ func underFire(t testing.TB) *story {
 	return s
 }
 
+// doubtful is an incident whose search found guesses, what has expired, what another user keeps, and
+// what there is nothing to revoke of.
+func doubtful(t testing.TB) *story {
+	s := begun(t)
+	s.done("describe", "freeze")
+	s.begin("revoke")
+	guess := s.found("github", "github.pat", "ghp_…1a2B", func(f *incident.Found) {
+		f.Doubt, f.Sources = "by format", []credential.Source{{Path: "home/claw/.openclaw/workspace/notes.md", Line: 7, Note: "looks like github.pat"}}
+	})
+	s.add(incident.TypeRevoke, incident.Revoke{Fingerprint: guess})
+	s.found("openai", "openai.api_key", "…x9Wq", func(f *incident.Found) {
+		f.Doubt, f.Expires = "expired", time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+	})
+	other := s.found("aws", "aws.access_key", "AKIA…7QRS", func(f *incident.Found) {
+		f.Tier, f.Other, f.Mints = 4, "ada", "access key, temporary session key"
+		f.Sources = []credential.Source{{Path: "home/ada/.aws/credentials", Locator: "default", Line: 2}}
+	})
+	s.life(other, credential.Failed, func(l *incident.Life) { l.Reason, l.Error = incident.ReasonAuthority, "no authority for aws" })
+	s.add(incident.TypeSearched, incident.Searched{Files: 212, Bytes: 9_000_000, Skipped: map[string]int{"link": 3}, Harmless: []incident.Harmless{
+		{Provider: "openai", Kind: "openai.api_key", Masked: "…here", Doubt: "placeholder", Source: credential.Source{Path: "home/claw/.openclaw/.env", Line: 17}},
+		{Provider: "stripe", Kind: "stripe.api_key", Masked: "pk_live_…Xk21", Doubt: "public key", Source: credential.Source{Path: "home/claw/.openclaw/openclaw.json", Locator: "env.vars.PK", Line: 45}},
+	}})
+	return s
+}
+
 // over is the same incident at its end.
 func over(t testing.TB) *story {
 	s := underFire(t)
@@ -225,7 +250,7 @@ var questions = map[string]incident.Question{
 	"confirm": {ID: "q1", Step: "freeze", Kind: incident.Confirm, Title: "Freeze the agent", Text: []string{
 		"It stops acting within milliseconds, and its memory stays as it is.", "14 processes of 1 installation at /home/claw/.openclaw."}},
 	"typed": {ID: "q2", Step: "revoke", Kind: incident.Typed, Title: "Revoke 6 GitHub tokens", Type: "revoke 6", Text: []string{
-		"GitHub mails the owner of each.", "Breaks: deploy-bot (inventory: production deploys), 5 not in the inventory.",
+		"GitHub mails the owner of each.", "Breaks: deploy-bot (inventory: production deploys), 5 not in inventory.",
 		"Evidence of where they were found is sealed.", "What a provider revoked stays revoked."}},
 	"choice": {ID: "q3", Step: "cause", Kind: incident.Choice, Title: "How did they get in?", Text: []string{
 		"Why it matters: the last two also kill other users' credentials and forbid recovery in place."}, Options: []incident.Option{

@@ -90,6 +90,9 @@ var lifeMarks = map[credential.Life]mark{
 // dead, not alive, and not the same as a proof that failed.
 var unknown = mark{"◌", "unknown", warn}
 
+// harmlessMark is what looks like a credential and is none that works.
+var harmlessMark = mark{"–", "harmless", dim}
+
 // credMark is how a credential stands.
 func credMark(c *incident.Credential) mark {
 	if c.Indeterminate {

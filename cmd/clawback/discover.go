@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -178,7 +177,7 @@ func (s *survey) first(c credential.Credential, f discover.Found) *discovered {
 	k, known := s.infos[c.Provider].Kind(c.Kind)
 	d.SelfRevocable = known && k.SelfRevoking && !k.Manual && f.Unresolved == ""
 	d.Manual = f.Unresolved != "" || !actions.DiesWithGateway(c.Kind) && (!known || k.Manual)
-	d.Mints = mints(c.Kind, k)
+	d.Mints = actions.Mints(c.Kind, k)
 	found := &incident.Credential{Found: incident.Found{Credential: c}}
 	if item, ok := s.list.Lookup(c); ok {
 		d.Inventory, found.Inventory = &item, &item
@@ -186,20 +185,6 @@ func (s *survey) first(c credential.Credential, f discover.Found) *discovered {
 	s.by[c.Fingerprint] = d
 	s.all, s.known = append(s.all, d), append(s.known, found)
 	return d
-}
-
-// mints is what a credential of a kind can make more of, by its provider or else by its kind.
-func mints(kind string, info revoke.KindInfo) string {
-	var titles []string
-	for _, name := range info.Mints {
-		if k, ok := credential.Lookup(name); ok {
-			titles = append(titles, k.Title)
-		}
-	}
-	if k, ok := credential.Lookup(kind); ok && len(titles) == 0 {
-		return k.Mints
-	}
-	return strings.Join(titles, ", ")
 }
 
 func moment(t time.Time) *time.Time {

@@ -49,7 +49,7 @@ func (r *response) run(ctx context.Context) error {
 	ctx, stop, heard := r.interruptible(ctx)
 	defer stop()
 	if r.declared.Mode == incident.Real { // a drill's world is made up
-		r.work.Inventory = r.app.inventory()
+		r.work.Inventory, r.work.ReadInventory = r.app.inventory(), r.app.readInventory
 	}
 	r.engine.Interrupt = func(string) { stop() }
 	if r.open.trouble != nil {

@@ -187,6 +187,9 @@ const (
 // Add is the kind of a command that puts a credential on the board which the search did not find.
 const Add = "add"
 
+// ReadInventory is the kind of a command that has the desk's inventory read anew.
+const ReadInventory = "read inventory"
+
 // Addition is a credential that a person adds. It lives in memory alone: what is recorded of it is a
 // Command of the kind Add, with its fingerprint and its mask.
 type Addition struct {
@@ -315,6 +318,7 @@ type Found struct {
 	Steps      []string `json:"steps,omitempty"` // what a person has to do
 	Link       string   `json:"link,omitempty"`
 	Effect     string   `json:"effect,omitempty"`
+	Mints      string   `json:"mints,omitempty"` // what it can make more of
 	Unresolved string   `json:"unresolved,omitempty"`
 	Endpoint   string   `json:"endpoint,omitempty"` // claimed by the host, never called
 	Doubt      string   `json:"doubt,omitempty"`    // why it may be no live credential; see DoubtText

@@ -138,6 +138,9 @@ func (p *page) identity(c Credential) {
 	if len(c.Reach) > 0 {
 		p.item("It could reach, by its provider: %s", list(c.Reach))
 	}
+	if c.Mints != "" {
+		p.item("It could make more of: %s", c.Mints)
+	}
 	if !c.Expires.IsZero() {
 		p.item("Expires: %s", c.Expires)
 	}

@@ -64,6 +64,7 @@ type Credential struct {
 	Steps      []string            `json:"manual_steps"`
 	Link       string              `json:"link,omitempty"`
 	Effect     string              `json:"effect,omitempty"`
+	Mints      string              `json:"mints,omitempty"` // what it could make more of
 
 	Baseline *Probes    `json:"baseline,omitempty"`
 	Revoked  Revocation `json:"revocation"`
@@ -164,7 +165,7 @@ func describe(c *incident.Credential, t *trail) Credential {
 		Sources: some(c.Sources[:min(len(c.Sources), maxSources)]), MorePlaces: max(0, len(c.Sources)-maxSources),
 		Owner: c.Owner, Account: c.Account, Principal: c.Principal, Reach: bounded(c.Baseline.Reach),
 		Expires: c.Expires, LastUsed: c.LastUsed, Unresolved: c.Unresolved, Endpoint: c.Endpoint, Doubt: c.Doubt, Other: c.Other,
-		Manual: c.Manual, Steps: bounded(c.Steps), Link: c.Link, Effect: c.Effect,
+		Manual: c.Manual, Steps: bounded(c.Steps), Link: c.Link, Effect: c.Effect, Mints: c.Mints,
 		Baseline: t.baseline, Revoked: t.revoked, Probes: some(t.runs), Probed: c.Probes, MoreRuns: t.left,
 		FoundAt: c.FoundAt, DiedAt: c.DiedAt,
 	}

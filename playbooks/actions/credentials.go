@@ -324,8 +324,11 @@ func (r *Response) untilSearched(ctx context.Context) (context.Context, context.
 }
 
 // Command hands a responder's command to the sweep.
-func (v revocation) Command(_ context.Context, c incident.Command) error {
+func (v revocation) Command(ctx context.Context, c incident.Command) error {
 	r := v.r
+	if c.Kind == incident.ReadInventory {
+		return r.readInventory(ctx)
+	}
 	r.mu.Lock()
 	begun := len(r.sweeps) > 0
 	r.mu.Unlock()

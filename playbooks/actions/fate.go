@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"clawback/forensics/incident"
 	"clawback/revoke"
@@ -72,10 +73,26 @@ func gatewayKind(kind string) bool { return kind == "openclaw.gateway" || kind =
 // Found is the entry of a credential that was found first where f says.
 func (r *Response) Found(c credential.Credential, f discover.Found) incident.Found {
 	out := incident.Found{Credential: c, Unresolved: f.Unresolved, Endpoint: f.Endpoint, Doubt: string(f.Doubt), Other: f.Other}
-	if k, ok := r.kind(c); ok {
+	k, ok := r.kind(c)
+	if out.Mints = Mints(c.Kind, k); ok {
 		out.Manual, out.Steps, out.Link, out.Effect = k.Manual, k.Steps, k.Link, k.Effect
 	}
 	return out
+}
+
+// Mints is what a credential of a kind can make more of, by its provider or else by the kind; "" where
+// nothing is known.
+func Mints(kind string, info revoke.KindInfo) string {
+	var titles []string
+	for _, name := range info.Mints {
+		if k, ok := credential.Lookup(name); ok {
+			titles = append(titles, k.Title)
+		}
+	}
+	if k, ok := credential.Lookup(kind); ok && len(titles) == 0 {
+		return k.Mints
+	}
+	return strings.Join(titles, ", ")
 }
 
 // kind is what a credential's provider says of its kind.

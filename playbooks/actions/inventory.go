@@ -2,7 +2,10 @@ package actions
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,17 +16,14 @@ import (
 // inventoried records once what the inventory says of a credential. accounts are whose it is, as far
 // as its provider said.
 func (r *Response) inventoried(c credential.Credential, rec noter, accounts ...string) {
-	item, ok := r.Inventory.Lookup(c, accounts...)
-	if !ok {
-		return
-	}
 	r.mu.Lock()
+	item, ok := r.Inventory.Lookup(c, accounts...)
 	_, known := r.items[c.Fingerprint]
-	if !known {
+	if ok && !known {
 		r.items[c.Fingerprint] = item
 	}
 	r.mu.Unlock()
-	if !known {
+	if ok && !known {
 		rec.Note(incident.TypeInventoried, incident.Inventoried{Fingerprint: c.Fingerprint, Item: item})
 	}
 }
@@ -41,7 +41,10 @@ func (r *Response) recallInventory(c *incident.Credential, rec noter) {
 
 // breaks says what stops when these die, as far as the inventory knows; "" without an inventory.
 func (r *Response) breaks(cs []credential.Credential) string {
-	if len(r.Inventory.Items) == 0 {
+	r.mu.Lock()
+	none := len(r.Inventory.Items) == 0
+	r.mu.Unlock()
+	if none {
 		return ""
 	}
 	var names []string
@@ -71,10 +74,39 @@ func (r *Response) breaks(cs []credential.Credential) string {
 
 func (r *Response) item(c credential.Credential) (incident.InventoryItem, bool) {
 	r.mu.Lock()
-	item, ok := r.items[c.Fingerprint]
-	r.mu.Unlock()
-	if ok {
+	defer r.mu.Unlock()
+	if item, ok := r.items[c.Fingerprint]; ok {
 		return item, true
 	}
 	return r.Inventory.Lookup(c)
+}
+
+// errNoInventory means that this response works with no inventory of the desk's.
+var errNoInventory = errors.New("this response reads no inventory")
+
+// readInventory reads the inventory anew, and records what it says of what was found.
+func (r *Response) readInventory(ctx context.Context) error {
+	if r.ReadInventory == nil {
+		return errNoInventory
+	}
+	list, err := r.ReadInventory()
+	if err != nil {
+		return err
+	}
+	s, err := foldAll(ctx, r.late.rec.j)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.Inventory = list
+	clear(r.items)
+	known := maps.Clone(r.late.known)
+	r.mu.Unlock()
+	r.late.rec.Note(incident.TypeInventory, list)
+	for _, c := range s.Credentials {
+		named := c.Credential
+		named.Secret = known[c.Fingerprint].Secret // which may hold its key id
+		r.inventoried(named, r.late.rec, c.Account, c.Principal)
+	}
+	return nil
 }

@@ -50,8 +50,10 @@ type Response struct {
 	// HostLost says that the host itself is compromised: what other users keep there is revoked too.
 	HostLost bool
 
-	// Inventory is what is known of credentials beforehand.
-	Inventory incident.Inventory
+	// Inventory is what is known of credentials beforehand, and ReadInventory reads it anew in the
+	// middle of a run; nil where it cannot be.
+	Inventory     incident.Inventory
+	ReadInventory func() (incident.Inventory, error)
 
 	Disk   disk.FS // of the desk; nil: this machine's
 	Before *Before // what a resumed run goes on with; nil for a new one
