@@ -154,6 +154,10 @@ func (s *scan) thing(row place, name string) {
 	why := "its sessions were not read: end them at each service"
 	switch row.holds {
 	case aDatabase:
+		if s.readDatabase != nil {
+			s.gcloud(name, at)
+			return
+		}
 		s.note(openclaw.Problem{Path: name, Reason: "a database that may hold credentials: not understood, look at it by hand"})
 		return
 	case aSocket:

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,6 +66,36 @@ func TestTablesThatTheAgentCallsSecret(t *testing.T) {
 	} {
 		if !slices.ContainsFunc(discover.Tables(), func(t discover.Table) bool { return t.Name == table && slices.Contains(t.Columns, column) }) {
 			t.Errorf("nobody asks for %s.%s", table, column)
+		}
+	}
+}
+
+// The Google Cloud CLI's own databases are read where they lie.
+func TestGoogleCloud(t *testing.T) {
+	dir := t.TempDir()
+	refresh, access := "1//0"+secret()+secret(), "ya29."+secret()+secret()
+	must(t, os.MkdirAll(filepath.Join(dir, state), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, state, "openclaw.json"), []byte("{}"), 0o600))
+	write(t, filepath.Join(dir, state, "../.config/gcloud/credentials.db"),
+		`CREATE TABLE credentials(account_id TEXT PRIMARY KEY, value BLOB)`,
+		`INSERT INTO credentials VALUES('me@b.example', `+text(map[string]string{"type": "authorized_user", "client_id": "c", "refresh_token": refresh})+`)`)
+	write(t, filepath.Join(dir, state, "../.config/gcloud/access_tokens.db"),
+		`CREATE TABLE access_tokens(account_id TEXT PRIMARY KEY, access_token TEXT, token_expiry TIMESTAMP, rapt_token TEXT, id_token TEXT)`, "",
+		`INSERT INTO access_tokens VALUES('me@b.example', '`+access+`', '2099-01-02 03:04:05', NULL, NULL)`)
+	found, summary := search(t, dir)
+	if len(found) != 2 || len(summary.Problems) > 0 {
+		t.Fatalf("%d finds, problems %+v", len(found), summary.Problems)
+	}
+	for _, f := range found {
+		want, value := `google.refresh_token credentials/["me@b.example"]/value/refresh_token`, refresh
+		if strings.HasSuffix(f.Source.Path, "access_tokens.db") {
+			want, value = f.Kind+` access_tokens/["me@b.example"]/access_token`, access
+			if f.Expires.Year() != 2099 {
+				t.Errorf("expires %v", f.Expires)
+			}
+		}
+		if got := f.Kind + " " + f.Source.Locator; got != want || f.Provider != "google" || f.Secret.Reveal("value") != value || f.Owner != "me@b.example" {
+			t.Errorf("%s, of %q, want %s", got, f.Owner, want)
 		}
 	}
 }
