@@ -14,7 +14,6 @@ var Tiers = map[int]string{
 var Placed = []Kind{
 	{Name: "aws.sso", Provider: "aws", Title: "single sign-on session", Tier: 4, Mints: "role credentials of every account that it is assigned"},
 	{Name: "google.service_account", Provider: "google", Title: "service account key", Tier: 4, Mints: "access and identity tokens"},
-	{Name: "google.refresh_token", Provider: "google", Title: "refresh token", Tier: 4, Mints: "access tokens"},
 	{Name: "azure.refresh_token", Provider: "azure", Title: "refresh token", Tier: 4, Mints: "access tokens"},
 	{Name: "azure.client_secret", Provider: "azure", Title: "service principal secret", Tier: 4, Mints: "access tokens"},
 	{Name: "kubernetes.token", Provider: "kubernetes", Title: "cluster token", Tier: 4, Mints: "service account tokens"},

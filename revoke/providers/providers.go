@@ -14,6 +14,8 @@ import (
 	"clawback/revoke/providers/github/githubfake"
 	"clawback/revoke/providers/gitlab"
 	"clawback/revoke/providers/gitlab/gitlabfake"
+	"clawback/revoke/providers/google"
+	"clawback/revoke/providers/google/googlefake"
 	"clawback/revoke/providers/slack"
 	"clawback/revoke/providers/slack/slackfake"
 	"clawback/revoke/providers/stripe"
@@ -28,6 +30,7 @@ var all = []struct {
 	{"aws", aws.New, func(c fake.Clock) fake.Provider { return awsfake.New(c) }},
 	{"github", github.New, func(c fake.Clock) fake.Provider { return githubfake.New(c) }},
 	{"gitlab", gitlab.New, func(c fake.Clock) fake.Provider { return gitlabfake.New(c) }},
+	{"google", google.New, func(c fake.Clock) fake.Provider { return googlefake.New(c) }},
 	{"slack", slack.New, func(c fake.Clock) fake.Provider { return slackfake.New(c) }},
 	{"stripe", stripe.New, func(c fake.Clock) fake.Provider { return stripefake.New(c) }},
 }

@@ -1,0 +1,181 @@
+package google
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"clawback/revoke"
+	"clawback/revoke/credential"
+	"clawback/revoke/wire"
+)
+
+var (
+	apiKeyForm = regexp.MustCompile(`\AAIza[0-9A-Za-z_-]{35}\z`)
+	// apiKeyName is a resource name as Google gives it, which becomes part of an address.
+	apiKeyName    = regexp.MustCompile(`\Aprojects/[0-9a-z][0-9a-z.:-]{0,62}/locations/global/keys/[0-9A-Za-z-]{1,64}\z`)
+	operationName = regexp.MustCompile(`\Aoperations/.`)
+)
+
+var errNoAPIKey = errors.New("its value is not known, or is no API key")
+
+// resource is a key as the API Keys API describes it:
+// https://cloud.google.com/api-keys/docs/reference/rest/v2/projects.locations.keys
+type resource struct {
+	Name         string `json:"name"`
+	Deleted      string `json:"deleteTime"`
+	Restrictions struct {
+		Targets []struct {
+			Service string `json:"service"`
+		} `json:"apiTargets"`
+	} `json:"restrictions"`
+}
+
+// probeAPIKey lists one model of the Gemini API, which costs nothing. Google looks at the key before
+// it looks at what the key is for: a key that may not call this API is told so by a 403, a key that
+// does not exist is API_KEY_INVALID.
+// https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto
+func (p *provider) probeAPIKey(ctx context.Context, c credential.Credential) (revoke.Verdict, error) {
+	key := c.Secret.Reveal("value")
+	if !apiKeyForm.MatchString(key) {
+		return notAsked(errNoAPIKey, c), errNoAPIKey
+	}
+	r := p.models.Do(ctx, wire.Request{
+		Method: http.MethodGet, Path: "/v1beta/models", Query: url.Values{"pageSize": {"1"}},
+		Header: http.Header{"X-Goog-Api-Key": {key}}, Hide: c.Secret,
+	})
+	var list struct {
+		Models []struct {
+			Name string `json:"name"`
+		} `json:"models"`
+	}
+	f, isRefusal := refused(r)
+	switch {
+	case r.Status == http.StatusOK && r.JSON(&list) && len(list.Models) > 0 && strings.HasPrefix(list.Models[0].Name, "models/"):
+		return r.Verdict(revoke.Alive, "lists models"), nil
+	case !isRefusal:
+	case r.Status == http.StatusBadRequest && f.because("API_KEY_INVALID"):
+		return r.Verdict(revoke.Refused, "API_KEY_INVALID: "+f.Error.Message), nil
+	case f.because("CONSUMER_SUSPENDED"), f.because("CONSUMER_INVALID"): // its project may come back, and the key with it
+	case r.Status == http.StatusForbidden && f.Error.Status == "PERMISSION_DENIED":
+		return r.Verdict(revoke.Alive, said(r)), nil
+	}
+	return r.Verdict(revoke.Inconclusive, said(r)), nil
+}
+
+func (p *provider) inspectAPIKey(ctx context.Context, c credential.Credential) (revoke.Exposure, error) {
+	v, err := p.probeAPIKey(ctx, c)
+	if err == nil && v.Outcome != revoke.Alive {
+		err = told(ctx, v)
+	}
+	if err != nil {
+		return revoke.Exposure{}, err
+	}
+	e := revoke.Exposure{Answer: v.Answer}
+	who, err := p.responder(ctx, c)
+	if err != nil { // what it reaches is for the authority to see
+		return e, nil
+	}
+	k, project, _, err := p.lookUp(ctx, who, c)
+	if err != nil || k.Name == "" {
+		return e, nil
+	}
+	e.Account = project
+	for _, t := range k.Restrictions.Targets[:min(len(k.Restrictions.Targets), 50)] {
+		e.Reach = append(e.Reach, revoke.Answer(0, t.Service, who.hide))
+	}
+	if len(k.Restrictions.Targets) == 0 {
+		e.Reach = []string{"every API of its project that takes a key"}
+	}
+	return e, nil
+}
+
+// lookUp finds the key that has this value, under the authority. The result has no name where the key
+// was purged: https://cloud.google.com/api-keys/docs/reference/rest/v2/keys/lookupKey
+func (p *provider) lookUp(ctx context.Context, who caller, c credential.Credential) (k resource, project string, r wire.Reply, err error) {
+	r = p.apiKeys.Do(ctx, wire.Request{
+		Method: http.MethodGet, Path: "/v2/keys:lookupKey", Bearer: who.bearer, Hide: who.hide,
+		Query: url.Values{"keyString": {c.Secret.Reveal("value")}},
+	})
+	var found struct {
+		Parent string `json:"parent"`
+		Name   string `json:"name"`
+	}
+	if r.Status != http.StatusOK || !r.JSON(&found) || !strings.HasPrefix(found.Parent, "projects/") {
+		return k, "", r, seen(r)
+	}
+	project = r.Show(strings.TrimSuffix(strings.TrimPrefix(found.Parent, "projects/"), "/locations/global"))
+	if found.Name == "" {
+		return k, project, r, nil
+	}
+	if !apiKeyName.MatchString(found.Name) {
+		return k, "", r, errors.New("Google names the key in a way that makes no address")
+	}
+	r = p.apiKeys.Do(ctx, wire.Request{Method: http.MethodGet, Path: "/v2/" + found.Name, Bearer: who.bearer, Hide: who.hide})
+	if r.Status != http.StatusOK || !r.JSON(&k) || k.Name != found.Name {
+		return resource{}, "", r, seen(r)
+	}
+	return k, project, r, nil
+}
+
+// found asks the authority about the key.
+func (p *provider) found(ctx context.Context, c credential.Credential) (caller, resource, wire.Reply, error) {
+	if !apiKeyForm.MatchString(c.Secret.Reveal("value")) {
+		return caller{}, resource{}, wire.Reply{}, errNoAPIKey
+	}
+	who, err := p.responder(ctx, c)
+	if err != nil {
+		return caller{}, resource{}, wire.Reply{}, err
+	}
+	k, _, r, err := p.lookUp(ctx, who, c)
+	return who, k, r, err
+}
+
+// deleteAPIKey deletes the key; it can be brought back for 30 days:
+// https://cloud.google.com/api-keys/docs/reference/rest/v2/projects.locations.keys/delete
+func (p *provider) deleteAPIKey(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
+	who, k, r, err := p.found(ctx, c)
+	switch {
+	case err != nil:
+		return revoke.Receipt{}, err
+	case k.Name == "":
+		return revoke.Receipt{Already: true, Answer: r.Text("the key was purged")}, nil
+	case k.Deleted != "":
+		return revoke.Receipt{Already: true, Answer: r.Text("deleted at " + k.Deleted)}, nil
+	}
+	r = p.apiKeys.Do(ctx, wire.Request{Method: http.MethodDelete, Path: "/v2/" + k.Name, Bearer: who.bearer, Hide: who.hide})
+	if !begun(r) {
+		return revoke.Receipt{}, unchanged(r)
+	}
+	return revoke.Receipt{Answer: r.Text("keys.delete"), Did: []string{"deleted API key " + k.Name}}, nil
+}
+
+func (p *provider) undeleteAPIKey(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
+	who, k, r, err := p.found(ctx, c)
+	switch {
+	case err != nil:
+		return revoke.Receipt{}, err
+	case k.Name == "":
+		return revoke.Receipt{}, errors.New(r.Text("the key was purged and cannot be brought back"))
+	case k.Deleted == "":
+		return revoke.Receipt{Already: true, Answer: r.Text("the key is not deleted")}, nil
+	}
+	r = p.apiKeys.Do(ctx, wire.Request{Method: http.MethodPost, Path: "/v2/" + k.Name + ":undelete", Bearer: who.bearer, Hide: who.hide, JSON: struct{}{}})
+	if !begun(r) {
+		return revoke.Receipt{}, unchanged(r)
+	}
+	return revoke.Receipt{Answer: r.Text("keys.undelete"), Did: []string{"undeleted API key " + k.Name}}, nil
+}
+
+// begun reports whether the answer is an operation that did not fail: the API Keys API answers with
+// one that may still be under way. What it does is for the probes to see.
+func begun(r wire.Reply) bool {
+	var o struct {
+		Name  string         `json:"name"`
+		Error map[string]any `json:"error"`
+	}
+	return r.Status == http.StatusOK && r.JSON(&o) && operationName.MatchString(o.Name) && o.Error == nil
+}
