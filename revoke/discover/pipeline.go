@@ -55,6 +55,8 @@ type openText struct {
 var (
 	errSilent = fmt.Errorf("its file system did not answer within %v: left alone", patience)
 	errSkip   = errors.New("not searched")
+
+	errNoTranscript = errors.New("a transcript that is compressed or no text: not searched, look at it by hand")
 )
 
 // run searches the texts below roots.
@@ -169,6 +171,9 @@ func (t *texts) attempt(next task, s *sift.Searcher) (_ task, err error) {
 		return next, nil
 	}
 	if errors.Is(err, sift.ErrNoText) {
+		if transcript(next.name) {
+			t.trouble(next.name, errNoTranscript)
+		}
 		t.skip(notText)
 		err = errSkip
 	}

@@ -204,3 +204,17 @@ func TestTextsAreSearchedInOrder(t *testing.T) {
 		t.Errorf("%d found, error %v", n, err)
 	}
 }
+
+// A transcript that cannot be searched is named: it is not one of a workspace's thousand binaries.
+func TestCompressedTranscriptIsNamed(t *testing.T) {
+	name := state + "agents/main/sessions/s.jsonl.deleted.1775985601000.zst"
+	dir := tree(t, map[string]string{
+		state + "openclaw.json":      "{}",
+		name:                         "\x28\xb5\x2f\xfd\x00\x58" + secret() + "\x00\x00\xff\xfe",
+		state + "workspace/some.bin": "\x00\x01\x02" + secret(),
+	})
+	_, summary := search(t, dir, places)
+	if len(summary.Problems) != 1 || summary.Problems[0].Path != name || !strings.Contains(summary.Problems[0].Reason, "compressed") {
+		t.Errorf("problems %+v", summary.Problems)
+	}
+}
