@@ -64,6 +64,8 @@ var Kinds = []Kind{
 	{Name: "gitlab.ssh_key", Provider: "gitlab", Title: "SSH key of a user", Tier: 3},
 	{Name: "telegram.bot", Provider: "telegram", Title: "bot token", Format: `[0-9]{6,12}:[0-9A-Za-z_-]{35}`, Tier: 2},
 	{Name: "discord.bot", Provider: "discord", Title: "bot token", Format: `[MNO][0-9A-Za-z_-]{23,27}\.[0-9A-Za-z_-]{6}\.[0-9A-Za-z_-]{27,40}`, Tier: 2},
+	{Name: "vault.token", Provider: "vault", Title: "token", Format: `hvs\.[0-9A-Za-z_-]{24,400}(?:\.[0-9A-Za-z]{1,20})?`, Prefix: "hvs.", Tier: 4, Mints: "child tokens and leased secrets"},
+	{Name: "vault.batch_token", Provider: "vault", Title: "batch token", Format: `hvb\.[0-9A-Za-z_-]{100,800}(?:\.[0-9A-Za-z]{1,20})?`, Prefix: "hvb.", Tier: 4},
 	{Name: "openclaw.gateway", Provider: "openclaw", Title: "gateway token", Tier: 2},
 	{Name: "openclaw.hook", Provider: "openclaw", Title: "hook token", Tier: 2},
 	{Name: "unknown", Title: "secret of an unknown kind", Tier: 2},

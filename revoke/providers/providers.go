@@ -20,6 +20,8 @@ import (
 	"clawback/revoke/providers/slack/slackfake"
 	"clawback/revoke/providers/stripe"
 	"clawback/revoke/providers/stripe/stripefake"
+	"clawback/revoke/providers/vault"
+	"clawback/revoke/providers/vault/vaultfake"
 )
 
 var all = []struct {
@@ -33,6 +35,7 @@ var all = []struct {
 	{"google", google.New, func(c fake.Clock) fake.Provider { return googlefake.New(c) }},
 	{"slack", slack.New, func(c fake.Clock) fake.Provider { return slackfake.New(c) }},
 	{"stripe", stripe.New, func(c fake.Clock) fake.Provider { return stripefake.New(c) }},
+	{"vault", vault.New, func(c fake.Clock) fake.Provider { return vaultfake.New(c) }},
 }
 
 // Names lists the providers, sorted.

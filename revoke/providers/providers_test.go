@@ -79,8 +79,8 @@ func checkInfo(t *testing.T, name string, info revoke.Info, f fake.Provider) {
 	if info.Name != name || info.Title == "" {
 		t.Errorf("it calls itself %q, %q", info.Name, info.Title)
 	}
-	if len(info.Kinds) == 0 || len(info.Reads) == 0 || len(info.Hosts) == 0 {
-		t.Errorf("it has %d kinds, %d reads, %d hosts", len(info.Kinds), len(info.Reads), len(info.Hosts))
+	if len(info.Kinds) == 0 || len(info.Reads) == 0 || info.SelfHosted != (len(info.Hosts) == 0) {
+		t.Errorf("it has %d kinds, %d reads, %d hosts, self-hosted %v", len(info.Kinds), len(info.Reads), len(info.Hosts), info.SelfHosted)
 	}
 	for _, h := range info.Hosts {
 		if !slices.Contains(f.Hosts(), h) {

@@ -64,8 +64,13 @@ func TestReaders(t *testing.T) {
 func reader(t *testing.T, f fake.Provider, w *wire) revoke.Provider {
 	t.Helper()
 	a, has := f.MintAuthority()
+	endpoint := ""
+	if made(t, nil)[f.Name()].Info().SelfHosted {
+		endpoint = "https://" + f.Hosts()[0]
+	}
 	all, err := providers.Readers(func(string) revoke.Env {
 		return revoke.Env{
+			Endpoint: endpoint,
 			HTTP: revoke.NewClient(w), Sleep: fake.Wall{}.Sleep, Now: fake.Wall{}.Now,
 			Authority: func(context.Context) (revoke.Authority, error) {
 				if !has {

@@ -29,8 +29,8 @@ func checkInfo(w *world) error {
 	for _, r := range i.Reads {
 		_, err := path.Match(r.Path, "/")
 		must(err == nil && r.Method != "" && strings.HasPrefix(r.Path, "/"), "read %+v is malformed", r)
-		must(r.Method == http.MethodGet || r.Method == http.MethodHead || len(r.Form) > 0 || r.Body != "" || !strings.Contains(r.Path, "*"),
-			"read %s %s may match what is no read: name its form or body", r.Method, r.Path)
+		must(r.Method == http.MethodGet || r.Method == http.MethodHead || len(r.Form) > 0 || r.Body != "" || !strings.HasSuffix(r.Path, "*"),
+			"read %s %s may match what is no read: name its form or body, or what it does at the path's end", r.Method, r.Path)
 	}
 	if _, ok := w.provider.(revoke.Batcher); ok {
 		must(i.BatchMax > 0, "a Batcher without BatchMax")
