@@ -262,14 +262,19 @@ func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err 
 	for name, authority := range s.app.config.Authorities {
 		s.authorities.Load[name] = authority.authority(s.app.env)
 	}
-	s.providers, err = providers.New(func(name string) revoke.Env {
+	s.providers, err = providers.New(s.env(endpoints, dry))
+	return err
+}
+
+// env is what each provider gets from outside. A dry run sends nothing.
+func (s *situation) env(endpoints map[string]string, dry bool) func(string) revoke.Env {
+	return func(name string) revoke.Env {
 		client := revoke.NewClient(revoke.NewTransport())
 		if dry {
 			client = revoke.NewClient(revoke.Refuse{})
 		}
 		return revoke.Env{HTTP: client, Endpoint: endpoints[name], Authority: s.authorities.For(name), Sleep: ownClock.Sleep, Now: ownClock.Now}
-	})
-	return err
+	}
 }
 
 // endpoints are those of the configuration, and those of the command line over them.

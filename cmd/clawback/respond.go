@@ -34,6 +34,8 @@ type response struct {
 	beside    []func(context.Context) // run until the response ends
 	declareAt func()                  // at the moment of the declaration; nil for none
 	score     func() incident.Adversary
+	// instead is what is done with the record instead of carrying the response out; nil for that.
+	instead func(context.Context) (incident.State, error)
 
 	signer  *tree.Signer // of the record's checkpoints; nil where it has none
 	warned  bool         // that something is not sealed
@@ -107,6 +109,9 @@ func (r *response) run(ctx context.Context) error {
 }
 
 func (r *response) carry(ctx context.Context) (incident.State, error) {
+	if r.instead != nil {
+		return r.instead(ctx)
+	}
 	r.work.Score = r.score
 	return r.work.Carry(ctx, r.engine, r.declared)
 }

@@ -83,16 +83,15 @@ func (a *app) resume(ctx context.Context, id string, o resumption) error {
 }
 
 // finish does what a run that died right after the end of its record left undone: the seal over that
-// end, and the end of the secrets that were kept. The record itself stays as it is.
+// end. The record itself stays as it is.
 func (a *app) finish(dir string, s incident.State, o resumption) error {
-	err := actions.Forget(ownDisk, dir)
 	found, broken := verify.Incident(dir, verify.Options{})
 	if broken != nil || found.Key == "" || found.Sealed.Size == found.Entries {
-		return err // whole, or nothing that a seal of ours should cover
+		return nil // whole, or nothing that a seal of ours should cover
 	}
-	rec, _, openErr := a.reopen(dir, s.Declared.Target)
-	if openErr != nil {
-		return errors.Join(err, openErr)
+	rec, _, err := a.reopen(dir, s.Declared.Target)
+	if err != nil {
+		return err
 	}
 	own, keyErr := signKey(o.signKey)
 	r := &response{app: a, open: rec, declared: s.Declared}
@@ -112,7 +111,7 @@ func (a *app) finish(dir string, s incident.State, o resumption) error {
 	if keyErr != nil {
 		keyErr = &failure{incident.ExitPartial, fmt.Errorf("the end of the record is not sealed: %w", keyErr), "copy the record to another machine"}
 	}
-	return errors.Join(err, keyErr, rec.close())
+	return errors.Join(keyErr, rec.close())
 }
 
 // resumable says why a record cannot be gone on with.
@@ -281,11 +280,7 @@ func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*si
 			t.root = d.Target
 		}
 	}
-	t.hostLost = t.hostLost || d.HostLost
-	t.risks = slices.Compact(slices.Sorted(slices.Values(slices.Concat(d.Accepted, t.risks))))
-	for _, name := range slices.Sorted(maps.Keys(d.Endpoints)) {
-		t.endpoints = append([]string{name + "=" + d.Endpoints[name]}, t.endpoints...) // those of the command line come after
-	}
+	t.inherit(d)
 	s, endpoints, err := a.resolve(t)
 	if err != nil {
 		return nil, err
@@ -308,6 +303,15 @@ func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*si
 		return nil, errors.Join(err, s.host.Close())
 	}
 	return s, nil
+}
+
+// inherit takes over what a record was declared with; what the command line says comes after it.
+func (t *target) inherit(d incident.Declared) {
+	t.hostLost = t.hostLost || d.HostLost
+	t.risks = slices.Compact(slices.Sorted(slices.Values(slices.Concat(d.Accepted, t.risks))))
+	for _, name := range slices.Sorted(maps.Keys(d.Endpoints)) {
+		t.endpoints = append([]string{name + "=" + d.Endpoints[name]}, t.endpoints...)
+	}
 }
 
 // differs says in which ways a resumed run is not on the terms of its record.

@@ -53,7 +53,7 @@ the service down, and writes the report.
 	root.AddCommand(
 		a.killCommand(), a.respondCommand(), a.resumeCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(), a.witnessCommand(),
-		a.approveCommand(), a.noteCommand(), a.inventoryCommand(),
+		a.approveCommand(), a.noteCommand(), a.inventoryCommand(), a.recheckCommand(), a.undoCommand(),
 		a.planCommand(),
 		a.providersCommand(), a.playbookCommand(), a.versionCommand(),
 		exitCodesTopic(), configTopic(), a.docsCommand(),

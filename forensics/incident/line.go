@@ -95,6 +95,12 @@ func deskLine(s State, e journal.Entry) (string, string, bool) {
 	if r.Cut > 0 {
 		text += fmt.Sprintf("; a torn last line of %s was cut off", plural(r.Cut, "byte", "bytes"))
 	}
+	switch r.For {
+	case ToRecheck:
+		return "recheck", text, ok
+	case ToUndo:
+		return "undo", text, ok
+	}
 	return "resumed", text, ok
 }
 
@@ -194,6 +200,16 @@ func credentialLine(s State, e journal.Entry) (string, string, bool) {
 			text += "; hint: " + l.Hint
 		}
 		return string(l.Life), text, ok
+	case TypeUndo:
+		u, ok := decoded[Undo](e)
+		return "undo", fmt.Sprintf("%s: %s wants its revocation taken back: %s", s.name(u.Fingerprint), u.By, u.Why), ok
+	case TypeUndone:
+		u, ok := decoded[Undone](e)
+		text := s.name(u.Fingerprint) + ": " + u.Answer
+		if u.Error != "" {
+			return "NOT UNDONE", text + u.Error, ok
+		}
+		return "undone", strings.Join(slices.Concat([]string{text}, u.Did, u.Left), "; "), ok
 	}
 	return "", "", false
 }

@@ -36,10 +36,7 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	r.beginLate(ctx, e)
 	runErr := e.Run(ctx)
 	r.endLate()
-	var interrupted Interruption
-	if errors.As(runErr, &interrupted) {
-		_ = record(always, e.Journal, incident.TypeInterrupted, incident.Interrupted{Signal: interrupted.Signal})
-	} else if runErr != nil {
+	if !interrupted(always, runErr, e.Journal) && runErr != nil {
 		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{Text: runErr.Error(), Grave: true})
 	}
 	r.leave(e.Journal)
@@ -47,36 +44,51 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	if r.Score != nil {
 		_ = record(always, e.Journal, incident.TypeAdversary, r.Score())
 	}
-	state, err := foldAll(always, e.Journal)
+	return r.conclude(always, e.Journal)
+}
+
+// interrupted records the signal that ended a run, if one did.
+func interrupted(ctx context.Context, cause error, j *journal.Journal) bool {
+	var signal Interruption
+	if !errors.As(cause, &signal) {
+		return false
+	}
+	_ = record(ctx, j, incident.TypeInterrupted, incident.Interrupted{Signal: signal.Signal})
+	return true
+}
+
+// conclude writes the report and closes the record. It returns the final state, with an error too.
+func (r *Response) conclude(ctx context.Context, j *journal.Journal) (incident.State, error) {
+	state, err := foldAll(ctx, j)
 	if err != nil {
 		return state, err
 	}
 	// A step may have written it before; it is written here whatever became of the steps.
-	written, err := r.Report(always)
+	written, err := r.Report(ctx)
 	if err != nil {
-		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{
-			Text: "the report could not be written: " + err.Error(), Hint: "make room and run clawback report " + declared.Incident, Grave: true,
+		_ = record(ctx, j, incident.TypeWarning, incident.Warning{
+			Text: "the report could not be written: " + err.Error(), Hint: "make room and run clawback report " + state.Declared.Incident, Grave: true,
 		})
 	} else if state.Report == nil {
-		_ = record(always, e.Journal, incident.TypeReport, written)
+		_ = record(ctx, j, incident.TypeReport, written)
 	}
-	if state, err = foldAll(always, e.Journal); err != nil {
+	if state, err = foldAll(ctx, j); err != nil {
 		return state, err
 	}
-	r.sayWhatIsKept(e.Journal, state)
-	closed := e.Journal.Append(always, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()})
+	r.sayWhatIsKept(j, state)
+	closed := j.Append(ctx, incident.TypeClosed, incident.Closed{Exit: state.ExitCode()})
 	if closed != nil && !errors.Is(closed, journal.ErrNotDurable) {
 		return state, closed
 	}
 	var wiped error
-	if closed == nil && r.Dir != "" && allDead(state) {
+	if closed == nil && r.Dir != "" && r.wipeable(state) {
 		wiped = r.vault.wipe() // only once the last entry is durable: what the disk lacks has to be proved again
 	}
-	_, unwritten := r.Report(always) // the last word: with how it ended
+	_, unwritten := r.Report(ctx) // the last word: with how it ended
 	if unwritten != nil {
 		unwritten = fmt.Errorf("write the report: %w", unwritten)
 	}
-	state, err = foldAll(always, e.Journal)
+	state, err = foldAll(ctx, j)
 	return state, errors.Join(err, unwritten, wiped)
 }
 
@@ -102,7 +114,11 @@ func allDead(s incident.State) bool { return s.Count(credential.Dead) == len(s.C
 func (r *Response) sayWhatIsKept(j *journal.Journal, s incident.State) {
 	left := plural(len(s.Credentials)-s.Count(credential.Dead), "credential that is", "credentials that are")
 	switch {
-	case allDead(s) || s.Declared.Mode != incident.Real || r.Dir == "":
+	case r.wipeable(s) || s.Declared.Mode != incident.Real || r.Dir == "":
+	case allDead(s):
+		_ = j.Note(incident.TypeWarning, incident.Warning{
+			Text: "the secrets stay at the desk, sealed, in keys/" + vaultName + ", until their deaths were checked again a day later",
+			Hint: "run clawback recheck " + s.Declared.Incident + " in an hour and in a day: the last check wipes them"})
 	case r.keeps():
 		_ = j.Note(incident.TypeWarning, incident.Warning{
 			Text: "the secrets of " + left + " not proved dead stay at the desk, sealed, in keys/" + vaultName,

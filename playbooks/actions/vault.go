@@ -210,11 +210,6 @@ func (v *vault) wipe() error {
 	return nil
 }
 
-// Forget removes what a run kept in the folder of an incident, and died before it wiped it.
-func Forget(fsys disk.FS, dir string) error {
-	return (&vault{disk: fsys, dir: filepath.Join(dir, "keys")}).wipe()
-}
-
 // close leaves what is kept.
 func (v *vault) close() {
 	v.mu.Lock()

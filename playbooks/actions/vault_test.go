@@ -194,28 +194,19 @@ func TestVaultOfPipes(t *testing.T) {
 	}
 }
 
-// What a run leaves that died after its last entry goes with the next command.
-func TestForget(t *testing.T) {
-	v := newVault(t)
-	if err := v.keep(secret(t)); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := Forget(disk.OS{}, filepath.Dir(v.dir)); err != nil {
-			t.Fatal(err)
-		}
-		if left, err := os.ReadDir(v.dir); err != nil || len(left) > 0 {
-			t.Errorf("left: %v, %v", left, err)
-		}
-	}
-}
-
-// What the disk does not hold of the record, a resumed run has to prove again: until then nothing is wiped.
-func TestSecretsOutliveARecordThatIsLost(t *testing.T) {
+// What the disk does not hold of the record, a resumed run has to prove again: until then nothing is
+// wiped. Nor is it of a whole one, until the deaths were checked a day later.
+func TestSecretsOutliveTheRecord(t *testing.T) {
 	for name, c := range map[string]struct {
-		lose error
-		kept bool
-	}{"a whole record": {nil, false}, "one whose end is lost": {syscall.ENOSPC, true}} {
+		lose  error
+		later time.Duration // of the check again; 0 for none
+		kept  bool
+	}{
+		"a whole record":        {nil, 0, true},
+		"one whose end is lost": {syscall.ENOSPC, 0, true},
+		"checked after an hour": {nil, time.Hour, true},
+		"checked after a day":   {nil, 24 * time.Hour, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &machine{}
@@ -241,6 +232,10 @@ func TestSecretsOutliveARecordThatIsLost(t *testing.T) {
 				if err != nil || s.Count(credential.Dead) != 1 {
 					t.Errorf("%v, %d dead", err, s.Count(credential.Dead))
 				}
+				if c.later > 0 {
+					time.Sleep(c.later)
+					recheck(t, r, j)
+				}
 				if err := j.Close(); !errors.Is(err, c.lose) {
 					t.Errorf("Close returned %v", err)
 				}
@@ -251,5 +246,24 @@ func TestSecretsOutliveARecordThatIsLost(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// recheck checks the deaths on a record again, and wants them all proved by reads alone.
+func recheck(t *testing.T, r *Response, j *journal.Journal) {
+	t.Helper()
+	before, err := Recall(j.Entries(t.Context()), incident.Resumed{By: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &Response{Dir: r.Dir, Host: r.Host, Providers: r.Providers, Clock: r.Clock, Key: r.Key, Report: r.Report, Before: before}
+	s, err := again.Recheck(t.Context(), j)
+	if err != nil || s.Count(credential.Dead) != 1 || Stands(s) != incident.ExitContained || s.Exit == nil {
+		t.Errorf("%v, %d dead, stands %d, exit %v", err, s.Count(credential.Dead), Stands(s), s.Exit)
+	}
+	for _, c := range s.Credentials {
+		if was := before.State.Credential(c.Fingerprint); c.Probes <= was.Probes || !c.RevokedAt.Equal(was.RevokedAt) || !c.DiedAt.Equal(was.DiedAt) {
+			t.Errorf("%d probes and %d before, revoked %v and %v before", c.Probes, was.Probes, c.RevokedAt, was.RevokedAt)
+		}
 	}
 }
