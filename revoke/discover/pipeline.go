@@ -165,8 +165,9 @@ func (t *texts) attempt(next task, s *sift.Searcher) (_ task, err error) {
 		return next, err
 	}
 	o := &openText{textFile: f}
-	o.text, next.result, err = s.First(f, next.name)
-	if err == nil && f.size() > sift.Step {
+	var whole bool
+	o.text, next.result, whole, err = t.first(s, f, next.name)
+	if err == nil && !whole && f.size() > sift.Step {
 		next.rest = o
 		return next, nil
 	}
