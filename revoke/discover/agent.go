@@ -25,6 +25,7 @@ type agent struct {
 	alias  map[string]secretsProvider
 	given  map[string]bool // files that the system's service manager reads for it
 	store  *store
+	logs   map[string]bool // that its configuration names
 }
 
 // resolved is the value of a variable and where it was read.
@@ -34,7 +35,7 @@ type resolved struct {
 }
 
 func newAgent(in openclaw.Installation, accounts []openclaw.Account) agent {
-	a := agent{Installation: in, layout: agents.Of(in), env: map[string]resolved{}, alias: map[string]secretsProvider{}, given: map[string]bool{}, store: &store{entries: map[string]stored{}}}
+	a := agent{Installation: in, layout: agents.Of(in), env: map[string]resolved{}, alias: map[string]secretsProvider{}, given: map[string]bool{}, store: &store{entries: map[string]stored{}}, logs: map[string]bool{}}
 	for _, acc := range accounts {
 		if acc.UID == in.UID {
 			a.groups = append(append(a.groups, acc.GID), acc.Groups...)

@@ -85,17 +85,19 @@ func (t *texts) run(roots []string) {
 // produce walks the tree and hands each file to the searchers, and to the one who takes the
 // results.
 func (t *texts) produce(roots []string, order chan<- *task) {
-	for _, root := range roots {
-		t.walk(root, 0, func(in *folder, name string) {
-			next := &task{name: name, in: in.hold(), done: make(chan struct{})}
-			select {
-			case order <- next:
-				t.work <- next
-			case <-t.ctx.Done():
-				in.release()
-			}
-		})
+	each := func(in *folder, name string) {
+		next := &task{name: name, in: in.hold(), done: make(chan struct{})}
+		select {
+		case order <- next:
+			t.work <- next
+		case <-t.ctx.Done():
+			in.release()
+		}
 	}
+	for _, root := range roots {
+		t.walk(root, 0, each)
+	}
+	t.logs(each)
 }
 
 // patiently calls op and returns what it returns, or errSilent where it takes too long: a call into

@@ -65,7 +65,7 @@ func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
 	patient := openclaw.Patiently(ctx, root, patience)
-	return &scan{ctx: ctx, root: patient, files: answering{rootTree{root}, patient}, expands: maxExpanded, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, now: time.Now()}
+	return &scan{ctx: ctx, root: patient, files: answering{rootTree{root}, patient}, expands: maxExpanded, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, logged: map[string]bool{}, now: time.Now()}
 }
 
 // scan is one search.
@@ -92,6 +92,7 @@ type scan struct {
 	others     map[string]string // the owners of files that no agent may read, and that were read all the same
 	now        time.Time
 	walked     map[walker]bool // directories whose texts were searched
+	logged     map[string]bool // logs elsewhere that were
 
 	files        fileTree // in which texts are searched
 	expands      int64    // bytes that a packed text may become

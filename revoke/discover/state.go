@@ -156,6 +156,8 @@ func (s *scan) learn(d *document) {
 		}
 		switch {
 		case !l.str:
+		case len(keys) == 2 && keys[0] == "logging" && keys[1] == "file" && len(s.agent.logs) < maxLogs:
+			s.agent.logs[s.agent.hostPath(l.text, s.agent.Home)] = true
 		case len(keys) == 2 && keys[0] == "env", len(keys) == 3 && keys[0] == "env" && keys[1] == "vars":
 			if name := l.key(); s.agent.env[name].value == "" && !reference.MatchString(l.text) {
 				s.agent.env[name] = resolved{l.text, d.at, l.line}
