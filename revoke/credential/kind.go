@@ -44,6 +44,7 @@ var Kinds = []Kind{
 	{Name: "anthropic.api_key", Provider: "anthropic", Title: "API key", Format: `sk-ant-[0-9A-Za-z_-]{20,200}`, Prefix: "sk-ant-", Tier: 2},
 	{Name: "openai.api_key", Provider: "openai", Title: "API key", Format: `sk-(?:proj-|svcacct-|admin-|None-)?[0-9A-Za-z_-]{20,250}`, Prefix: "sk-", Tier: 2},
 	{Name: "google.api_key", Provider: "google", Title: "API key", Format: `AIza[0-9A-Za-z_-]{35}`, Prefix: "AIza", Tier: 2},
+	{Name: "google.auth_key", Provider: "google", Title: "API key bound to a service account", Format: `AQ\.[0-9A-Za-z_-]{30,200}`, Prefix: "AQ.", Tier: 2},
 	{Name: "google.access_token", Provider: "google", Title: "OAuth access token", Format: `ya29\.[0-9A-Za-z_-]{30,1000}`, Prefix: "ya29.", Tier: 4},
 	{Name: "google.refresh_token", Provider: "google", Title: "OAuth refresh token", Format: `1//0[0-9A-Za-z_-]{60,500}`, Prefix: "1//0", Tier: 4, Mints: "access tokens"},
 	{Name: "google.secret_version", Provider: "google", Title: "version of a secret in Secret Manager", Tier: 4},

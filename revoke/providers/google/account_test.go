@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/fake"
 )
 
 // file is the credentials file of a key.
@@ -218,6 +220,25 @@ func TestRefusalIsConfirmed(t *testing.T) {
 		w.verify(c, revoke.Refused, "disabled_client: The OAuth client was disabled.; 200 IAM shows the key disabled")
 		w.authority = revoke.Authority{}
 		w.verify(c, revoke.Inconclusive, "IAM was not asked")
+	})
+}
+
+// IAM's reads lag behind its changes: the key that was disabled just now is not told as another one.
+func TestListThatLags(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c := w.MintKey("agent")
+		w.Knobs().SetFault(func(r *http.Request) fake.Fault {
+			if !strings.HasSuffix(r.URL.Path, "/keys") {
+				return fake.Fault{}
+			}
+			_, project, _ := strings.Cut(c.Ref["client_email"], "@")
+			project, _, _ = strings.Cut(project, ".")
+			name := "projects/" + project + "/serviceAccounts/" + c.Ref["client_email"] + "/keys/" + c.Ref["id"]
+			return fake.Fault{Status: 200, Type: "application/json", Body: `{"keys":[{"name":"` + name + `"},{"name":"../../x"}]}`}
+		})
+		if r := w.kill(c); len(r.Did) != 1 || len(r.Left) != 1 {
+			t.Errorf("%+v", r)
+		}
 	})
 }
 

@@ -89,6 +89,7 @@ func TestContract(t *testing.T) {
 		"GET /v2/keys:lookupKey 200", "GET /v2/keys:lookupKey 401", "GET /v2/keys:lookupKey 403",
 		"GET /v2/projects/{projectsId}/locations/{locationsId}/keys/{keysId} 200",
 		"POST /v2/projects/{projectsId}/locations/{locationsId}/keys/{keysId}:undelete 200",
+		"GET /language/translate/v2/languages 200", "GET /language/translate/v2/languages 400",
 		"POST /oauth2/v2/tokeninfo 200", "POST /oauth2/v2/tokeninfo 400",
 	}
 	slices.Sort(want)

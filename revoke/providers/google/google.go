@@ -1,11 +1,12 @@
 // Package google ends credentials of Google Cloud and of Google accounts: service account keys, API
 // keys, OAuth tokens and Secret Manager versions. It proves their death by what they are refused: a
-// key by a token that it can no longer mint, an API key by a list of models, a token by what Google
+// key by a token that it can no longer mint, an API key by a list that is public to keys, a token by what Google
 // says of it. A version proves nothing itself: there Secret Manager shows its state to the authority.
 package google
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
@@ -20,13 +21,17 @@ type provider struct {
 	now      func() time.Time
 	settings settings
 
-	oauth, tokens, iam, apiKeys, secrets, models wire.Client
+	oauth, tokens, iam, apiKeys, secrets, languages, models wire.Client
 
 	mu     sync.Mutex
-	minted session // what the authority's own key was exchanged for
+	minted session                    // what the authority's own key was exchanged for
+	worked map[[sha256.Size]byte]bool // API keys that Google took
 }
 
-var _ revoke.Undoer = (*provider)(nil)
+var (
+	_ revoke.Undoer     = (*provider)(nil)
+	_ revoke.Rememberer = (*provider)(nil)
+)
 
 // settings are the desk's own, below "google" in its configuration.
 type settings struct {
@@ -40,23 +45,24 @@ type settings struct {
 }
 
 const (
-	oauthHost   = "oauth2.googleapis.com"
-	tokensHost  = "www.googleapis.com"
-	iamHost     = "iam.googleapis.com"
-	apiKeysHost = "apikeys.googleapis.com"
-	secretsHost = "secretmanager.googleapis.com"
-	modelsHost  = "generativelanguage.googleapis.com"
+	oauthHost     = "oauth2.googleapis.com"
+	tokensHost    = "www.googleapis.com"
+	iamHost       = "iam.googleapis.com"
+	apiKeysHost   = "apikeys.googleapis.com"
+	secretsHost   = "secretmanager.googleapis.com"
+	languagesHost = "translation.googleapis.com"
+	modelsHost    = "generativelanguage.googleapis.com"
 )
 
 // New makes the provider. A pinned endpoint stands for all of Google's hosts, whose paths differ.
 func New(env revoke.Env) (revoke.Provider, error) {
-	p := &provider{env: env, now: env.Now}
+	p := &provider{env: env, now: env.Now, worked: map[[sha256.Size]byte]bool{}}
 	if p.now == nil {
 		p.now = time.Now
 	}
 	for host, client := range map[string]*wire.Client{
-		oauthHost: &p.oauth, tokensHost: &p.tokens, iamHost: &p.iam,
-		apiKeysHost: &p.apiKeys, secretsHost: &p.secrets, modelsHost: &p.models,
+		oauthHost: &p.oauth, tokensHost: &p.tokens, iamHost: &p.iam, apiKeysHost: &p.apiKeys, secretsHost: &p.secrets,
+		languagesHost: &p.languages, modelsHost: &p.models,
 	} {
 		var err error
 		if *client, err = wire.New(env, "https://"+host); err != nil {
@@ -75,7 +81,7 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (e revo
 	switch c.Kind {
 	case serviceAccount:
 		e, err = p.inspectAccount(ctx, c)
-	case apiKey:
+	case apiKey, authKey:
 		e, err = p.inspectAPIKey(ctx, c)
 	case accessToken:
 		e, err = p.inspectAccess(ctx, c)
@@ -94,14 +100,14 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (e revo
 
 func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	return p.change(ctx, "revoke", c, map[string]change{
-		serviceAccount: p.disableKey, apiKey: p.deleteAPIKey, secretVersion: p.disableVersion,
+		serviceAccount: p.disableKey, apiKey: p.deleteAPIKey, authKey: p.deleteAPIKey, secretVersion: p.disableVersion,
 		accessToken: p.revokeToken, refreshToken: p.revokeToken,
 	})
 }
 
 func (p *provider) Undo(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	return p.change(ctx, "undo", c, map[string]change{
-		serviceAccount: p.enableKey, apiKey: p.undeleteAPIKey, secretVersion: p.enableVersion,
+		serviceAccount: p.enableKey, apiKey: p.undeleteAPIKey, authKey: p.undeleteAPIKey, secretVersion: p.enableVersion,
 	})
 }
 
@@ -126,7 +132,7 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 	switch c.Kind {
 	case serviceAccount:
 		return p.verifyAccount(ctx, c)
-	case apiKey:
+	case apiKey, authKey:
 		v, _ := p.probeAPIKey(ctx, c)
 		return v
 	case accessToken:

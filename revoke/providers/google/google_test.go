@@ -134,7 +134,7 @@ func TestVerifyReadsTheAnswer(t *testing.T) {
 	for _, kind := range f.Kinds() {
 		of[kind] = f.Mint(kind)
 	}
-	const sa, ak, at, rt, sv = "google.service_account", "google.api_key", "google.access_token", "google.refresh_token", "google.secret_version"
+	const sa, ak, bk, at, rt, sv = "google.service_account", "google.api_key", "google.auth_key", "google.access_token", "google.refresh_token", "google.secret_version"
 	api := func(code int, status, reason string) string {
 		return fmt.Sprintf(`{"error":{"code":%d,"status":%q,"message":"m","details":[{"reason":%q,"domain":"googleapis.com"}]}}`, code, status, reason)
 	}
@@ -156,8 +156,8 @@ func TestVerifyReadsTheAnswer(t *testing.T) {
 		"key, two answers":        {sa, reply{400, `{"error":"invalid_grant"}{"access_token":"x"}`, nil}, revoke.Inconclusive},
 		"key, an API's error":     {sa, reply{400, invalidKey, nil}, revoke.Inconclusive},
 
-		"API key lists":       {ak, reply{200, `{"models":[{"name":"models/gemini"}]}`, nil}, revoke.Alive},
-		"API key lists none":  {ak, reply{200, `{"models":[]}`, nil}, revoke.Inconclusive},
+		"API key lists":       {ak, reply{200, `{"data":{"languages":[{"language":"af"}]}}`, nil}, revoke.Alive},
+		"API key lists none":  {ak, reply{200, `{"data":{"languages":[]}}`, nil}, revoke.Inconclusive},
 		"API key invalid":     {ak, reply{400, invalidKey, nil}, revoke.Refused},
 		"API key restricted":  {ak, reply{403, api(403, "PERMISSION_DENIED", "API_KEY_SERVICE_BLOCKED"), nil}, revoke.Alive},
 		"API key, address":    {ak, reply{403, api(403, "PERMISSION_DENIED", "API_KEY_IP_ADDRESS_BLOCKED"), nil}, revoke.Alive},
@@ -168,6 +168,12 @@ func TestVerifyReadsTheAnswer(t *testing.T) {
 		"API key, 401":        {ak, reply{401, api(401, "UNAUTHENTICATED", "API_KEY_INVALID"), nil}, revoke.Inconclusive},
 		"API key, limited":    {ak, reply{429, api(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"), http.Header{"Retry-After": {"30"}}}, revoke.Inconclusive},
 
+		"bound key lists":        {bk, reply{200, `{"models":[{"name":"models/gemini"}]}`, nil}, revoke.Alive},
+		"bound key lists none":   {bk, reply{200, `{"models":[]}`, nil}, revoke.Inconclusive},
+		"bound key never seen":   {bk, reply{400, invalidKey, nil}, revoke.Inconclusive},
+		"bound key, not taken":   {bk, reply{401, api(401, "UNAUTHENTICATED", "ACCESS_TOKEN_TYPE_UNSUPPORTED"), nil}, revoke.Inconclusive},
+		"bound key, no generate": {bk, reply{403, api(403, "PERMISSION_DENIED", "SERVICE_DISABLED"), nil}, revoke.Alive},
+
 		"token is known":       {at, reply{200, `{"audience":"c","expires_in":12}`, nil}, revoke.Alive},
 		"token, of nobody":     {at, reply{200, `{"expires_in":12}`, nil}, revoke.Inconclusive},
 		"token, over":          {at, reply{200, `{"audience":"c","expires_in":0}`, nil}, revoke.Inconclusive},
@@ -177,6 +183,7 @@ func TestVerifyReadsTheAnswer(t *testing.T) {
 
 		"refresh works":        {rt, reply{200, `{"access_token":"ya29.x","token_type":"Bearer","scope":"openid"}`, nil}, revoke.Alive},
 		"refresh revoked":      {rt, reply{400, `{"error":"invalid_grant","error_description":"Token has been expired or revoked."}`, nil}, revoke.Refused},
+		"refresh, by subtype":  {rt, reply{400, `{"error":"invalid_grant","error_description":"Bad Request","error_subtype":"invalid_rapt"}`, nil}, revoke.Inconclusive},
 		"refresh, sign in":     {rt, reply{400, `{"error":"invalid_grant","error_description":"reauth related error (invalid_rapt)","error_subtype":"invalid_rapt"}`, nil}, revoke.Inconclusive},
 		"refresh, said less":   {rt, reply{400, `{"error":"invalid_grant","error_description":"reauth related error (rapt_required)"}`, nil}, revoke.Inconclusive},
 		"refresh, wrong one":   {rt, reply{401, `{"error":"unauthorized_client"}`, nil}, revoke.Inconclusive},

@@ -10,6 +10,7 @@ import (
 const (
 	serviceAccount = "google.service_account"
 	apiKey         = "google.api_key"
+	authKey        = "google.auth_key"
 	accessToken    = "google.access_token"
 	refreshToken   = "google.refresh_token"
 	secretVersion  = "google.secret_version"
@@ -24,15 +25,33 @@ var grantEnds = revoke.Propagation{
 	Source: "clawback's own margin: " + revocation + " names no time",
 }
 
+const (
+	apiKeysAdmin    = "apikeys.keys.lookup, apikeys.keys.get, apikeys.keys.delete, apikeys.keys.undelete (roles/serviceusage.apiKeysAdmin)"
+	keyDelete       = "https://cloud.google.com/api-keys/docs/reference/rest/v2/projects.locations.keys/delete"
+	credentialsPage = "https://console.cloud.google.com/apis/credentials"
+)
+
+// keyEnds: some of Google's servers refuse a deleted key at once, others take it until then.
+var keyEnds = revoke.Propagation{
+	Budget: 23 * time.Minute, Every: 30 * time.Second, Refusals: 10,
+	Source: "https://www.aikido.dev/blog/google-api-keys-deletion: up to 23 minutes, 16 in the median",
+}
+
+var keySteps = []string{
+	"Done by hand where no authority may do it: open APIs & Services, then Credentials, in the project of the key.",
+	"Find the key by its value (Show key) and delete it.",
+}
+
 var info = revoke.Info{
 	Name:  "google",
 	Title: "Google Cloud",
-	Hosts: []string{oauthHost, tokensHost, iamHost, apiKeysHost, secretsHost, modelsHost},
+	Hosts: []string{oauthHost, tokensHost, iamHost, apiKeysHost, secretsHost, languagesHost, modelsHost},
 	Reads: []revoke.Read{
 		// A token that is minted for a proof changes nothing, and is thrown away.
 		{Method: http.MethodPost, Path: "/token", Form: map[string]string{"grant_type": assertionGrant}},
 		{Method: http.MethodPost, Path: "/token", Form: map[string]string{"grant_type": refreshGrant}},
 		{Method: http.MethodPost, Path: "/oauth2/v2/tokeninfo"},
+		{Method: http.MethodGet, Path: "/language/translate/v2/languages"},
 		{Method: http.MethodGet, Path: "/v1beta/models"},
 		{Method: http.MethodGet, Path: "/v1/projects/*/serviceAccounts/*"},
 		{Method: http.MethodGet, Path: "/v1/projects/*/serviceAccounts/*/keys"},
@@ -47,6 +66,13 @@ var info = revoke.Info{
 			Authority: "iam.serviceAccountKeys.get, iam.serviceAccountKeys.list, iam.serviceAccountKeys.disable, iam.serviceAccountKeys.enable (roles/iam.serviceAccountKeyAdmin); iam.serviceAccounts.get, iam.serviceAccounts.disable, iam.serviceAccounts.enable where the settings disable accounts, too",
 			Effect:    "whatever else signs with this key stops; other keys of the account work on",
 			Mints:     []string{accessToken},
+			Link:      "https://console.cloud.google.com/iam-admin/serviceaccounts",
+			Steps: []string{
+				"Done by hand where no authority may do it: open IAM & Admin, then Service Accounts, and the account.",
+				"Under Keys disable the key; look at who made the others.",
+				"Disable the account, too, to have the tokens refused that were minted before.",
+			},
+			Unanswered: "where the settings disable accounts, too: no answer says that the account is disabled",
 			// About 5 s were measured by others; for changes of access Google names minutes.
 			Propagation: revoke.Propagation{
 				Budget: 2 * time.Minute, Every: 5 * time.Second,
@@ -64,15 +90,14 @@ var info = revoke.Info{
 			Effect: "the user's whole grant to the OAuth client ends, with its refresh token; the token of a service account cannot be revoked and ends within an hour, or with its account's disabling",
 		},
 		{
-			Kind: apiKey, Reversible: true,
-			Authority: "apikeys.keys.lookup, apikeys.keys.get, apikeys.keys.delete, apikeys.keys.undelete (roles/serviceusage.apiKeysAdmin)",
-			Effect:    "whatever else uses this key stops; it can be undeleted for 30 days",
-			// Some servers refuse at once, others take the key until then.
-			Propagation: revoke.Propagation{
-				Budget: 23 * time.Minute, Every: 30 * time.Second, Refusals: 10,
-				Source: "https://www.aikido.dev/blog/google-api-keys-deletion: up to 23 minutes, 16 in the median",
-			},
-			Source: "https://cloud.google.com/api-keys/docs/reference/rest/v2/projects.locations.keys/delete",
+			Kind: authKey, NeedsAlive: true, Reversible: true, Authority: apiKeysAdmin, Propagation: keyEnds, Source: keyDelete,
+			Effect: "whatever else uses this key stops, and nothing else acts as its service account by it; it can be undeleted for 30 days",
+			Link:   credentialsPage, Steps: keySteps,
+		},
+		{
+			Kind: apiKey, Reversible: true, Authority: apiKeysAdmin, Propagation: keyEnds, Source: keyDelete,
+			Effect: "whatever else uses this key stops; it can be undeleted for 30 days",
+			Link:   credentialsPage, Steps: keySteps,
 		},
 		{
 			Kind: secretVersion, NeedsAlive: true, ByRef: true, Reversible: true,

@@ -112,7 +112,8 @@ func TestRevocationThatIsRefused(t *testing.T) {
 
 func TestAPIKey(t *testing.T) {
 	inWorld(t, func(w *world) {
-		c := w.MintRestricted()
+		c := w.Mint("google.api_key")
+		w.Restrict(c)
 		w.verify(c, revoke.Alive, "403 PERMISSION_DENIED")
 		e, err := w.Inspect(context.Background(), c)
 		if err != nil || e.Account == "" || len(e.Reach) != 1 || e.Reach[0] != "maps-backend.googleapis.com" {
@@ -138,8 +139,34 @@ func TestAPIKey(t *testing.T) {
 			t.Error("a purged key came back")
 		}
 		w.onPath("/v2/keys:lookupKey", 200, `{"parent":"projects/1","name":"projects/1/../../v1/x"}`)
-		if r, err := w.Revoke(context.Background(), c); err == nil {
+		before := len(w.Knobs().Calls())
+		if r, err := w.Revoke(context.Background(), c); err == nil || len(w.Knobs().Calls()) != before {
 			t.Errorf("what Google names was followed: %+v", r)
+		}
+	})
+}
+
+// A refusal of a key that is bound to a service account counts where Google took it before.
+func TestBoundKey(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, dead := w.Mint("google.auth_key"), w.Mint("google.auth_key")
+		w.RevokeByHand(dead)
+		w.verify(dead, revoke.Inconclusive, "not seen alive")
+		if r := w.kill(dead); !r.Already {
+			t.Errorf("%+v", r)
+		}
+		w.verify(dead, revoke.Inconclusive, "not seen alive")
+		w.Undoer.(revoke.Rememberer).Remember(dead)
+		w.verify(dead, revoke.Refused, "API_KEY_INVALID")
+
+		r := w.kill(c) // looks first
+		if len(r.Did) != 1 || len(r.Left) != 1 || !strings.Contains(r.Left[0], "gemini@") {
+			t.Errorf("%+v", r)
+		}
+		w.verify(c, revoke.Refused, "API_KEY_INVALID")
+		w.undo(c)
+		if e, err := w.Inspect(context.Background(), c); err != nil || !strings.HasPrefix(e.Owner, "gemini@") {
+			t.Errorf("%+v, %v", e, err)
 		}
 	})
 }

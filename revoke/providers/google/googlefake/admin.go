@@ -107,6 +107,27 @@ func (f *Fake) describe(a *account, k *accountKey, public string) object {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
+// byKey answers what an API serves to an API key: the Gemini API to those that are bound to a service
+// account, the Translation API to the others.
+func (f *Fake) byKey(q request, bound bool, body object) answer {
+	value := q.Header.Get("X-Goog-Api-Key")
+	if value == "" {
+		value = q.URL.Query().Get("key")
+	}
+	k := f.keys[value]
+	switch {
+	case value == "":
+		return failed(http.StatusForbidden, "PERMISSION_DENIED", "Method doesn't allow unregistered callers (callers without established identity).", "")
+	case k == nil || !f.knobs.Live(&k.life):
+		return failed(http.StatusBadRequest, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", "API_KEY_INVALID")
+	}
+	q.call.Credential = mask(apiKey, value)
+	if k.restricted || bound != (k.account != "") {
+		return failed(http.StatusForbidden, "PERMISSION_DENIED", "Requests to this API method are blocked.", "API_KEY_SERVICE_BLOCKED")
+	}
+	return ok(body)
+}
+
 func (f *Fake) lookUp(q request) answer {
 	value := q.URL.Query().Get("keyString")
 	q.call.Credential = mask(apiKey, value)
@@ -148,6 +169,9 @@ func (f *Fake) describeAPIKey(k *key) object {
 	out := object{"name": "projects/" + f.number + "/locations/global/keys/" + k.uid, "uid": k.uid, "displayName": "agent", "etag": `W/"x"`}
 	if !k.life.At.IsZero() {
 		out["deleteTime"] = stamp(k.life.At)
+	}
+	if k.account != "" {
+		out["serviceAccountEmail"] = k.account
 	}
 	if k.restricted {
 		out["restrictions"] = object{"apiTargets": []object{{"service": "maps-backend.googleapis.com"}}}

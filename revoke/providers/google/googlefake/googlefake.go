@@ -24,6 +24,7 @@ import (
 const (
 	serviceAccount = "google.service_account"
 	apiKey         = "google.api_key"
+	authKey        = "google.auth_key"
 	accessToken    = "google.access_token"
 	refreshToken   = "google.refresh_token"
 	secretVersion  = "google.secret_version"
@@ -71,7 +72,8 @@ type accountKey struct {
 type key struct {
 	uid        string
 	value      string
-	restricted bool // to another API than Gemini's
+	account    string // that it is bound to
+	restricted bool   // to another API than those of the probes
 	life       fake.Revocation
 }
 
@@ -110,11 +112,11 @@ func (f *Fake) Name() string { return "google" }
 func (f *Fake) Hosts() []string {
 	return []string{
 		"oauth2.googleapis.com", "www.googleapis.com", "iam.googleapis.com", "apikeys.googleapis.com",
-		"secretmanager.googleapis.com", "generativelanguage.googleapis.com",
+		"secretmanager.googleapis.com", "translation.googleapis.com", "generativelanguage.googleapis.com",
 	}
 }
 func (f *Fake) Kinds() []string {
-	return []string{serviceAccount, refreshToken, accessToken, apiKey, secretVersion}
+	return []string{serviceAccount, refreshToken, accessToken, authKey, apiKey, secretVersion}
 }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
@@ -128,7 +130,9 @@ func (f *Fake) Mint(kind string) credential.Credential {
 	case serviceAccount:
 		c = f.MintKey(f.fresh("agent"))
 	case apiKey:
-		c = f.mintAPIKey(false)
+		c = f.mintAPIKey("AIza"+base64.RawURLEncoding.EncodeToString(random(27))[:35], false)
+	case authKey:
+		c = f.mintAPIKey("AQ."+base64.RawURLEncoding.EncodeToString(random(36)), true)
 	case accessToken:
 		c, _ = f.MintGrant()
 	case refreshToken:
@@ -179,11 +183,11 @@ func (f *Fake) MayManage(name string) {
 	f.account(name).mayManage = true
 }
 
-// MintRestricted makes an API key that the Gemini API refuses though it works elsewhere.
-func (f *Fake) MintRestricted() credential.Credential {
-	c := f.mintAPIKey(true)
-	c.Provider, c.Kind = "google", apiKey
-	return c
+// Restrict restricts an API key to another API than those that the probes ask.
+func (f *Fake) Restrict(c credential.Credential) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keys[c.Secret.Reveal("value")].restricted = true
 }
 
 // MintAccountToken makes an access token of the service account with that name.
@@ -195,12 +199,15 @@ func (f *Fake) MintAccountToken(name string) credential.Credential {
 	return credential.Credential{Provider: "google", Kind: accessToken, Secret: credential.Value(value)}
 }
 
-func (f *Fake) mintAPIKey(restricted bool) credential.Credential {
+func (f *Fake) mintAPIKey(value string, bound bool) credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k := &key{uid: uuid(), value: "AIza" + base64.RawURLEncoding.EncodeToString(random(27))[:35], restricted: restricted}
-	f.keys[k.value] = k
-	return credential.Credential{Secret: credential.Value(k.value)}
+	k := &key{uid: uuid(), value: value}
+	if bound {
+		k.account = f.account("gemini").email
+	}
+	f.keys[value] = k
+	return credential.Credential{Secret: credential.Value(value)}
 }
 
 // MintGrant makes both tokens of one grant; beside the refresh token stands its OAuth client.
@@ -301,7 +308,7 @@ func (f *Fake) lives(c credential.Credential) []*fake.Revocation {
 		if a, k := f.keyOf(c.Ref["id"]); k != nil {
 			return []*fake.Revocation{&k.life, &a.life}
 		}
-	case apiKey:
+	case apiKey, authKey:
 		if k := f.keys[value]; k != nil {
 			return []*fake.Revocation{&k.life}
 		}
@@ -377,7 +384,7 @@ func (f *Fake) State() string {
 		}
 	}
 	for _, k := range f.keys {
-		add("API key %s deleted %v", k.uid, k.life.At)
+		add("API key %s of %q restricted %t deleted %v", k.uid, k.account, k.restricted, k.life.At)
 	}
 	for _, g := range f.grants {
 		add("grant of %s to %s ended %v", g.user, g.client, g.life.At)

@@ -137,23 +137,3 @@ func (f *Fake) tokenInfo(q request) answer {
 	out["email"], out["verified_email"] = t.grant.user, true
 	return ok(out)
 }
-
-// models is the Gemini API's list of models.
-func (f *Fake) models(q request) answer {
-	value := q.Header.Get("X-Goog-Api-Key")
-	if value == "" {
-		value = q.URL.Query().Get("key")
-	}
-	k := f.keys[value]
-	switch {
-	case value == "":
-		return failed(http.StatusForbidden, "PERMISSION_DENIED", "Method doesn't allow unregistered callers (callers without established identity).", "")
-	case k == nil || !f.knobs.Live(&k.life):
-		return failed(http.StatusBadRequest, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", "API_KEY_INVALID")
-	}
-	q.call.Credential = mask(apiKey, value)
-	if k.restricted {
-		return failed(http.StatusForbidden, "PERMISSION_DENIED", "Requests to this API generativelanguage.googleapis.com method google.ai.generativelanguage.v1beta.ModelService.ListModels are blocked.", "API_KEY_SERVICE_BLOCKED")
-	}
-	return ok(object{"models": []object{{"name": "models/gemini-2.5-flash", "version": "001"}}, "nextPageToken": "Ch8"})
-}

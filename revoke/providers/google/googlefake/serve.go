@@ -87,7 +87,9 @@ func (f *Fake) route(q request) answer {
 	case q.URL.Path == "/oauth2/v2/tokeninfo":
 		return f.tokenInfo(q)
 	case q.URL.Path == "/v1beta/models" && q.Method == http.MethodGet:
-		return f.models(q)
+		return f.byKey(q, true, object{"models": []object{{"name": "models/gemini-2.5-flash", "version": "001"}}, "nextPageToken": "Ch8"})
+	case q.URL.Path == "/language/translate/v2/languages" && q.Method == http.MethodGet:
+		return f.byKey(q, false, object{"data": object{"languages": []object{{"language": "af"}, {"language": "sq"}}}})
 	case q.URL.Path == "/v2/keys:lookupKey" && q.Method == http.MethodGet:
 		return f.managed(q, func(*account) bool { return false }, f.lookUp)
 	case kind(0) == "v2" && kind(1) == "projects" && kind(5) == "keys" && len(parts) == 7:
