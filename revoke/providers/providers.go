@@ -10,6 +10,8 @@ import (
 	"clawback/revoke/fake"
 	"clawback/revoke/providers/aws"
 	"clawback/revoke/providers/aws/awsfake"
+	"clawback/revoke/providers/bitbucket"
+	"clawback/revoke/providers/bitbucket/bitbucketfake"
 	"clawback/revoke/providers/github"
 	"clawback/revoke/providers/github/githubfake"
 	"clawback/revoke/providers/gitlab"
@@ -30,6 +32,7 @@ var all = []struct {
 	fake func(fake.Clock) fake.Provider
 }{
 	{"aws", aws.New, func(c fake.Clock) fake.Provider { return awsfake.New(c) }},
+	{"bitbucket", bitbucket.New, func(c fake.Clock) fake.Provider { return bitbucketfake.New(c) }},
 	{"github", github.New, func(c fake.Clock) fake.Provider { return githubfake.New(c) }},
 	{"gitlab", gitlab.New, func(c fake.Clock) fake.Provider { return gitlabfake.New(c) }},
 	{"google", google.New, func(c fake.Clock) fake.Provider { return googlefake.New(c) }},
