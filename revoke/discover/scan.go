@@ -64,7 +64,7 @@ func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (
 }
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
-	patient := openclaw.Patiently(ctx, root, patience)
+	patient := openclaw.Patiently(ctx, root, patienceOfPlaces)
 	return &scan{ctx: ctx, root: patient, files: answering{rootTree{root}, patient}, expands: maxExpanded, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, logged: map[string]bool{}, now: time.Now()}
 }
 

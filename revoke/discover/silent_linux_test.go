@@ -46,7 +46,7 @@ func hang(t *testing.T, at string) {
 // A mount that never answers costs what stands on it, and nothing else: not the rest of what the
 // agent keeps, and not what its account, its units and its processes hold.
 func TestMountsThatHang(t *testing.T) {
-	for _, at := range []string{state, state + "agents", state + "agents/a/agent", state + "credentials", "home/u/.aws", "home/u/.config/systemd", "home/v", "etc/systemd", "proc/9"} {
+	for _, at := range []string{state, state + "agents", state + "agents/a/agent", state + "credentials", "home/u/.aws", "home/u/.config/systemd", "home/v", "etc/systemd", "proc/9", state + "workspace/a/b"} {
 		t.Run(at, func(t *testing.T) {
 			values := map[string]string{}
 			plant := func(name string, content func(string) string) string {
@@ -70,6 +70,10 @@ func TestMountsThatHang(t *testing.T) {
 				"proc/7/environ":                                       func(v string) string { return "D_TOKEN=" + v + "\x00" },
 			} {
 				files[name] = plant(name, content)
+			}
+			for _, name := range []string{state + "workspace/a/b/x.txt", state + "workspace/a/x.txt", state + "workspace/z.txt"} {
+				values[name] = pat()
+				files[name] = values[name]
 			}
 			files["proc/7/cmdline"], files["proc/9/cmdline"] = "openclaw-gateway\x00", "openclaw-gateway\x00"
 			dir := tree(t, files)
