@@ -2,7 +2,6 @@ package discover
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -88,8 +87,11 @@ func (d diskDir) open(base string) (textFile, error) {
 	if err == unix.EPERM { // only the owner and root may keep the access time
 		fd, err = openIn(d.fd, base, flags)
 	}
+	if err == unix.ELOOP {
+		err = openclaw.ErrNotRegular // a link, since it was listed
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", base, err)
+		return nil, &fs.PathError{Op: "open", Path: base, Err: err}
 	}
 	f := diskFile{fd: fd}
 	var st unix.Stat_t
@@ -99,7 +101,7 @@ func (d diskDir) open(base string) (textFile, error) {
 	}
 	if err != nil {
 		_ = f.Close() // opened for reading only
-		return nil, fmt.Errorf("open %s: %w", base, err)
+		return nil, &fs.PathError{Op: "open", Path: base, Err: err}
 	}
 	f.length = st.Size
 	return f, nil
@@ -129,6 +131,8 @@ func (f diskFile) size() int64 { return f.length }
 
 func (f diskFile) Close() error { return unix.Close(f.fd) }
 
+// ReadAt reads up to the end that the file had when it was opened, which saves the read that would
+// find it, and further where the file said less than it holds, as those of /proc do.
 func (f diskFile) ReadAt(p []byte, at int64) (n int, err error) {
 	for n < len(p) {
 		var more int
