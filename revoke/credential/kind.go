@@ -75,6 +75,8 @@ var Kinds = []Kind{
 	{Name: "vault.approle_secret_id", Provider: "vault", Title: "AppRole secret-id", NamePart: "role_id", Tier: 4, Mints: "tokens of its role"},
 	{Name: "vault.lease", Provider: "vault", Title: "leased secrets below a path", Tier: 4},
 	{Name: "vault.certificate", Provider: "vault", Title: "certificate that it issued", NamePart: "serial", Tier: 3},
+	{Name: "msteams.webhook", Provider: "msteams", Title: "incoming webhook", Format: `https://[0-9a-z-]{1,63}\.webhook\.office\.com/webhookb2/[0-9a-fA-F-]{36}@[0-9a-fA-F-]{36}/[0-9A-Za-z]{1,40}/[0-9A-Za-z]{32}/[0-9a-fA-F-]{36}(?:/[0-9A-Za-z_-]{1,100})?`, Prefix: "https://", Tier: 2},
+	{Name: "msteams.workflow", Provider: "msteams", Title: "address that runs a workflow", Format: `https://[0-9a-z.-]{1,150}\.(?:environment\.api\.powerplatform|logic\.azure)\.com(?::443)?/(?:powerautomate/automations/direct/)?workflows/[0-9a-f]{32}/triggers/[0-9A-Za-z_-]{1,60}/paths/invoke/?\?[^\s"'<>]{0,300}\bsig=[0-9A-Za-z_%-]{20,100}[^\s"'<>]{0,200}`, Prefix: "https://", Tier: 2},
 	{Name: "openclaw.gateway", Provider: "openclaw", Title: "gateway token", Tier: 2},
 	{Name: "openclaw.hook", Provider: "openclaw", Title: "hook token", Tier: 2},
 	{Name: "unknown", Title: "secret of an unknown kind", Tier: 2},

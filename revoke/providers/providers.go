@@ -10,6 +10,8 @@ import (
 	"clawback/revoke/fake"
 	"clawback/revoke/providers/aws"
 	"clawback/revoke/providers/aws/awsfake"
+	"clawback/revoke/providers/azure"
+	"clawback/revoke/providers/azure/azurefake"
 	"clawback/revoke/providers/bitbucket"
 	"clawback/revoke/providers/bitbucket/bitbucketfake"
 	"clawback/revoke/providers/github"
@@ -18,6 +20,8 @@ import (
 	"clawback/revoke/providers/gitlab/gitlabfake"
 	"clawback/revoke/providers/google"
 	"clawback/revoke/providers/google/googlefake"
+	"clawback/revoke/providers/msteams"
+	"clawback/revoke/providers/msteams/msteamsfake"
 	"clawback/revoke/providers/slack"
 	"clawback/revoke/providers/slack/slackfake"
 	"clawback/revoke/providers/stripe"
@@ -32,10 +36,12 @@ var all = []struct {
 	fake func(fake.Clock) fake.Provider
 }{
 	{"aws", aws.New, func(c fake.Clock) fake.Provider { return awsfake.New(c) }},
+	{"azure", azure.New, func(c fake.Clock) fake.Provider { return azurefake.New(c) }},
 	{"bitbucket", bitbucket.New, func(c fake.Clock) fake.Provider { return bitbucketfake.New(c) }},
 	{"github", github.New, func(c fake.Clock) fake.Provider { return githubfake.New(c) }},
 	{"gitlab", gitlab.New, func(c fake.Clock) fake.Provider { return gitlabfake.New(c) }},
 	{"google", google.New, func(c fake.Clock) fake.Provider { return googlefake.New(c) }},
+	{"msteams", msteams.New, func(c fake.Clock) fake.Provider { return msteamsfake.New(c) }},
 	{"slack", slack.New, func(c fake.Clock) fake.Provider { return slackfake.New(c) }},
 	{"stripe", stripe.New, func(c fake.Clock) fake.Provider { return stripefake.New(c) }},
 	{"vault", vault.New, func(c fake.Clock) fake.Provider { return vaultfake.New(c) }},

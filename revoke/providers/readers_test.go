@@ -34,7 +34,7 @@ func TestReaders(t *testing.T) {
 			defer func() { _ = network.Close() }()
 			w := &wire{next: network.Transport()}
 			p := reader(t, f, w)
-			looked, refused := 0, 0
+			looked, refused, manual := 0, 0, 0
 			for _, kind := range f.Kinds() {
 				c := f.Mint(kind)
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -48,12 +48,15 @@ func TestReaders(t *testing.T) {
 				if revokes(ctx, t, w, p, c) {
 					refused++
 				}
+				if k, _ := p.Info().Kind(kind); k.Manual {
+					manual++
+				}
 				if f.State() != state || !f.Alive(c) {
 					t.Errorf("%s: something was changed", kind)
 				}
 				cancel()
 			}
-			if looked == 0 || refused == 0 {
+			if looked == 0 || refused == 0 && manual < len(f.Kinds()) {
 				t.Errorf("it looked at %d and had %d changes refused: this shows nothing", looked, refused)
 			}
 		})

@@ -1,0 +1,88 @@
+package azurefake
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"clawback/revoke/fake"
+)
+
+type object = map[string]any
+
+// reply is an answer before it is written.
+type reply struct {
+	status int
+	body   any
+}
+
+func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	call := &fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
+	record := sync.OnceFunc(func() { f.knobs.Record(*call) })
+	defer record() // for the faults that never answer
+	f.knobs.Serve(&recorder{w, call, record}, r, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		f.mu.Lock()
+		answer := f.route(r, body, call)
+		f.mu.Unlock()
+		if answer.body != nil {
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		}
+		w.WriteHeader(answer.status)
+		if answer.body != nil {
+			_ = json.NewEncoder(w).Encode(answer.body)
+		}
+	})
+}
+
+// route finds the API by its path, and by its host where that is one of the provider's own.
+func (f *Fake) route(r *http.Request, body []byte, call *fake.Call) reply {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	at := func(name string) bool {
+		return host == name || host != login && host != graph && !strings.HasSuffix(host, ".vault.azure.net")
+	}
+	path := r.URL.Path
+	switch {
+	case strings.HasSuffix(path, "/oauth2/v2.0/token") && at(login):
+		return f.token(r, body, call)
+	case strings.HasPrefix(path, "/v1.0/") && at(graph):
+		return f.graph(r, strings.TrimPrefix(path, "/v1.0/"), body, call)
+	case strings.HasPrefix(path, "/secrets/") && at(vault+".vault.azure.net"):
+		return f.vault(r, strings.Split(strings.TrimPrefix(path, "/secrets/"), "/"), body, call)
+	}
+	return reply{http.StatusNotFound, object{"error": object{"code": "ResourceNotFound", "message": "no such path"}}}
+}
+
+// bearer returns the access token that a request came with, where it is good for that API.
+func (f *Fake) bearer(r *http.Request, audience string) *access {
+	value, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	a := f.access[value]
+	if a == nil || a.audience != audience || !f.knobs.Now().Before(a.expires) {
+		return nil
+	}
+	return a
+}
+
+func (a *access) admin() bool { return a.app != nil && a.app.admin }
+
+// recorder logs a request before the client can see its answer.
+type recorder struct {
+	http.ResponseWriter
+	call   *fake.Call
+	record func()
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.call.Status = status
+	r.record()
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
