@@ -123,3 +123,31 @@ func listed(matches []Match) string {
 	}
 	return b.String()
 }
+
+// The keywords that stand in every text are looked at before their patterns are.
+func TestCommonKeywordsAreGated(t *testing.T) {
+	s := New(nil)
+	ends := 0
+	for _, m := range s.rules {
+		if m.ends {
+			ends++
+		}
+		if m.id == "generic-api-key" && !m.ends {
+			t.Error("where the value of a setting ends is not known")
+		}
+	}
+	if ends < 70 {
+		t.Errorf("of %d rules it is known where their values end", ends)
+	}
+	for _, text := range []string{"key ", "hey ", "is. ", "task ", "keys|", "a s.\n", "tokens\x00"} {
+		fits := 0
+		for _, n := range []string{"ey", "s.", "sk"} {
+			if at := strings.Index(text, n); at >= 0 && s.around[slices.Index(s.keywords, n)].fits([]byte(text), at, at+len(n)) {
+				fits++
+			}
+		}
+		if fits > 0 {
+			t.Errorf("%q: %d keywords go on to a pattern", text, fits)
+		}
+	}
+}
