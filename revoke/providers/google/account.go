@@ -239,18 +239,19 @@ func keyState(k iamKey) string {
 // disableAccount has Google refuse every token of the account:
 // https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts/disable
 func (p *provider) disableAccount(ctx context.Context, who caller, id identity) (did bool, answer string, err error) {
-	state, r, err := p.accountState(ctx, who, id)
+	state, err := p.accountState(ctx, who, id)
 	if err != nil || state != "enabled" {
 		return false, "", err
 	}
-	if r = p.post(ctx, who, id.account()+":disable"); !empty(r) {
+	r := p.post(ctx, who, id.account()+":disable")
+	if !empty(r) {
 		return false, "", unchanged(r)
 	}
 	return true, r.Text("serviceAccounts.disable"), nil
 }
 
 // accountState is "enabled", "disabled" or "gone".
-func (p *provider) accountState(ctx context.Context, who caller, id identity) (string, wire.Reply, error) {
+func (p *provider) accountState(ctx context.Context, who caller, id identity) (string, error) {
 	r := p.iam.Do(ctx, wire.Request{Method: http.MethodGet, Path: id.account(), Bearer: who.bearer, Hide: who.hide})
 	var a struct {
 		Email    string `json:"email"`
@@ -258,13 +259,13 @@ func (p *provider) accountState(ctx context.Context, who caller, id identity) (s
 	}
 	switch {
 	case missing(r):
-		return "gone", r, nil
+		return "gone", nil
 	case r.Status != http.StatusOK || !r.JSON(&a) || a.Email != id.email:
-		return "", r, seen(r)
+		return "", seen(r)
 	case a.Disabled:
-		return "disabled", r, nil
+		return "disabled", nil
 	}
-	return "enabled", r, nil
+	return "enabled", nil
 }
 
 // post sends a change without arguments.
@@ -309,7 +310,7 @@ func (p *provider) enableKey(ctx context.Context, c credential.Credential) (revo
 	}
 	receipt := revoke.Receipt{Answer: r.Text(keyState(k))}
 	if p.settings.DisableServiceAccounts {
-		state, r, err := p.accountState(ctx, who, id)
+		state, err := p.accountState(ctx, who, id)
 		if err != nil {
 			return revoke.Receipt{}, err
 		}

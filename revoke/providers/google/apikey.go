@@ -176,7 +176,7 @@ func (p *provider) lookUp(ctx context.Context, who caller, c credential.Credenti
 		return k, project, r, nil
 	}
 	if !apiKeyName.MatchString(found.Name) {
-		return k, "", r, errors.New("Google names the key in a way that makes no address")
+		return k, "", r, errors.New("the name that Google has for the key makes no address")
 	}
 	r = p.apiKeys.Do(ctx, wire.Request{Method: http.MethodGet, Path: "/v2/" + found.Name, Bearer: who.bearer, Hide: who.hide})
 	if r.Status != http.StatusOK || !r.JSON(&k) || k.Name != found.Name {

@@ -20,7 +20,7 @@ import (
 
 const (
 	maxKeyFile = 32 << 10
-	maxKeyBits = 8192 // more is no key of Google's, and slow to sign with
+	maxKeyText = 8 << 10 // more is no key of Google's, and slow to sign with
 
 	// audience names the token endpoint also where another one is pinned, which passes it on.
 	audience = "https://oauth2.googleapis.com/token"
@@ -31,7 +31,7 @@ const (
 
 // What may become part of an address: a hostile host may have said it.
 var (
-	emailForm = regexp.MustCompile(`\A[a-z0-9][a-z0-9.-]{0,62}@(?:[a-z0-9][a-z0-9-]{0,62}\.){1,4}gserviceaccount\.com\z`)
+	emailForm = regexp.MustCompile(`\A[a-z0-9][a-z0-9.-]{0,62}@(?:[a-z0-9][a-z0-9-]{0,62}\.){1,6}gserviceaccount\.com\z`)
 	keyIDForm = regexp.MustCompile(`\A[0-9a-f]{40}\z`)
 	// inProject is an address that names its project: https://cloud.google.com/iam/docs/service-account-types
 	inProject = regexp.MustCompile(`@([a-z][a-z0-9-]{4,28}[a-z0-9])\.iam\.gserviceaccount\.com\z`)
@@ -92,7 +92,7 @@ func identityOf(c credential.Credential) (identity, error) {
 
 // parseKey reads a PEM key, and returns nil where it is none to sign with.
 func parseKey(text string) *rsa.PrivateKey {
-	if len(text) > maxKeyFile {
+	if len(text) > maxKeyText {
 		return nil
 	}
 	block, _ := pem.Decode([]byte(strings.TrimSpace(text)))
@@ -103,9 +103,6 @@ func parseKey(text string) *rsa.PrivateKey {
 	if err != nil {
 		parsed, _ := x509.ParsePKCS8PrivateKey(block.Bytes)
 		key, _ = parsed.(*rsa.PrivateKey)
-	}
-	if key == nil || key.N.BitLen() > maxKeyBits {
-		return nil
 	}
 	return key
 }
