@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -138,7 +139,9 @@ func reason(c *incident.Credential, w int) string {
 			return "before: " + c.Baseline.Outcome
 		}
 		if len(c.Sources) > 0 {
-			return c.Sources[0].String()
+			src := c.Sources[0]
+			src.Path = path.Base(src.Path) // there is no room for the rest
+			return src.String()
 		}
 	case credential.Requested:
 		return "sent, no answer yet"

@@ -306,6 +306,9 @@ func (s *runScreen) needRow(c *console, it item, selected bool) line {
 	if what == "" {
 		what = strings.Join(m.Steps, "; ")
 	}
+	if what == "" {
+		what = kindTitle(m) + ": " + first(m.Error, m.Hint)
+	}
 	return row(span{accent, cursor}, span{mk.look, mk.symbol + " "}, span{look, m.Provider + " " + shorten(m.Masked, 16)}, span{dim, "  " + what})
 }
 

@@ -86,6 +86,38 @@ func TestRealDrillProviderHangs(t *testing.T) {
 	quick(t, r)
 }
 
+// A newer agent keeps what it holds in databases: all that the world issued is found there and dies;
+// what nobody can prove stays unproved, by hand.
+func TestRealDrillNewStorage(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, seed := range []string{"1", "2"} { // with transcripts in files, and in databases
+		r := d.drill("new-storage", "--seed", seed)
+		r.wants(t, incident.ExitUnproved)
+		dead, inDatabase := 0, false
+		for _, c := range r.state.Credentials {
+			for _, at := range c.Sources {
+				inDatabase = inDatabase || strings.HasSuffix(at.Path, ".sqlite")
+			}
+			_, known := credential.Lookup(c.Kind)
+			switch c.Provider {
+			case "github", "aws", "slack", "stripe":
+				dead++
+				if c.Life != credential.Dead || !known {
+					t.Errorf("seed %s: %s is %s", seed, c, c.Life)
+				}
+			default:
+				if c.Life != credential.Unverified {
+					t.Errorf("seed %s: %s is %s", seed, c, c.Life)
+				}
+			}
+		}
+		if dead != 10 || !inDatabase {
+			t.Errorf("seed %s: %d dead, one in a database: %v", seed, dead, inDatabase)
+		}
+	}
+}
+
 // What a drill cannot do it refuses, with what to do instead.
 func TestRealDrillUsage(t *testing.T) {
 	t.Parallel()

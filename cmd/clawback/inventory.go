@@ -74,6 +74,9 @@ func (a *app) inventoryReview(asJSON bool) error {
 		writeLine(a.out, 0, fmt.Sprintf("%s overdue by %s: %s", o.For, count(o.Days, "day", "days"), o.InventoryItem))
 		writeLine(a.out, 4, o.About())
 	}
+	if len(a.config.Inventory) == 0 {
+		fmt.Fprintln(a.err, "there is no inventory: clawback help config shows how to write one")
+	}
 	fmt.Fprintf(a.err, "%d overdue, of %s\n", len(overdue), count(len(a.config.Inventory), "credential in the inventory", "credentials in the inventory"))
 	if len(overdue) > 0 {
 		return exitCode(incident.ExitPartial)

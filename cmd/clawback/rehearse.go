@@ -84,12 +84,25 @@ func (s *situation) showCredentials(ctx context.Context, work *actions.Response,
 	fmt.Fprintf(s.app.err, "\n%d credentials\n", len(state.Credentials))
 	w := tabwriter.NewWriter(s.app.err, 0, 8, 2, ' ', 0)
 	for _, c := range state.Credentials {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", c.Kind, incident.Safe(c.Masked), incident.Safe(work.Fate(ctx, c.Found).Why), firstSource(c))
+		why := work.Fate(ctx, c.Found).Why
+		if c.Doubt != "" {
+			why += "; in doubt: " + c.Doubt
+		}
+		if c.Other != "" {
+			why += "; kept by " + c.Other
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", c.Kind, incident.Safe(c.Masked), incident.Safe(why), firstSource(c))
 	}
 	_ = w.Flush()
 	if state.Searched != nil {
 		for _, p := range state.Searched.Problems {
 			fmt.Fprintf(s.app.err, "  not searched: %s\n", incident.Safe(p))
+		}
+		for _, p := range state.Searched.Apart {
+			fmt.Fprintf(s.app.err, "  another user's: %s\n", incident.Safe(p))
+		}
+		for _, h := range state.Searched.Harmless {
+			fmt.Fprintf(s.app.err, "  told apart: %s %s in %s: %s\n", h.Kind, incident.Safe(h.Masked), incident.Safe(h.Source.String()), incident.DoubtText(h.Doubt))
 		}
 	}
 	for _, warning := range state.Warnings {

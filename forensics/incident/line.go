@@ -157,8 +157,11 @@ func hostLine(s State, e journal.Entry) (string, string, bool) {
 		return "sealed", fmt.Sprintf("%s evidence, %s, %s%s", b.Part, plural(b.Files, "file", "files"), size(b.Bytes), trouble(b.Problems)), ok
 	}
 	v, ok := decoded[Searched](e)
-	return "searched", fmt.Sprintf("%s, %s: %s%s", plural(v.Files, "file", "files"), size(v.Bytes),
-		plural(len(s.Credentials), "credential", "credentials"), trouble(v.Problems)), ok
+	text := fmt.Sprintf("%s, %s: %s", plural(v.Files, "file", "files"), size(v.Bytes), plural(len(s.Credentials), "credential", "credentials"))
+	if n := len(v.Apart); n > 0 {
+		text += fmt.Sprintf("; %s of other users left alone", plural(n, "file", "files"))
+	}
+	return "searched", text + trouble(v.Problems), ok
 }
 
 func credentialLine(s State, e journal.Entry) (string, string, bool) {

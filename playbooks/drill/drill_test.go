@@ -179,7 +179,13 @@ func TestAuthorities(t *testing.T) {
 
 // What the agent holds is what the search finds, and the truth knows where it is.
 func TestWorldCanBeSearched(t *testing.T) {
-	w := newWorld(t, Scenarios[0])
+	for _, s := range Scenarios {
+		t.Run(s.Name, func(t *testing.T) { searchWorld(t, newWorld(t, s)) })
+	}
+}
+
+func searchWorld(t *testing.T, w *World) {
+	t.Helper()
 	key := credential.NewFingerprintKey()
 	held := map[credential.Fingerprint]bool{}
 	for _, c := range w.Held {

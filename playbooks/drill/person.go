@@ -44,7 +44,7 @@ func (p *Person) Decide(ctx context.Context, q incident.Question) (incident.Answ
 // Work says of each manual revocation that it is done, one after the other, until the record is
 // closed or ctx is done.
 func (p *Person) Work(ctx context.Context, record *journal.Cursor) {
-	todo := make(chan credential.Fingerprint, len(p.World.Held))
+	todo := make(chan credential.Fingerprint, len(p.World.Held)+len(p.World.Truth.More))
 	var hands sync.WaitGroup
 	defer hands.Wait()
 	defer close(todo)

@@ -17,6 +17,9 @@ type Scenario struct {
 	Title string
 	// Held says how many credentials of each kind the agent holds.
 	Held []Holding
+	// Databases says that the installation is of a newer kind, which keeps credentials, and in half of
+	// all worlds transcripts too, in SQLite. Otherwise it is of the first, which has files alone.
+	Databases bool
 	// Lag is how long each provider goes on accepting a revoked credential.
 	Lag time.Duration
 	// Hangs names a provider that never answers.
@@ -48,6 +51,14 @@ var Scenarios = []Scenario{
 			{"aws.access_key", 4}, {"slack.bot", 3}, {"slack.user", 2}, {"stripe.webhook_secret", 2}, {"stripe.api_key", 2},
 		},
 		Lag: 4 * time.Second, Hangs: "slack", Deadline: 3 * time.Minute,
+	},
+	{
+		Name: "new-storage", Title: "The same of a newer agent, which keeps what it holds in databases; not all of that can be proved dead",
+		Held: []Holding{
+			{"github.pat", 2}, {"github.fine_grained", 1}, {"github.oauth", 1}, {"aws.access_key", 2}, {"slack.bot", 2}, {"slack.user", 1}, {"stripe.api_key", 1},
+		},
+		Databases: true,
+		Lag:       4 * time.Second, Deadline: 8 * time.Minute,
 	},
 }
 

@@ -93,7 +93,11 @@ func (w *World) populate(o Options) error {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the drill's host: %w", err)
 	}
-	truth, err := tree.Generate(o.Dir, rand.New(rand.NewPCG(o.Seed, 0)), w.Held)
+	var kind tree.Options
+	if o.Scenario.Databases {
+		kind = tree.Options{Generation: []string{"B", "C"}[o.Seed%2], Varied: true}
+	}
+	truth, err := tree.GenerateWith(o.Dir, rand.New(rand.NewPCG(o.Seed, 0)), w.Held, kind)
 	if err != nil {
 		return fmt.Errorf("make the drill's host: %w", err)
 	}
@@ -101,7 +105,7 @@ func (w *World) populate(o Options) error {
 	if w.root, err = os.OpenRoot(o.Dir); err != nil {
 		return fmt.Errorf("make the drill's host: %w", err)
 	}
-	w.agent, err = startAgent(o.Agent, filepath.Join(o.Dir, filepath.FromSlash(tree.StateDir)), func() {})
+	w.agent, err = startAgent(o.Agent, filepath.Join(o.Dir, filepath.FromSlash(truth.StateDir)), func() {})
 	return err
 }
 
