@@ -211,6 +211,7 @@ func TestContextDecidesTheKind(t *testing.T) {
  skills:{entries:{s:{env:{STRIPE_WEBHOOK_SECRET:"` + hook + `",STRIPE_WEBHOOK_ENDPOINT:"` + id + `"}}}},
  somewhere:{else:"` + gh + `"}}`,
 		state + "agents/main/agent/auth-profiles.json": `{"profiles":{"openai-codex:me":{"type":"oauth","provider":"openai-codex","access":"` + deep + `a","refresh":"r` + deep + `","expires":1800000000000,"email":"a@b.example"}}}`,
+		state + "credentials/oauth.json":               `{"anthropic":{"refresh":"r` + gh + `","access":"a` + gh + `"}}`,
 		state + "agents/main/agent/auth-state.json":    `{"usageStats":{"openai-codex:me":{"lastUsed":1800000000000}}}`,
 		state + ".env": "DEEPSEEK_API_KEY=" + deep + "\n",
 	})
@@ -222,6 +223,7 @@ func TestContextDecidesTheKind(t *testing.T) {
 		"stripe stripe.webhook_secret value="+hook+" at "+state+"openclaw.json:3 (skills.entries.s.env.STRIPE_WEBHOOK_SECRET)",
 		"github github.pat value="+gh+" at "+state+"openclaw.json:4 (somewhere.else)",
 		"openai openai.api_key refresh=r"+deep+" value="+deep+"a at "+state+"agents/main/agent/auth-profiles.json:1 (profiles.openai-codex:me.access)",
+		"anthropic unknown refresh=r"+gh+" value=a"+gh+" at "+state+"credentials/oauth.json:1 (anthropic.access)",
 	)
 	for _, f := range found {
 		switch {

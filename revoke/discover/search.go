@@ -195,7 +195,9 @@ func (r *reader) parts(l leaf, row place, c candidate) {
 	for _, i := range r.objects[object].leaves {
 		other := r.doc.leaves[i]
 		if row, _, ok := r.row(other.path); ok && row.part != "" && other.str && !placeholder(other.text) {
-			c.parts[row.part] = other.text
+			if c.parts[row.part] = other.text; row.part == "value" { // by which it is shown, whatever stands first
+				c.source.Locator, c.source.Line = r.source(other).Locator, other.line
+			}
 		}
 	}
 	if c.parts["value"] == "" {
