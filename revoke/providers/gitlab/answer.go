@@ -33,9 +33,22 @@ type thing struct {
 	} `json:"pipeline"`
 }
 
-// over reports whether the instance itself says that the thing no longer works.
-func (t thing) over() bool {
-	return t.Revoked || t.Expired || t.Status == "revoked" || t.Active != nil && !*t.Active
+// over reports whether the instance itself says that the thing no longer works. A trigger that was
+// revoked by its value is told by its time alone.
+func (t thing) over(now time.Time) bool {
+	at, err := time.Parse(time.RFC3339, t.ExpiresAt)
+	return t.Revoked || t.Expired || t.Status == "revoked" || t.Active != nil && !*t.Active || err == nil && !at.After(now)
+}
+
+// clock is the instance's own, and ours where it does not say.
+func (p *provider) clock(r wire.Reply) time.Time {
+	if at, err := http.ParseTime(r.Header.Get("Date")); err == nil {
+		return at
+	}
+	if p.env.Now != nil {
+		return p.env.Now()
+	}
+	return time.Now()
 }
 
 func (t thing) text() string {
@@ -107,10 +120,13 @@ func unnamed(r wire.Reply) bool {
 // ended reports whether GitLab said of the token itself that it was revoked or has expired:
 // https://gitlab.com/gitlab-org/gitlab/-/blob/master/lib/api/api_guard.rb. The other words behind
 // invalid_token, and dpop_error, are of tokens that may still live.
-func ended(r wire.Reply) bool {
+func ended(r wire.Reply) bool { return wasRevoked(r) || invalid(r, "Token is expired") }
+
+func wasRevoked(r wire.Reply) bool { return invalid(r, "Token was revoked") }
+
+func invalid(r wire.Reply, why string) bool {
 	f, _ := refusalOf(r)
-	return r.Status == http.StatusUnauthorized && f.Error == "invalid_token" &&
-		(strings.HasPrefix(f.Description, "Token was revoked") || strings.HasPrefix(f.Description, "Token is expired"))
+	return r.Status == http.StatusUnauthorized && f.Error == "invalid_token" && strings.HasPrefix(f.Description, why)
 }
 
 // gone reports whether GitLab says that it does not have what was asked for. A project or group that

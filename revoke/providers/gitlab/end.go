@@ -32,8 +32,10 @@ func (p *provider) endToken(ctx context.Context, c credential.Credential) (revok
 	case r.Status == http.StatusNoContent && r.Err == nil:
 		p.remember(c, thing{})
 		return revoke.Receipt{Answer: r.Text(""), Did: []string{"revoked the token"}, Left: createdWith}, nil
-	case ended(r):
+	case wasRevoked(r):
 		return p.endFamily(ctx, c, value, r.Text(said))
+	case ended(r): // GitLab looks no further, and would refuse to rotate it without any effect
+		return revoke.Receipt{Already: true, Answer: r.Text(said), Left: append([]string{"what the token may have been rotated into before it expired"}, createdWith...)}, nil
 	case unnamed(r) && knew:
 		return revoke.Receipt{Already: true, Answer: r.Text(said), Left: createdWith}, nil
 	case unnamed(r):
@@ -42,8 +44,8 @@ func (p *provider) endToken(ctx context.Context, c credential.Credential) (revok
 	return revoke.Receipt{}, r.Failure(said)
 }
 
-// endFamily asks to rotate a token that has ended. GitLab refuses, and takes that for the sign of a
-// leak: it revokes whatever token the ended one was rotated into, by whomever:
+// endFamily asks to rotate a token that was revoked. GitLab refuses, and takes that for the sign of a
+// leak: it revokes whatever token the revoked one was rotated into, by whomever:
 // https://docs.gitlab.com/api/personal_access_tokens/#automatic-reuse-detection
 func (p *provider) endFamily(ctx context.Context, c credential.Credential, value, before string) (revoke.Receipt, error) {
 	receipt := revoke.Receipt{Already: true, Answer: before, Left: createdWith}
@@ -53,8 +55,8 @@ func (p *provider) endFamily(ctx context.Context, c credential.Credential, value
 		Token string `json:"token"`
 	}
 	switch {
-	case ended(r):
-		receipt.Did = []string{"asked to rotate the ended token, so that GitLab revokes what it was rotated into"}
+	case wasRevoked(r):
+		receipt.Did = []string{"asked to rotate the revoked token, so that GitLab revokes what it was rotated into"}
 	case r.Status/100 == 2 && r.JSON(&next) && wire.Sendable(next.Token):
 		// A node that had not heard of its end rotated it after all: what came of that ends here.
 		fresh := credential.Value(next.Token)

@@ -102,7 +102,7 @@ var info = revoke.Info{
 		{
 			Kind: jobToken, NeedsAlive: true, Propagation: propagation,
 			Authority: "access token (api) of a member who may cancel the project's jobs",
-			Effect:    "the job is cancelled; until its after_script has run, the token may live on",
+			Effect:    "the job is cancelled; until its after_script has run, the token may live on. Without an authority it dies with its job",
 			Source:    docs + "/api/jobs/#cancel-a-job",
 		},
 		byAuthority(deployToken, "access token (api) with Maintainer of the project, or Owner of the group; without its ids "+admin,
@@ -110,7 +110,7 @@ var info = revoke.Info{
 				"Open the project or group that it is of, then Settings, Repository, Deploy tokens.",
 				"Find it by its name or username (gitlab+deploy-token-ID by default) and choose Revoke.")),
 		byAuthority(trigger, "access token (api) with Maintainer of the project; without its ids "+admin,
-			"nothing can start pipelines with it any more", "/api/pipeline_triggers/", true, byHand(
+			"nothing can start pipelines with it any more", "/api/pipeline_triggers/#remove-a-pipeline-trigger-token", true, byHand(
 				"Open the project that it is of, then Settings, CI/CD, Pipeline trigger tokens.",
 				"Find it by its first four characters and delete it.")),
 		byAuthority(agentToken, "access token (api) with Maintainer of the project; without its ids "+admin,

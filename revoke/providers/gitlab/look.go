@@ -64,7 +64,7 @@ func (p *provider) lookAtToken(ctx context.Context, c credential.Credential, pat
 	_, said := refusalOf(r)
 	_, knew := p.knew(c)
 	switch {
-	case r.Status == http.StatusOK && r.JSON(&l.thing) && l.thing.ID > 0 && !l.thing.over():
+	case r.Status == http.StatusOK && r.JSON(&l.thing) && l.thing.ID > 0 && !l.thing.over(p.clock(r)):
 		p.remember(c, l.thing)
 		l.Verdict = r.Verdict(revoke.Alive, l.thing.text())
 	case denied(r):

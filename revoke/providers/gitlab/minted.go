@@ -20,9 +20,10 @@ const (
 	maxPages = 20
 )
 
-// Minted lists the access tokens that whoever held c could have made of it: rotated into, and
-// created with the only scopes that a user's own token can give to a new one. The rest, such as a
-// project's tokens, has another user, and nothing tells it from what others created.
+// Minted lists the access tokens that whoever held c could have created with it: those of the same
+// user that have no more than the scopes which a user's own token can give to a new one. What c was
+// rotated into ends with it, by Revoke. The rest, such as a project's tokens, has another user, and
+// nothing tells it from what others created.
 func (p *provider) Minted(ctx context.Context, c credential.Credential) ([]credential.Credential, error) {
 	if c.Kind != accessToken || c.Secret.Empty() {
 		return nil, nil
@@ -57,17 +58,14 @@ func (p *provider) lookUnderByValue(ctx context.Context, c credential.Credential
 	return p.lookUnder(ctx, c, a)
 }
 
-// made reports whether t came of own. An id is given once, and higher each time. A rotated token
-// keeps its name and scopes. A new token of the same user that the API made has no other scopes than
-// these: https://docs.gitlab.com/api/user_tokens/#create-a-personal-access-token
+// made reports whether t may come of own. An id is given once, and higher each time. A token that the
+// API made for its own user has no other scopes than these:
+// https://docs.gitlab.com/api/user_tokens/#create-a-personal-access-token
 func (t thing) made(own thing) bool {
-	if t.ID <= own.ID || t.UserID != own.UserID || t.over() {
+	if t.ID <= own.ID || t.UserID != own.UserID {
 		return false
 	}
-	small := func(scope string) bool { return scope == "k8s_proxy" || scope == "self_rotate" }
-	limited := len(t.Scopes) > 0 && !slices.ContainsFunc(t.Scopes, func(s string) bool { return !small(s) })
-	rotated := t.Name == own.Name && slices.Equal(slices.Sorted(slices.Values(t.Scopes)), slices.Sorted(slices.Values(own.Scopes)))
-	return limited || rotated
+	return len(t.Scopes) > 0 && !slices.ContainsFunc(t.Scopes, func(s string) bool { return s != "k8s_proxy" && s != "self_rotate" })
 }
 
 func (t thing) credential() credential.Credential {
@@ -98,7 +96,13 @@ func (p *provider) tokensOf(ctx context.Context, own thing, a revoke.Authority, 
 		if r.Status != http.StatusOK || !r.JSON(&some) {
 			return all, underError(r, false)
 		}
-		if all = append(all, some...); len(some) < perPage {
+		now := p.clock(r)
+		for _, t := range some {
+			if !t.over(now) {
+				all = append(all, t)
+			}
+		}
+		if len(some) < perPage {
 			return all, nil
 		}
 	}

@@ -91,7 +91,7 @@ func (p *provider) lookUnder(ctx context.Context, c credential.Credential, a rev
 	_, said := refusalOf(r)
 	// A feed token's owner is told by value, and a key by its own id.
 	if r.Status == http.StatusOK && r.JSON(&l.thing) && l.thing.ID > 0 && (byValue || c.Ref["id"] == fmt.Sprint(l.thing.ID)) {
-		if l.thing.over() {
+		if l.thing.over(p.clock(r)) {
 			l.Verdict = r.Verdict(revoke.Refused, "the instance says: ended: "+l.thing.text())
 			return l
 		}
@@ -151,7 +151,7 @@ func (p *provider) endUnder(ctx context.Context, c credential.Credential) (revok
 		return revoke.Receipt{Answer: r.Text(""), Did: []string{"ended " + l.reply.Show(l.thing.text())}, Left: left}, nil
 	case gone(r):
 		return revoke.Receipt{Already: true, Answer: r.Text(said), Left: left}, nil
-	case denied(r), unnamed(r), ended(r):
+	case denied(r), unnamed(r), ended(r), byValue && r.Status == http.StatusUnprocessableEntity:
 		return revoke.Receipt{}, underError(r, byValue)
 	}
 	return revoke.Receipt{}, r.Failure(said)

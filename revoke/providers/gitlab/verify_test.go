@@ -112,6 +112,8 @@ func TestVerifyUnderAnAuthority(t *testing.T) {
 		"key is gone":         {"gitlab.deploy_key", func(string) reply { return reply{404, `{"message":"404 Deploy Key Not Found"}`} }, revoke.Refused},
 		"user's key is gone":  {"gitlab.ssh_key", func(string) reply { return reply{404, `{"message":"404 Key Not Found"}`} }, revoke.Refused},
 		"user is gone":        {"gitlab.ssh_key", func(string) reply { return reply{404, `{"message":"404 User Not Found"}`} }, revoke.Inconclusive},
+		"trigger has an end":  {"gitlab.trigger", func(id string) reply { return reply{200, `{"id":` + id + `,"expires_at":"2999-01-01T00:00:00.000Z"}`} }, revoke.Alive},
+		"trigger has ended":   {"gitlab.trigger", func(id string) reply { return reply{200, `{"id":` + id + `,"expires_at":"2020-01-01T00:00:00.000Z"}`} }, revoke.Refused},
 		"trigger is there":    {"gitlab.trigger", func(id string) reply { return reply{200, `{"id":` + id + `,"token":"glpt"}`} }, revoke.Alive},
 		"token by id":         {"gitlab.pat", func(id string) reply { return reply{200, `{"id":` + id + `,"revoked":true,"active":false}`} }, revoke.Refused},
 		"token by id, works":  {"gitlab.pat", func(id string) reply { return reply{200, `{"id":` + id + `,"revoked":false,"active":true}`} }, revoke.Alive},

@@ -45,6 +45,8 @@ type Fake struct {
 	things map[string]*thing // by value
 	last   int64             // the last id that was given
 	family int64
+
+	expireTriggers bool
 }
 
 // thing is a token, a key or a running job.
@@ -181,6 +183,14 @@ func (f *Fake) Delete(c credential.Credential) {
 		f.knobs.Revoke(&t.life)
 		t.deleted = true
 	}
+}
+
+// ExpireTriggers switches on what lets an administrator revoke a pipeline trigger by its value: GitLab's
+// feature flag token_api_expire_pipeline_triggers, which is off unless somebody turns it on.
+func (f *Fake) ExpireTriggers() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expireTriggers = true
 }
 
 // Rotate is what a thief does with a token: the old one ends, and the new one is of its family.

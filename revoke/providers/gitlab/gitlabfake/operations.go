@@ -97,17 +97,33 @@ func (f *Fake) tokenInfo(q *request) {
 	case t == nil:
 	case t.kind == pat:
 		q.answer(http.StatusOK, tokenEntity(t, f.knobs.Live(&t.life)))
+	case t.kind == "gitlab.deploy_token":
+		q.answer(http.StatusOK, object{"id": t.id, "name": t.name, "revoked": !f.knobs.Live(&t.life), "expired": false})
+	case t.kind == "gitlab.agent_token":
+		status := "revoked"
+		if f.knobs.Live(&t.life) {
+			status = "active"
+		}
+		q.answer(http.StatusOK, object{"id": t.id, "name": t.name, "agent_id": t.agent, "status": status})
+	case t.kind == "gitlab.trigger": // app/services/ci/pipeline_triggers/expire_service.rb
+		var end any
+		if !f.knobs.Live(&t.life) {
+			end = t.life.At.UTC().Format("2006-01-02T15:04:05.000Z")
+		}
+		q.answer(http.StatusOK, object{"id": t.id, "description": t.name, "token": t.value[:4], "expires_at": end})
 	case f.knobs.Live(&t.life):
 		q.answer(http.StatusOK, object{"id": t.id, "name": t.name})
-	case t.kind == "gitlab.deploy_token":
-		q.answer(http.StatusOK, object{"id": t.id, "name": t.name, "revoked": true, "expired": false})
 	default: // reset
 		q.answer(http.StatusNotFound, object{"message": object{"error": "Not found"}})
 	}
 }
 
 func (f *Fake) tokenRevoke(q *request) {
-	if t := f.known(q); t != nil {
+	switch t := f.known(q); {
+	case t == nil:
+	case t.kind == "gitlab.trigger" && !f.expireTriggers:
+		q.answer(http.StatusUnprocessableEntity, object{"message": "Unsupported token type"})
+	default:
 		f.knobs.Revoke(&t.life)
 		q.done()
 	}
