@@ -194,12 +194,15 @@ func (t *texts) take(next *task) {
 	if !t.takeWindow(next, 0) || next.rest == nil {
 		return
 	}
-	defer next.rest.Close() // opened for reading only
-	t.others(next)
+	if t.others(next) {
+		_ = next.rest.Close() // opened for reading only
+	}
 }
 
 // others searches the windows of a file behind the first, several at once, and takes them in order.
-func (t *texts) others(first *task) {
+// It reports whether the file is free: a call that was left behind keeps its descriptor.
+func (t *texts) others(first *task) (free bool) {
+	free = true
 	file, line := first.rest, first.result.Lines
 	var ahead []*task
 	at := t.goOn(file, sift.Step)
@@ -216,12 +219,14 @@ func (t *texts) others(first *task) {
 		next := ahead[0]
 		ahead = ahead[1:]
 		<-next.done
+		free = free && !errors.Is(next.err, errSilent)
 		t.takeWindow(next, line)
 		line += next.result.Lines
 	}
 	if file.size() > maxTextFile {
 		t.note(openclaw.Problem{Path: first.name, Reason: fmt.Sprintf("longer than %d bytes: the rest was not searched", int64(maxTextFile))})
 	}
+	return free
 }
 
 // goOn is the first window at or behind an offset that is no hole.

@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"clawback/forensics/agents/openclaw"
+	"clawback/revoke/discover/sift"
 )
 
 // No file that an attacker leaves keeps the search from the others, leads it out of the root or
@@ -174,6 +176,80 @@ func TestFileSystemsThatHang(t *testing.T) {
 		}
 		if len(summary.Problems) != 2 || summary.Skipped[notRegular] != 1_000_000 {
 			t.Errorf("problems %+v, skipped %v", summary.Problems, summary.Skipped)
+		}
+	})
+}
+
+// stalled is a file of which a part in the middle cannot be read, nor the call that tries be ended.
+type stalled struct {
+	textFile
+	never           chan struct{}
+	reading, closed *atomic.Int32
+}
+
+func (s stalled) ReadAt(p []byte, at int64) (int, error) {
+	if at > sift.Step/2 && at < sift.Step { // the second window, and what stands before it
+		s.reading.Add(1)
+		<-s.never
+		s.reading.Add(-1)
+	}
+	return s.textFile.ReadAt(p, at)
+}
+
+func (s stalled) Close() error {
+	s.closed.Add(1)
+	return s.textFile.Close()
+}
+
+type stalledTree struct {
+	rootTree
+	file stalled
+}
+
+type stalledDir struct {
+	lister
+	file stalled
+}
+
+func (s stalledTree) list(dir string) (lister, error) {
+	l, err := s.rootTree.list(dir)
+	return stalledDir{l, s.file}, err
+}
+
+func (s stalledDir) open(base string) (textFile, error) {
+	f, err := s.lister.open(base)
+	if err != nil || base != "stalls.txt" {
+		return f, err
+	}
+	s.file.textFile = f
+	return s.file, nil
+}
+
+// A part of a file that does not answer costs that part. The file stays open for the call that still
+// reads it: its descriptor must not become another's meanwhile.
+func TestWindowThatHangs(t *testing.T) {
+	first, last := pat(), pat()
+	dir := tree(t, map[string]string{state + "openclaw.json": "{}",
+		state + "workspace/stalls.txt": first + strings.Repeat("\n", 3<<20) + last + "\n", state + "workspace/whole.txt": strings.Repeat("\n", 3<<20)})
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	synctest.Test(t, func(t *testing.T) {
+		file := stalled{never: make(chan struct{}), reading: new(atomic.Int32), closed: new(atomic.Int32)}
+		defer close(file.never)
+		var found []Found
+		s := newScan(t.Context(), root, places, func(f Found) { found = append(found, f) })
+		s.files = stalledTree{rootTree{root}, file}
+		summary, err := s.run(nil)
+		must(t, err)
+		if len(placesOf(found, first)) != 1 || len(placesOf(found, last)) != 1 {
+			t.Error("what stands around the part was not found")
+		}
+		if len(summary.Problems) != 1 || summary.Problems[0].Path != state+"workspace/stalls.txt" {
+			t.Errorf("problems %+v", summary.Problems)
+		}
+		if file.reading.Load() != 1 || file.closed.Load() != 0 {
+			t.Errorf("closed %d times under %d calls that read", file.closed.Load(), file.reading.Load())
 		}
 	})
 }
