@@ -43,7 +43,7 @@ func hang(t *testing.T, at string) {
 func TestLocateBelowAMountThatHangs(t *testing.T) {
 	root, dir := tree(t, map[string]string{"home/u/.openclaw/": "", "home/v/.openclaw/openclaw.json": "{}"})
 	hang(t, filepath.Join(dir, "home/u/.openclaw"))
-	p := Patiently(t.Context(), root, 200*time.Millisecond)
+	p := Patiently(t.Context(), root, 2*time.Second)
 	found, problems := Locate(p)
 	if len(found) != 2 || found[0].StateDir != "home/u/.openclaw" || found[0].UID != 0 || found[1].Config == "" {
 		t.Errorf("found %+v", found)
