@@ -146,7 +146,11 @@ func (p *provider) cancelJob(ctx context.Context, c credential.Credential) (revo
 		return revoke.Receipt{}, errors.New("the instance does not say in which project the job runs: cancel it there")
 	}
 	path := fmt.Sprintf("/api/v4/projects/%d/jobs/%d/cancel", l.thing.Pipeline.ProjectID, l.thing.ID)
-	r := p.wire.Do(ctx, wire.Request{Method: http.MethodPost, Path: path, Bearer: a.Secret.Reveal("value"), Hide: c.Secret})
+	q := wire.Request{Method: http.MethodPost, Path: path, Bearer: a.Secret.Reveal("value"), Hide: c.Secret}
+	if l.thing.Status == "canceling" { // cancelled before, and its after_script still runs
+		q.JSON = map[string]bool{"force": true}
+	}
+	r := p.wire.Do(ctx, q)
 	_, said := refusalOf(r)
 	var job thing
 	switch {

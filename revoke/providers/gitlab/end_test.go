@@ -45,6 +45,7 @@ func TestRevokeReadsTheAnswer(t *testing.T) {
 		"runner is gone":             {kind: "gitlab.runner", replies: []reply{{403, forbidden}}, ok: true, already: true},
 		"runner, foreign 403":        {kind: "gitlab.runner", replies: []reply{{403, "no"}}},
 		"job":                        {kind: "gitlab.job_token", replies: []reply{job, {201, `{"id":9,"status":"canceled"}`}}, ok: true},
+		"job is being cancelled":     {kind: "gitlab.job_token", replies: []reply{{200, `{"id":9,"status":"canceling","pipeline":{"project_id":7}}`}, {201, `{"id":9}`}}, ok: true},
 		"job, another":               {kind: "gitlab.job_token", replies: []reply{job, {201, `{"id":8}`}}, uncertain: true},
 		"job without a project":      {kind: "gitlab.job_token", replies: []reply{{200, `{"id":9}`}}},
 		"job may not":                {kind: "gitlab.job_token", replies: []reply{job, {403, forbidden}}, is: []error{revoke.ErrAuthority}},

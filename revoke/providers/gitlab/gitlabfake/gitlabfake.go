@@ -96,6 +96,13 @@ func (f *Fake) MintToken(name string, user int64, scopes ...string) credential.C
 	return f.mint(pat, name, user, scopes).credential()
 }
 
+// MintGrant makes an OAuth token with these scopes.
+func (f *Fake) MintGrant(scopes ...string) credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mint(oauthToken, "ada", 3, scopes).credential()
+}
+
 // MintAuthority makes an administrator's access token.
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
 	f.mu.Lock()

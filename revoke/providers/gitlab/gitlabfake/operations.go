@@ -11,10 +11,42 @@ import (
 // tokenEntity is lib/api/entities/personal_access_token.rb.
 func tokenEntity(t *thing, live bool) object {
 	return object{
-		"id": t.id, "name": t.name, "description": nil, "revoked": !live, "created_at": t.created.UTC().Format(time.RFC3339Nano),
+		"id": t.id, "name": t.name, "description": nil, "revoked": !live, "created_at": stamp(t.created),
 		"scopes": t.scopes, "user_id": t.user, "last_used_at": nil, "active": live, "expires_at": t.created.AddDate(1, 0, 0).Format(time.DateOnly),
 	}
 }
+
+// The others are deploy_token.rb, clusters/agent_token.rb and trigger.rb beside it.
+func deployEntity(t *thing, live bool) object {
+	return object{
+		"id": t.id, "name": t.name, "username": "gitlab+deploy-token-" + strconv.FormatInt(t.id, 10), "expires_at": nil,
+		"scopes": []string{"read_registry"}, "revoked": !live, "expired": false,
+	}
+}
+
+func agentEntity(t *thing, live bool) object {
+	status := "revoked"
+	if live {
+		status = "active"
+	}
+	return object{
+		"id": t.id, "name": t.name, "description": nil, "agent_id": t.agent, "status": status, "created_at": stamp(t.created),
+		"created_by_user_id": t.user, "last_used_at": nil,
+	}
+}
+
+func triggerEntity(t *thing, live bool) object {
+	var end any
+	if !live {
+		end = stamp(t.life.At)
+	}
+	return object{
+		"id": t.id, "token": t.value[:4], "description": t.name, "created_at": stamp(t.created), "updated_at": stamp(t.created),
+		"last_used": nil, "expires_at": end, "owner": object{"id": t.user, "username": "ada"},
+	}
+}
+
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func (f *Fake) user(q *request) {
 	if !slices.Contains(q.who.scopes, "api") && !slices.Contains(q.who.scopes, "read_user") {
@@ -98,19 +130,11 @@ func (f *Fake) tokenInfo(q *request) {
 	case t.kind == pat:
 		q.answer(http.StatusOK, tokenEntity(t, f.knobs.Live(&t.life)))
 	case t.kind == "gitlab.deploy_token":
-		q.answer(http.StatusOK, object{"id": t.id, "name": t.name, "revoked": !f.knobs.Live(&t.life), "expired": false})
+		q.answer(http.StatusOK, deployEntity(t, f.knobs.Live(&t.life)))
 	case t.kind == "gitlab.agent_token":
-		status := "revoked"
-		if f.knobs.Live(&t.life) {
-			status = "active"
-		}
-		q.answer(http.StatusOK, object{"id": t.id, "name": t.name, "agent_id": t.agent, "status": status})
+		q.answer(http.StatusOK, agentEntity(t, f.knobs.Live(&t.life)))
 	case t.kind == "gitlab.trigger": // app/services/ci/pipeline_triggers/expire_service.rb
-		var end any
-		if !f.knobs.Live(&t.life) {
-			end = t.life.At.UTC().Format("2006-01-02T15:04:05.000Z")
-		}
-		q.answer(http.StatusOK, object{"id": t.id, "description": t.name, "token": t.value[:4], "expires_at": end})
+		q.answer(http.StatusOK, triggerEntity(t, f.knobs.Live(&t.life)))
 	case f.knobs.Live(&t.life):
 		q.answer(http.StatusOK, object{"id": t.id, "name": t.name})
 	default: // reset
@@ -243,13 +267,13 @@ func (f *Fake) resource(q *request, kind, under, of, id string) {
 		f.knobs.Revoke(&t.life)
 		q.done()
 	case kind == deployKey || kind == sshKey:
-		q.answer(http.StatusOK, object{"id": t.id, "title": t.name, "key": "ssh-ed25519 AAAA", "created_at": t.created})
+		q.answer(http.StatusOK, object{"id": t.id, "title": t.name, "key": "ssh-ed25519 AAAA", "created_at": stamp(t.created), "expires_at": nil, "usage_type": "auth_and_signing"})
 	case kind == "gitlab.trigger":
-		q.answer(http.StatusOK, object{"id": t.id, "description": t.name, "token": t.value[:4]})
+		q.answer(http.StatusOK, triggerEntity(t, true))
 	case kind == "gitlab.agent_token":
-		q.answer(http.StatusOK, object{"id": t.id, "name": t.name, "agent_id": t.agent, "status": "active"})
+		q.answer(http.StatusOK, agentEntity(t, true))
 	default:
-		q.answer(http.StatusOK, object{"id": t.id, "name": t.name, "username": "gitlab+deploy-token-" + id, "scopes": []string{"read_registry"}, "revoked": false, "expired": false})
+		q.answer(http.StatusOK, deployEntity(t, true))
 	}
 }
 
