@@ -77,6 +77,8 @@ var Kinds = []Kind{
 	{Name: "vault.certificate", Provider: "vault", Title: "certificate that it issued", NamePart: "serial", Tier: 3},
 	{Name: "msteams.webhook", Provider: "msteams", Title: "incoming webhook", Format: `https://[0-9a-z-]{1,63}\.webhook\.office\.com/webhookb2/[0-9a-fA-F-]{36}@[0-9a-fA-F-]{36}/[0-9A-Za-z]{1,40}/[0-9A-Za-z]{32}/[0-9a-fA-F-]{36}(?:/[0-9A-Za-z_-]{1,100})?`, Prefix: "https://", Tier: 2},
 	{Name: "msteams.workflow", Provider: "msteams", Title: "address that runs a workflow", Format: `https://[0-9a-z.-]{1,150}\.(?:environment\.api\.powerplatform|logic\.azure)\.com(?::443)?/(?:powerautomate/automations/direct/)?workflows/[0-9a-f]{32}/triggers/[0-9A-Za-z_-]{1,60}/paths/invoke/?\?[^\s"'<>]{0,300}\bsig=[0-9A-Za-z_%-]{20,100}[^\s"'<>]{0,200}`, Prefix: "https://", Tier: 2},
+	{Name: "conjur.api_key", Provider: "conjur", Title: "API key of a host or user", Tier: 4, Mints: "access tokens, for 8 minutes each"},
+	{Name: "conjur.host_factory_token", Provider: "conjur", Title: "token of a host factory", Tier: 4, Mints: "hosts, with keys of their own"},
 	{Name: "openclaw.gateway", Provider: "openclaw", Title: "gateway token", Tier: 2},
 	{Name: "openclaw.hook", Provider: "openclaw", Title: "hook token", Tier: 2},
 	{Name: "unknown", Title: "secret of an unknown kind", Tier: 2},

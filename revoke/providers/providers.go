@@ -14,6 +14,8 @@ import (
 	"clawback/revoke/providers/azure/azurefake"
 	"clawback/revoke/providers/bitbucket"
 	"clawback/revoke/providers/bitbucket/bitbucketfake"
+	"clawback/revoke/providers/conjur"
+	"clawback/revoke/providers/conjur/conjurfake"
 	"clawback/revoke/providers/github"
 	"clawback/revoke/providers/github/githubfake"
 	"clawback/revoke/providers/gitlab"
@@ -38,6 +40,7 @@ var all = []struct {
 	{"aws", aws.New, func(c fake.Clock) fake.Provider { return awsfake.New(c) }},
 	{"azure", azure.New, func(c fake.Clock) fake.Provider { return azurefake.New(c) }},
 	{"bitbucket", bitbucket.New, func(c fake.Clock) fake.Provider { return bitbucketfake.New(c) }},
+	{"conjur", conjur.New, func(c fake.Clock) fake.Provider { return conjurfake.New(c) }},
 	{"github", github.New, func(c fake.Clock) fake.Provider { return githubfake.New(c) }},
 	{"gitlab", gitlab.New, func(c fake.Clock) fake.Provider { return gitlabfake.New(c) }},
 	{"google", google.New, func(c fake.Clock) fake.Provider { return googlefake.New(c) }},
