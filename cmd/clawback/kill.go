@@ -258,30 +258,21 @@ func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err 
 		Load:     make(map[string]func(context.Context) (revoke.Authority, error)),
 		Suspect:  suspect,
 		Accepted: s.accepted[actions.RiskAuthorityOnSuspect],
+		Runs:     make(map[string]bool),
 	}
 	for name, authority := range s.app.config.Authorities {
 		s.authorities.Load[name] = authority.authority(s.app.env)
+		s.authorities.Runs[name] = authority.runs()
 	}
-	s.providers, err = providers.New(s.env(endpoints, dry))
+	s.providers, err = providers.New(s.env(endpoints, s.authorities, dry))
 	return err
-}
-
-// env is what each provider gets from outside. A dry run sends nothing.
-func (s *situation) env(endpoints map[string]string, dry bool) func(string) revoke.Env {
-	return func(name string) revoke.Env {
-		client := revoke.NewClient(revoke.NewTransport())
-		if dry {
-			client = revoke.NewClient(revoke.Refuse{})
-		}
-		return revoke.Env{HTTP: client, Endpoint: endpoints[name], Authority: s.authorities.For(name), Sleep: ownClock.Sleep, Now: ownClock.Now}
-	}
 }
 
 // endpoints are those of the configuration, and those of the command line over them.
 func (a *app) endpoints(flags []string) (map[string]string, error) {
 	all := make(map[string]string)
 	for name, e := range a.config.Endpoints {
-		all[name] = e
+		all[name] = e.URL
 	}
 	for _, pair := range flags {
 		name, e, ok := strings.Cut(pair, "=")

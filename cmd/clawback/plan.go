@@ -207,11 +207,6 @@ func (s *situation) survey(book playbooks.Playbook, asked plan.Asked, key creden
 // readers are providers that can send nothing but their reads. An authority is not even read with
 // on a suspect desk, whatever was accepted for the kill: it would have to be rotated.
 func (s *situation) readers(endpoints map[string]string) (map[string]revoke.Provider, error) {
-	careful := &actions.Authorities{Load: s.authorities.Load, Suspect: s.authorities.Suspect}
-	return providers.Readers(func(name string) revoke.Env {
-		return revoke.Env{
-			HTTP: revoke.NewClient(revoke.NewTransport()), Endpoint: endpoints[name],
-			Authority: careful.For(name), Sleep: ownClock.Sleep, Now: ownClock.Now,
-		}
-	})
+	careful := &actions.Authorities{Load: s.authorities.Load, Suspect: s.authorities.Suspect, Runs: s.authorities.Runs}
+	return providers.Readers(s.env(endpoints, careful, false))
 }

@@ -236,7 +236,7 @@ func (a *app) besideHost(ctx context.Context, was incident.State, o resumption, 
 		return nil, err
 	}
 	if reads {
-		s.providers, err = providers.Readers(s.env(endpoints, false))
+		s.providers, err = providers.Readers(s.env(endpoints, s.authorities, false))
 	}
 	return s, err
 }

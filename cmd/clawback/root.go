@@ -115,9 +115,15 @@ authorities:                # your own credentials, for what cannot revoke itsel
       secret_access_key: {file: /etc/clawback/aws-secret}
   stripe:
     kind: stripe.api_key
-    parts: {value: {env: RESPONDER_STRIPE_KEY}}
+    parts: {value: {vault: secret/responder/stripe#key}}   # or env:, file:, command: [program, argument]
+  azure:
+    kind: azure.access_token
+    parts: {value: {login: az}}   # or gcloud: loaded anew each time, so log in again in the middle of a run
+  # aws: {aws_profile: responder}   in place of kind and parts: keys, an assumed role, single sign-on
 endpoints:                  # only what stands here, or is compiled in, is ever called
   github: https://github.example.com/api/v3
+  gitlab: {url: https://gitlab.example.com, ca: /etc/clawback/gitlab-ca.pem}   # that CA alone is trusted there
+settings: {}                # of providers: clawback providers --json says which have some
 ssh_config: /etc/clawback/ssh_config   # instead of your own, for --host
 allowed_signers: /etc/clawback/allowed_signers   # who may approve and note, as in ssh-keygen(1); responder: has to be one of them
 roles: {commander: alice, scribe: bob, communications: carol, legal: dan}

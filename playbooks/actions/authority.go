@@ -18,6 +18,9 @@ type Authorities struct {
 	Load     map[string]func(context.Context) (revoke.Authority, error)
 	Suspect  bool // the desk is the machine under suspicion
 	Accepted bool // the responder accepted to use them there
+	// Runs are the providers whose authority it takes a program of the desk's to load: none is run on
+	// the machine under suspicion before that was accepted.
+	Runs map[string]bool
 
 	mu   sync.Mutex
 	used map[string]revoke.Authority
@@ -61,7 +64,7 @@ func (a *Authorities) Used() map[string]revoke.Authority {
 // Holds reports whether a found credential is its provider's authority, used or not.
 func (a *Authorities) Holds(ctx context.Context, c credential.Credential) bool {
 	load := a.Load[c.Provider]
-	if load == nil {
+	if load == nil || a.Suspect && !a.Accepted && a.Runs[c.Provider] {
 		return false
 	}
 	auth, err := load(ctx)
