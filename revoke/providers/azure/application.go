@@ -48,9 +48,9 @@ func (o object) title() string {
 }
 
 // mayBe reports whether a client secret of this object may be the value: secrets that certainly are
-// another's begin otherwise. One without a hint may be it.
+// another's begin otherwise. One without a hint may be it: every value begins with nothing.
 func (p passwordOf) mayBe(value string) bool {
-	return guidForm.MatchString(p.KeyID) && (p.Hint == "" || strings.HasPrefix(value, p.Hint))
+	return guidForm.MatchString(p.KeyID) && strings.HasPrefix(value, p.Hint)
 }
 
 // object reads the application or service principal with a client id.

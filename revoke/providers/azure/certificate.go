@@ -6,13 +6,15 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // the name that Entra gives a certificate, and no protection
+	"crypto/sha1" // the name that Entra gives a certificate, and no protection
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -81,16 +83,28 @@ func rsaKey(der []byte) *rsa.PrivateKey {
 // certificate's thumbprint where Entra does not give the key.
 // https://learn.microsoft.com/graph/api/resources/keycredential
 func (p pair) is(k keyCredential) bool {
-	if der, err := base64.StdEncoding.DecodeString(k.Key); err == nil && len(der) > 0 {
+	if der := binary(k.Key); len(der) > 0 {
 		c, err := x509.ParseCertificate(der)
 		return err == nil && p.key.PublicKey.Equal(c.PublicKey)
 	}
 	if p.certificate == nil {
 		return false
 	}
-	sum := sha1.Sum(p.certificate.Raw) //nolint:gosec // see above
-	id, err := base64.StdEncoding.DecodeString(k.CustomKeyIdentifier)
-	return err == nil && bytes.Equal(id, sum[:])
+	sum := sha1.Sum(p.certificate.Raw)
+	// The name is the thumbprint in bytes, or its 40 hexadecimal characters.
+	name := binary(k.CustomKeyIdentifier)
+	thumbprint := hex.EncodeToString(sum[:])
+	return bytes.Equal(name, sum[:]) || strings.EqualFold(string(name), thumbprint) || strings.EqualFold(k.CustomKeyIdentifier, thumbprint)
+}
+
+// binary decodes base64 of either alphabet: OData writes one, Microsoft's examples the other. What is
+// none is nothing.
+func binary(text string) []byte {
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(text), "="))
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // assertionLife is short, and begins a little in the past: clocks differ.

@@ -2,6 +2,9 @@ package azure
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"regexp"
@@ -107,6 +110,40 @@ func TestCertificatesAtOnce(t *testing.T) {
 	}
 	if m := o.matchKeys(pair{}, map[string]bool{"a": true}); len(m.keep) != 1 || string(m.keep[0]) != `{"keyId":"b"}` {
 		t.Errorf("a key that was removed before is written back: %s", m.keep)
+	}
+}
+
+func TestNamesOfCertificates(t *testing.T) {
+	f := azurefake.New(fake.Wall{})
+	c := f.Mint(kindCertificate)
+	p, err := parsePair(c.Secret.Reveal("value"))
+	other, otherErr := parsePair(f.AddCertificate(c).Secret.Reveal("value"))
+	if err != nil || otherErr != nil {
+		t.Fatal(err, otherErr)
+	}
+	sum := sha1.Sum(p.certificate.Raw)
+	text := hex.EncodeToString(sum[:])
+	for name, k := range map[string]keyCredential{
+		"key":               {Key: base64.StdEncoding.EncodeToString(p.certificate.Raw)},
+		"key for addresses": {Key: base64.RawURLEncoding.EncodeToString(p.certificate.Raw)},
+		"bytes":             {CustomKeyIdentifier: base64.StdEncoding.EncodeToString(sum[:])},
+		"bytes, addresses":  {CustomKeyIdentifier: base64.URLEncoding.EncodeToString(sum[:])},
+		"characters":        {CustomKeyIdentifier: base64.StdEncoding.EncodeToString([]byte(strings.ToUpper(text)))},
+		"hexadecimal":       {CustomKeyIdentifier: strings.ToUpper(text)},
+	} {
+		if !p.is(k) || other.is(k) {
+			t.Errorf("by its %s: %t, and for another %t", name, p.is(k), other.is(k))
+		}
+	}
+	for name, k := range map[string]keyCredential{
+		"nothing":              {},
+		"no certificate":       {Key: "AAAA", CustomKeyIdentifier: text},
+		"no base64":            {CustomKeyIdentifier: "%%%"},
+		"another's, same name": {Key: base64.StdEncoding.EncodeToString(other.certificate.Raw), CustomKeyIdentifier: text},
+	} {
+		if p.is(k) {
+			t.Errorf("%s is taken for it", name)
+		}
 	}
 }
 

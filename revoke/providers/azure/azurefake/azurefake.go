@@ -10,7 +10,7 @@ package azurefake
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // the name that Entra gives a certificate
+	"crypto/sha1" // the name that Entra gives a certificate
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -281,7 +280,7 @@ func (f *Fake) addKey(a *application) string {
 	if err != nil {
 		panic(err)
 	}
-	sum := sha1.Sum(der) //nolint:gosec // see above
+	sum := sha1.Sum(der)
 	k := &key{id: guid(), name: base64.StdEncoding.EncodeToString(sum[:]), certificate: certificate, app: a}
 	a.keys = append(a.keys, k)
 	if a.label == "" {
@@ -405,5 +404,3 @@ func text(n int) string {
 	_, _ = rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)[:n]
 }
-
-var _ http.Handler = (*Fake)(nil)
