@@ -49,12 +49,15 @@ var forms = sync.OnceValue(func() map[string]*regexp.Regexp {
 		oauthToken: regexp.MustCompile(`\A[0-9a-f]{32,128}\z`),
 		deployKey:  regexp.MustCompile(`\A-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----\n`), // never sent
 	}
-	all[sshKey] = all[deployKey]
 	for _, k := range credential.Kinds {
 		if k.Provider == "gitlab" && k.Format != "" {
 			all[k.Name] = regexp.MustCompile(`\A(?:` + k.Format + `)\z`)
 		}
 	}
+	// An instance may have another prefix than glpat-, or none:
+	// https://docs.gitlab.com/administration/settings/account_and_limit_settings/#personal-access-token-prefix
+	all[accessToken] = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z_.+=-]{15,319}\z`)
+	all[sshKey] = all[deployKey]
 	return all
 })
 

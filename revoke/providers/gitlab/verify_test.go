@@ -152,6 +152,18 @@ func TestAnUnnamedRefusalCountsOnlyOfAKnownToken(t *testing.T) {
 	}
 }
 
+// Instances choose their own prefix, and old ones had none.
+func TestTokensOfOtherForms(t *testing.T) {
+	for prefix, sent := range map[string]int{"": 1, "acme-": 1, "acme_pat.": 1, "-": 0, "https://": 0, "a b": 0, "a\n": 0} {
+		p, asked := scripted(t, credential.Credential{}, reply{200, works})
+		c := minted.Mint("gitlab.pat")
+		c.Secret = credential.Value(prefix + strings.TrimPrefix(c.Secret.Reveal("value"), "glpat-"))
+		if v := p.Verify(t.Context(), c); (v.Outcome == revoke.Alive) != (sent == 1) || len(*asked) != sent {
+			t.Errorf("%q: %s %q after %d requests", prefix, v.Outcome, v.Answer, len(*asked))
+		}
+	}
+}
+
 // Ids and values come from a hostile host: nothing but a number gets into an address, and what has
 // not its kind's form is not sent.
 func TestHostileRefs(t *testing.T) {
