@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -138,6 +140,32 @@ func TestDiscoverOtherUsers(t *testing.T) {
 	code, out, errs = search(t, held, "--root", root, "--json", "--host-lost")
 	if code != 0 || !strings.Contains(out, `"other":"ada"`) || !strings.Contains(out, `"left_alone":[]`) || !strings.Contains(out, `"user":"openclaw"`) {
 		t.Errorf("exit code %d:\n%s\n%s", code, out, errs)
+	}
+}
+
+// A kill of a host that is lost takes what other users keep there, and its record says why.
+func TestHostLostIsRehearsed(t *testing.T) {
+	needRoot(t)
+	own, other := mint("github.pat"), mint("github.oauth")
+	root := hostOf(t, "A", []credential.Credential{own}, map[string]string{
+		"etc/passwd":                    "ada:x:4801:4801::/home/ada:/bin/sh\nopenclaw:x:4802:4802::/home/openclaw:/bin/sh\n",
+		"home/ada/.config/gh/hosts.yml": "github.com:\n    oauth_token: " + other.Secret.Reveal("value") + "\n    user: ada\n",
+	})
+	give(t, root, map[string]int{"home/ada": 4801, "home/openclaw": 4802})
+	for _, lost := range []bool{false, true} {
+		args := []string{"kill", "--dry-run", "--json", "--root", root}
+		if lost {
+			args = append(args, "--host-lost")
+		}
+		var out, errs bytes.Buffer
+		code := run(context.Background(), args, environment{"HOME": t.TempDir()}, streams{in: os.Stdin, out: &out, err: &errs})
+		if code != 0 || strings.Contains(out.String(), `"host_lost":true`) != lost || strings.Contains(out.String(), `"other":"ada"`) != lost ||
+			strings.Contains(errs.String(), "another user's: home/ada/.config/gh/hosts.yml") == lost || strings.Contains(errs.String(), "; kept by ada") != lost {
+			t.Errorf("lost %v: exit code %d\n%s\n%s", lost, code, &out, &errs)
+		}
+		if text := out.String() + errs.String(); strings.Contains(text, other.Secret.Reveal("value")) || strings.Contains(text, own.Secret.Reveal("value")) {
+			t.Error("a secret is printed")
+		}
 	}
 }
 
