@@ -106,6 +106,35 @@ func TestNeverDeadWithoutProof(t *testing.T) {
 	}
 }
 
+// Why something is in doubt, whose it is and what was not touched stands in the report, for people and
+// for programs.
+func TestDoubtsAndOthers(t *testing.T) {
+	f := found("github", "github.pat", "ghp_…1xQz", "a1")
+	f.Doubt, f.Other, f.Mints = "by format", "ada", "user tokens"
+	all := record(t).declare(nil).note(incident.TypeHostLost, incident.HostLost{Why: "root-cause is host"}).note(incident.TypeFound, f).
+		note(incident.TypeSearched, incident.Searched{Files: 3, Apart: []string{"root/.aws/credentials: aws access key"}, Skipped: map[string]int{"link": 2}, Harmless: []incident.Harmless{
+			{Provider: "openai", Kind: "openai.api_key", Masked: "…here", Doubt: "placeholder", Source: credential.Source{Path: ".env", Line: 17}},
+		}}).entries()
+	md, js := render(t, all)
+	for _, want := range []string{
+		"**The host itself counts as compromised:** `root-cause is host`", "Kept by `ada`, another user of the host", "**In doubt:** `a guess: nothing but its looks",
+		"It could make more of: `user tokens`", "### Told apart: nothing to revoke", "`openai.api_key` `…here` in `.env:17`: `a gap that somebody was to fill",
+		"### What other users of the host keep for themselves", "`root/.aws/credentials: aws access key`", "`link 2`",
+	} {
+		if !strings.Contains(string(md), want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	for _, want := range []string{`"doubt": "by format"`, `"other_user": "ada"`, `"mints": "user tokens"`, `"host_lost"`, `"harmless"`, `"apart"`, `"skipped"`} {
+		if !strings.Contains(string(js), want) {
+			t.Errorf("the JSON report has no %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", md)
+	}
+}
+
 func TestWrite(t *testing.T) {
 	all := histories["contained"](t)
 	dir := t.TempDir()
@@ -288,14 +317,16 @@ func hostileRecord(t *testing.T, evil string) []journal.Entry {
 	r.note(incident.TypeSealed, incident.Sealed{Part: evil, Path: evil, Manifest: evil, Digest: evil, Verdicts: map[string]int{evil: 1}, Left: list, Problems: list})
 	c := incident.Found{Credential: credential.Credential{Provider: evil, Kind: evil, Masked: evil, Fingerprint: credential.Fingerprint("f" + evil), Owner: evil,
 		Ref: map[string]string{evil: evil}, Sources: []credential.Source{{Path: evil, Locator: evil, Note: evil}}},
-		Manual: true, Steps: list, Link: evil, Effect: evil, Unresolved: evil, Endpoint: evil}
+		Manual: true, Steps: list, Link: evil, Effect: evil, Unresolved: evil, Endpoint: evil, Doubt: evil, Other: evil, Mints: evil}
 	f := c.Fingerprint
 	r.note(incident.TypeFound, c)
 	r.note(incident.TypeBaseline, incident.Probe{Fingerprint: f, Outcome: evil, Answer: evil, From: evil, Account: evil, Owner: evil, Reach: list})
 	r.note(incident.TypeRevoke, incident.Revoke{Fingerprint: f}).note(incident.TypeReceipt, incident.Receipt{Fingerprint: f, Answer: evil, Did: list, Left: list})
 	r.note(incident.TypeProbe, incident.Probe{Fingerprint: f, Outcome: evil, Answer: evil, From: evil})
 	r.note(incident.TypeLife, incident.Life{Fingerprint: f, Life: credential.Manual, Reason: evil, Evidence: evil, Error: evil, Hint: evil})
-	r.note(incident.TypeSearched, incident.Searched{Problems: list})
+	r.note(incident.TypeSearched, incident.Searched{Problems: list, Apart: list, Skipped: map[string]int{evil: 1},
+		Harmless: []incident.Harmless{{Provider: evil, Kind: evil, Masked: evil, Doubt: evil, Source: credential.Source{Path: evil, Locator: evil, Note: evil}}}})
+	r.note(incident.TypeHostLost, incident.HostLost{Why: evil})
 	r.note(incident.TypeStepOutcome, incident.StepOutcome{Step: "a", Status: incident.Failed, Note: evil, Error: evil, Hint: evil})
 	r.note(incident.TypeStepOutcome, incident.StepOutcome{Step: "b", Status: evil})
 	for _, step := range []string{"root-cause", "timeline", "review", evil} {
