@@ -9,8 +9,8 @@ var Tiers = map[int]string{
 	1: "reads",
 }
 
-// Placed is the kinds that no format tells, but the file they stand in: those of command line tools,
-// services and the machine itself. No provider of ours revokes them: a person does.
+// Placed is the kinds that no format tells, but the file they stand in, or what their provider says:
+// those of command line tools, services, the machine itself, and what others minted.
 var Placed = []Kind{
 	{Name: "aws.sso", Provider: "aws", Title: "single sign-on session", Tier: 4, Mints: "role credentials of every account that it is assigned"},
 	{Name: "google.service_account", Provider: "google", Title: "service account key", Tier: 4, Mints: "access and identity tokens"},
@@ -32,4 +32,15 @@ var Placed = []Kind{
 	{Name: "browser.session", Provider: "browser", Title: "logged-in sessions of a profile", Tier: 3},
 	{Name: "openclaw.device", Provider: "openclaw", Title: "token of a paired device or node", Tier: 2},
 	{Name: "openclaw.tls_key", Provider: "openclaw", Title: "gateway's TLS key", Tier: 2},
+	{Name: "google.secret_version", Provider: "google", Title: "version of a secret in Secret Manager", Tier: 4},
+	{Name: "gitlab.oauth_token", Provider: "gitlab", Title: "OAuth access token", Tier: 3},
+	{Name: "gitlab.deploy_key", Provider: "gitlab", Title: "deploy key", Tier: 3},
+	{Name: "gitlab.ssh_key", Provider: "gitlab", Title: "SSH key of a user", Tier: 3},
+	{Name: "bitbucket.oauth_token", Provider: "bitbucket", Title: "OAuth access token", Tier: 3},
+	{Name: "bitbucket.oauth_consumer", Provider: "bitbucket", Title: "secret of an OAuth consumer", Tier: 3},
+	{Name: "vault.approle_secret_id", Provider: "vault", Title: "AppRole secret-id", NamePart: "role_id", Tier: 4, Mints: "tokens of its role"},
+	{Name: "vault.lease", Provider: "vault", Title: "leased secrets below a path", Tier: 4},
+	{Name: "vault.certificate", Provider: "vault", Title: "certificate that it issued", NamePart: "serial", Tier: 3},
+	{Name: "conjur.api_key", Provider: "conjur", Title: "API key of a host or user", Tier: 4, Mints: "access tokens, for 8 minutes each"},
+	{Name: "conjur.host_factory_token", Provider: "conjur", Title: "token of a host factory", Tier: 4, Mints: "hosts, with keys of their own"},
 }

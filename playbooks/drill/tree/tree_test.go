@@ -9,6 +9,7 @@ import (
 	mrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"testing"
@@ -62,13 +63,58 @@ func newCredential(kind string) credential.Credential {
 	case "unknown":
 		c.Provider = "brave"
 		value = "BSA" + word(28, alnum)
-	case "google.api_key":
-		value = k.Prefix + word(35, alnum)
+	case "slack.signing_secret", "openclaw.gateway", "openclaw.hook":
+		value = word(48, alnum)
 	default:
-		value = k.Prefix + word(48, alnum)
+		value = sample(k.Format)
 	}
 	c.Secret = credential.Value(value)
 	return c
+}
+
+// sample is a random value of a format: as long as it may be where that is short, near its least
+// length otherwise.
+func sample(format string) string {
+	re, err := syntax.Parse(format, syntax.Perl)
+	if err != nil {
+		panic(err)
+	}
+	var b strings.Builder
+	var write func(*syntax.Regexp)
+	times := func(re *syntax.Regexp, least, most int) {
+		for range least + mrand.IntN(max(1, min(most, least+8)-least+1)) {
+			write(re.Sub[0])
+		}
+	}
+	write = func(re *syntax.Regexp) {
+		switch re.Op {
+		case syntax.OpLiteral:
+			b.WriteString(string(re.Rune))
+		case syntax.OpCharClass:
+			for {
+				i := 2 * mrand.IntN(len(re.Rune)/2)
+				r := re.Rune[i] + mrand.Int32N(re.Rune[i+1]-re.Rune[i]+1)
+				if strings.ContainsRune(alnum, r) || len(re.Rune) == 2 { // marks end a value in some texts
+					b.WriteRune(r)
+					return
+				}
+			}
+		case syntax.OpCapture, syntax.OpConcat:
+			for _, sub := range re.Sub {
+				write(sub)
+			}
+		case syntax.OpAlternate:
+			write(re.Sub[mrand.IntN(len(re.Sub))])
+		case syntax.OpRepeat:
+			times(re, re.Min, re.Max)
+		case syntax.OpQuest, syntax.OpStar:
+			times(re, 0, 1)
+		case syntax.OpPlus:
+			times(re, 1, 4)
+		}
+	}
+	write(re)
+	return b.String()
 }
 
 // everyKind makes n credentials of each kind.
