@@ -33,7 +33,7 @@ var (
 	_ revoke.Rememberer = (*provider)(nil)
 )
 
-// settings are the desk's own, below "google" in its configuration.
+// settings are the desk's own, below settings.google in its configuration.
 type settings struct {
 	// DisableServiceAccounts disables the whole account of a service account key, too: Google then
 	// refuses the tokens that the key minted before. All its other keys and workloads stop as well.

@@ -16,7 +16,7 @@ import (
 
 var (
 	errNoToken  = errors.New("its value is not known, or is no token")
-	errNoClient = errors.New("a refresh token answers only to the OAuth client that it was issued to: name that client's id and secret under google.oauth_clients")
+	errNoClient = errors.New("a refresh token answers only to the OAuth client that it was issued to: name that client's id and secret under settings.google.oauth_clients")
 )
 
 // tokenInfo is what Google tells of a live access token: the Tokeninfo of
