@@ -310,6 +310,23 @@ func TestAuthorities(t *testing.T) {
 	}
 }
 
+// An access token says whose it is: what would end the responder's own sign-in is left alone.
+func TestAccessTokenOfOurs(t *testing.T) {
+	w := newWorld(t, "")
+	session, secret := w.Mint(kindRefresh), w.Mint(kindSecret)
+	user, _, _ := strings.Cut(session.Ref["home_account_id"], ".")
+	for c, claims := range map[*credential.Credential]string{
+		&session: `{"oid":"` + user + `"}`,
+		&secret:  `{"appid":"` + secret.Ref["client_id"] + `"}`,
+	} {
+		token := "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "." + filler(40)
+		w.authority = credential.Credential{Kind: kindAccess, Secret: credential.Value(token)}
+		if _, err := w.Revoke(t.Context(), *c); !errors.Is(err, revoke.ErrOurs) || len(w.changes()) > 0 {
+			t.Errorf("%s: %v, sent %v", c.Kind, err, w.changes())
+		}
+	}
+}
+
 func filler(n int) string { return strings.Repeat("x", n) }
 
 func TestVaultVersions(t *testing.T) {
