@@ -9,6 +9,7 @@ import (
 	mrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -113,8 +114,11 @@ func sample(format string) string {
 			times(re, 1, 4)
 		}
 	}
-	write(re)
-	return b.String()
+	for whole := regexp.MustCompile(`\A(?:` + format + `)\z`); ; b.Reset() { // of borders between words it knows nothing
+		if write(re); whole.MatchString(b.String()) {
+			return b.String()
+		}
+	}
 }
 
 // everyKind makes n credentials of each kind.
