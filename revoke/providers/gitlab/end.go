@@ -32,10 +32,10 @@ func (p *provider) endToken(ctx context.Context, c credential.Credential) (revok
 	case r.Status == http.StatusNoContent && r.Err == nil:
 		p.remember(c, thing{})
 		return revoke.Receipt{Answer: r.Text(""), Did: []string{"revoked the token"}, Left: createdWith}, nil
-	case wasRevoked(r):
+	case wasRevoked(r) && (knew || p.settings.EndRotated): // since we saw it alive, or whoever did it
 		return p.endFamily(ctx, c, value, r.Text(said))
-	case ended(r): // GitLab looks no further, and would refuse to rotate it without any effect
-		return revoke.Receipt{Already: true, Answer: r.Text(said), Left: append([]string{"what the token may have been rotated into before it expired"}, createdWith...)}, nil
+	case ended(r): // one that has expired GitLab would refuse to rotate without any effect
+		return revoke.Receipt{Already: true, Answer: r.Text(said), Left: append([]string{rotatedBefore}, createdWith...)}, nil
 	case unnamed(r) && knew:
 		return revoke.Receipt{Already: true, Answer: r.Text(said), Left: createdWith}, nil
 	case unnamed(r):
@@ -72,6 +72,10 @@ func (p *provider) endFamily(ctx context.Context, c credential.Credential, value
 	}
 	return receipt, nil
 }
+
+// rotatedBefore is of a token that had ended when it was first seen. Somebody may have rotated it: a
+// thief, or its owner, whose next token is nobody's to end unasked.
+const rotatedBefore = "what the token may have been rotated into before: if that was not you, look for it among its user's tokens, or set end_rotated for gitlab at the desk and run this again"
 
 // createdWith is what nobody can tell from what others created.
 var createdWith = []string{"what it may have created, such as access tokens of projects and groups, deploy tokens and keys, triggers, webhooks and runners: the audit events of its user and groups tell"}

@@ -2,14 +2,20 @@ package gitlab_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/providers/gitlab"
 )
 
 func TestRevokeReadsTheAnswer(t *testing.T) {
@@ -17,6 +23,7 @@ func TestRevokeReadsTheAnswer(t *testing.T) {
 	job := reply{200, `{"id":9,"status":"running","pipeline":{"project_id":7}}`}
 	for name, c := range map[string]struct {
 		kind      string
+		known     bool // it was seen alive
 		replies   []reply
 		ok        bool
 		already   bool
@@ -26,9 +33,10 @@ func TestRevokeReadsTheAnswer(t *testing.T) {
 	}{
 		"token":                      {kind: "gitlab.pat", replies: []reply{done}, ok: true},
 		"token, 200":                 {kind: "gitlab.pat", replies: []reply{{200, `{}`}}, uncertain: true},
-		"token was revoked":          {kind: "gitlab.pat", replies: []reply{{401, wasRevoked}, {401, wasRevoked}}, ok: true, already: true},
-		"token was revoked, no path": {kind: "gitlab.pat", replies: []reply{{401, wasRevoked}, {404, `{"error":"404 Not Found"}`}}, ok: true, already: true},
-		"token was revoked, outage":  {kind: "gitlab.pat", replies: []reply{{401, wasRevoked}, {502, ""}}, uncertain: true, retry: true},
+		"token was revoked before":   {kind: "gitlab.pat", replies: []reply{{401, wasRevoked}, {500, ""}}, ok: true, already: true},
+		"token was revoked":          {kind: "gitlab.pat", known: true, replies: []reply{{401, wasRevoked}, {401, wasRevoked}}, ok: true, already: true},
+		"token was revoked, no path": {kind: "gitlab.pat", known: true, replies: []reply{{401, wasRevoked}, {404, `{"error":"404 Not Found"}`}}, ok: true, already: true},
+		"token was revoked, outage":  {kind: "gitlab.pat", known: true, replies: []reply{{401, wasRevoked}, {502, ""}}, uncertain: true, retry: true},
 		"token has expired":          {kind: "gitlab.pat", replies: []reply{{401, hasExpired}, {500, ""}}, ok: true, already: true},
 		"token of nobody":            {kind: "gitlab.pat", replies: []reply{{401, unauthorized}}},
 		"token, limited":             {kind: "gitlab.pat", replies: []reply{{429, "Retry later"}}, retry: true},
@@ -60,7 +68,11 @@ func TestRevokeReadsTheAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := scripted(t, minted.Mint("gitlab.pat"), c.replies...)
-			r, err := p.Revoke(t.Context(), minted.Mint(c.kind))
+			cred := minted.Mint(c.kind)
+			if c.known {
+				p.(revoke.Rememberer).Remember(cred)
+			}
+			r, err := p.Revoke(t.Context(), cred)
 			var retry *revoke.RetryError
 			if (err == nil) != c.ok || r.Already != c.already || errors.As(err, &retry) != c.retry || errors.Is(err, revoke.ErrUncertain) != c.uncertain {
 				t.Fatalf("Revoke = %+v, %v", r, err)
@@ -84,9 +96,38 @@ func TestARotatedTokenTakesItsFamilyAlong(t *testing.T) {
 	second := w.Rotate(stolen)
 	third := w.Rotate(second)
 	other := w.Mint("gitlab.pat")
-	r, err := w.Revoke(t.Context(), stolen)
+	r, err := w.Revoke(t.Context(), stolen) // dead when it was first seen: the team may have rotated it
+	if err != nil || !r.Already || len(r.Did) != 0 || len(r.Left) != 2 || !w.Alive(third) {
+		t.Errorf("%+v, %v; the next lives: %v", r, err, w.Alive(third))
+	}
+	w.Provider.(revoke.Rememberer).Remember(stolen)
+	r, err = w.Revoke(t.Context(), stolen)
 	if err != nil || !r.Already || len(r.Did) != 1 || w.Alive(third) || !w.Alive(other) {
 		t.Errorf("%+v, %v; the thief's lives: %v, another lives: %v", r, err, w.Alive(third), w.Alive(other))
+	}
+}
+
+// The desk may have it so that the family ends in any case.
+func TestTheDeskEndsWhatWasRotated(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		var asked int
+		p, err := gitlab.New(revoke.Env{
+			HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				asked++
+				return &http.Response{StatusCode: 401, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(wasRevoked)), Request: r}, nil
+			})},
+			Settings: func(into any) error { return yaml.Unmarshal([]byte(fmt.Sprintf("end_rotated: %v", on)), into) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := p.Revoke(t.Context(), minted.Mint("gitlab.pat")); err != nil || len(r.Did) != 0 != on || asked != 1 && !on {
+			t.Errorf("end_rotated %v: %+v, %v after %d requests", on, r, err, asked)
+		}
+	}
+	wrong := errors.New("no such setting")
+	if _, err := gitlab.New(revoke.Env{HTTP: http.DefaultClient, Settings: func(any) error { return wrong }}); !errors.Is(err, wrong) {
+		t.Errorf("New = %v", err)
 	}
 }
 
@@ -95,12 +136,15 @@ func TestARotationThatSucceedsIsUndone(t *testing.T) {
 	next := minted.Mint("gitlab.pat").Secret.Reveal("value")
 	rotated := reply{200, `{"id":5,"token":"` + next + `"}`}
 	p, asked := scripted(t, credential.Credential{}, reply{401, wasRevoked}, rotated, reply{204, ""})
-	r, err := p.Revoke(t.Context(), minted.Mint("gitlab.pat"))
+	stolen := minted.Mint("gitlab.pat")
+	p.(revoke.Rememberer).Remember(stolen)
+	r, err := p.Revoke(t.Context(), stolen)
 	if err != nil || r.Already || len(r.Did) != 2 || len(*asked) != 3 {
 		t.Errorf("%+v, %v after %q", r, err, *asked)
 	}
 	p, _ = scripted(t, credential.Credential{}, reply{401, wasRevoked}, rotated, reply{500, next})
-	if _, err := p.Revoke(t.Context(), minted.Mint("gitlab.pat")); !errors.Is(err, revoke.ErrUncertain) || strings.Contains(err.Error(), next) {
+	p.(revoke.Rememberer).Remember(stolen)
+	if _, err := p.Revoke(t.Context(), stolen); !errors.Is(err, revoke.ErrUncertain) || strings.Contains(err.Error(), next) {
 		t.Errorf("the next token lives: %v", errors.Is(err, revoke.ErrUncertain))
 	}
 }

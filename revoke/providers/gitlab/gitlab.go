@@ -19,9 +19,17 @@ import (
 
 const host = "gitlab.com"
 
+// settings are the desk's own.
+type settings struct {
+	// EndRotated ends also what a token was rotated into that nobody here saw alive. Whoever rotated
+	// it may have been a thief, or the team.
+	EndRotated bool `yaml:"end_rotated"`
+}
+
 type provider struct {
-	env  revoke.Env
-	wire wire.Client
+	env      revoke.Env
+	wire     wire.Client
+	settings settings
 
 	mu   sync.Mutex
 	seen map[[sha256.Size]byte]thing // access tokens that this instance knew
@@ -36,7 +44,13 @@ func New(env revoke.Env) (revoke.Provider, error) {
 	if strings.Contains(strings.TrimRight(env.Endpoint, "/")+"/", "/api/v4/") {
 		return nil, errors.New("gitlab: endpoint: want the address of the instance, without /api/v4")
 	}
-	return &provider{env: env, wire: client, seen: make(map[[sha256.Size]byte]thing)}, nil
+	p := &provider{env: env, wire: client, seen: make(map[[sha256.Size]byte]thing)}
+	if env.Settings != nil {
+		if err := env.Settings(&p.settings); err != nil {
+			return nil, fmt.Errorf("gitlab: %w", err)
+		}
+	}
+	return p, nil
 }
 
 // Verify asks once, with the credential itself where it can ask and with the authority otherwise.

@@ -84,7 +84,7 @@ var info = revoke.Info{
 	Kinds: []revoke.KindInfo{
 		{
 			Kind: accessToken, SelfRevoking: true, ByRef: true, Propagation: propagation, Mints: []string{accessToken},
-			Effect: "the token alone ends: its user's other tokens live on. One that had ended before is used to end what it was rotated into",
+			Effect: "the token alone ends: its user's other tokens live on. One that was revoked since it was seen alive is used to end what it was rotated into",
 			Source: docs + "/api/personal_access_tokens/#self-revoke",
 		},
 		{
