@@ -74,8 +74,8 @@ var Kinds = []Kind{
 }
 
 var kindByName = func() map[string]Kind {
-	m := make(map[string]Kind, len(Kinds)+len(Placed))
-	for _, k := range slices.Concat(Kinds, Placed) {
+	m := make(map[string]Kind, len(Kinds)+len(Placed)+len(Told))
+	for _, k := range slices.Concat(Kinds, Placed, Told) {
 		if _, twice := m[k.Name]; twice {
 			panic("credential kind " + k.Name + " is listed twice")
 		}

@@ -9,16 +9,13 @@ var Tiers = map[int]string{
 	1: "reads",
 }
 
-// Placed is the kinds that no format tells, but the file they stand in, or what their provider says:
-// those of command line tools, services, the machine itself, and what others minted.
+// Placed is the kinds that no format tells, but the file they stand in: those of command line tools,
+// services and the machine itself.
 var Placed = []Kind{
 	{Name: "aws.sso", Provider: "aws", Title: "single sign-on session", Tier: 4, Mints: "role credentials of every account that it is assigned"},
 	{Name: "google.service_account", Provider: "google", Title: "service account key", Tier: 4, Mints: "access and identity tokens"},
 	{Name: "azure.refresh_token", Provider: "azure", Title: "refresh token", Tier: 4, Mints: "access tokens"},
 	{Name: "azure.client_secret", Provider: "azure", Title: "service principal secret", Tier: 4, Mints: "access tokens"},
-	{Name: "azure.certificate", Provider: "azure", Title: "service principal certificate", Tier: 4, Mints: "access tokens"},
-	{Name: "azure.access_token", Provider: "azure", Title: "access token", Tier: 4},
-	{Name: "azure.key_vault_secret", Provider: "azure", Title: "secret in a Key Vault", Tier: 4},
 	{Name: "kubernetes.token", Provider: "kubernetes", Title: "cluster token", Tier: 4, Mints: "service account tokens"},
 	{Name: "kubernetes.client_key", Provider: "kubernetes", Title: "client key", Tier: 4, Mints: "service account tokens"},
 	{Name: "vault.path", Provider: "vault", Title: "path in a vault", Tier: 4},
@@ -32,6 +29,14 @@ var Placed = []Kind{
 	{Name: "browser.session", Provider: "browser", Title: "logged-in sessions of a profile", Tier: 3},
 	{Name: "openclaw.device", Provider: "openclaw", Title: "token of a paired device or node", Tier: 2},
 	{Name: "openclaw.tls_key", Provider: "openclaw", Title: "gateway's TLS key", Tier: 2},
+}
+
+// Told is the kinds that neither a format nor a place tells: a provider says that another credential
+// minted them, or a person adds them.
+var Told = []Kind{
+	{Name: "azure.certificate", Provider: "azure", Title: "service principal certificate", Tier: 4, Mints: "access tokens"},
+	{Name: "azure.access_token", Provider: "azure", Title: "access token", Tier: 4},
+	{Name: "azure.key_vault_secret", Provider: "azure", Title: "secret in a Key Vault", Tier: 4},
 	{Name: "google.secret_version", Provider: "google", Title: "version of a secret in Secret Manager", Tier: 4},
 	{Name: "gitlab.oauth_token", Provider: "gitlab", Title: "OAuth access token", Tier: 3},
 	{Name: "gitlab.deploy_key", Provider: "gitlab", Title: "deploy key", Tier: 3},

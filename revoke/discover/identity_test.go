@@ -212,7 +212,7 @@ func TestWhoseAndWhere(t *testing.T) {
 
 // What each tier means is written down, and every kind has one; what mints is no mere reader.
 func TestTiers(t *testing.T) {
-	for _, k := range slices.Concat(credential.Kinds, credential.Placed) {
+	for _, k := range slices.Concat(credential.Kinds, credential.Placed, credential.Told) {
 		if credential.Tiers[k.Tier] == "" || k.Mints != "" && k.Tier < 3 {
 			t.Errorf("%s has tier %d", k.Name, k.Tier)
 		}
