@@ -34,6 +34,9 @@ var Placed = []Kind{
 // Told is the kinds that neither a format nor a place tells: a provider says that another credential
 // minted them, or a person adds them.
 var Told = []Kind{
+	{Name: "azure.certificate", Provider: "azure", Title: "service principal certificate", Tier: 4, Mints: "access tokens"},
+	{Name: "azure.access_token", Provider: "azure", Title: "access token", Tier: 4},
+	{Name: "azure.key_vault_secret", Provider: "azure", Title: "secret in a Key Vault", Tier: 4},
 	{Name: "google.secret_version", Provider: "google", Title: "version of a secret in Secret Manager", Tier: 4},
 	{Name: "gitlab.oauth_token", Provider: "gitlab", Title: "OAuth access token", Tier: 3},
 	{Name: "gitlab.deploy_key", Provider: "gitlab", Title: "deploy key", Tier: 3},
