@@ -107,7 +107,7 @@ func searchExpanded(ctx context.Context, s *sift.Searcher, f io.ReaderAt, name s
 		all.Limited = all.Limited || more.Limited
 	}
 	if err != nil && !errors.Is(err, sift.ErrNoText) {
-		err = fmt.Errorf("it does not expand: %w: what follows was not searched", err)
+		err = fmt.Errorf("compressed, and does not expand: %w: what follows was not searched", err)
 	}
 	return all, err
 }
