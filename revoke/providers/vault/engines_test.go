@@ -79,6 +79,22 @@ func TestOneLease(t *testing.T) {
 	}
 }
 
+// A list that somebody else says is not there is no empty one.
+func TestAListOfSomebodyElse(t *testing.T) {
+	w := newWorld(t, "", root)
+	dead := w.Mint("vault.lease")
+	w.RevokeByHand(dead)
+	w.Knobs().SetFault(func(r *http.Request) fake.Fault {
+		if r.Method == http.MethodGet {
+			return answers(404, map[string]any{"message": "no such page"})(r)
+		}
+		return fake.Fault{}
+	})
+	w.verify(t, dead, revoke.Inconclusive)
+	w.Knobs().SetFault(nil)
+	w.verify(t, dead, revoke.Refused)
+}
+
 func (w *world) leaseBelow(t *testing.T, prefix string) string {
 	t.Helper()
 	for line := range strings.Lines(w.State()) {
@@ -265,7 +281,9 @@ func TestListsThatProveNothing(t *testing.T) {
 		}
 		return fake.Fault{}
 	})
-	w.verify(t, c, revoke.Inconclusive)
+	if answer := w.verify(t, c, revoke.Inconclusive); !strings.Contains(answer, "another issuer") {
+		t.Error(answer)
+	}
 	w.Knobs().SetFault(nil)
 	w.verify(t, c, revoke.Refused)
 }

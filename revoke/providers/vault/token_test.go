@@ -143,6 +143,9 @@ func TestBatchTokens(t *testing.T) {
 			t.Errorf("%s: %v", c.Kind, err)
 		}
 	}
+	if sent := w.requests(); len(sent) > 0 {
+		t.Errorf("asked %q of what its prefix tells", sent)
+	}
 	if e, err := w.p.Inspect(t.Context(), batch); err != nil || !strings.Contains(e.Answer, "batch token") || !strings.Contains(e.Answer, "expires 2") {
 		t.Errorf("inspect: %+v, %v", e, err)
 	}
