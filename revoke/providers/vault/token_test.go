@@ -164,6 +164,7 @@ func TestOurs(t *testing.T) {
 		"of another entity":           {vaultfake.Token{Policies: []string{"root"}, Entity: "e"}, vaultfake.Token{Policies: []string{"root"}, Created: early}, false},
 		"may do what the token can't": {vaultfake.Token{Policies: []string{"root"}}, vaultfake.Token{Policies: []string{"default"}, Created: early}, false},
 		"of a login":                  {vaultfake.Token{Policies: []string{"root"}, Path: "auth/oidc/login"}, vaultfake.Token{Policies: []string{"root"}, Created: early}, false},
+		"may be a root token's child": {vaultfake.Token{Policies: []string{"root", "ops"}}, vaultfake.Token{Policies: []string{"root"}, Created: early}, true},
 		"may be its child":            {vaultfake.Token{Policies: []string{"root"}}, vaultfake.Token{Policies: []string{"root"}, Created: early}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
