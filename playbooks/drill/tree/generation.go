@@ -138,7 +138,6 @@ func byReference(source, at string) slot {
 			ref.set("provider", "vault").set("id", "/"+name)
 			b.config.set("secrets.providers.vault.source", "file").set("secrets.providers.vault.path", "~/.openclaw/secrets.json").set("secrets.providers.vault.mode", "json")
 		case "store":
-			ref = reference(source, -1)
 			ref.set("provider", "default").set("id", b.store(i, false))
 		}
 		b.config.set(p, ref)
