@@ -16,6 +16,8 @@ import (
 	"clawback/revoke/providers/bitbucket/bitbucketfake"
 	"clawback/revoke/providers/conjur"
 	"clawback/revoke/providers/conjur/conjurfake"
+	"clawback/revoke/providers/discord"
+	"clawback/revoke/providers/discord/discordfake"
 	"clawback/revoke/providers/github"
 	"clawback/revoke/providers/github/githubfake"
 	"clawback/revoke/providers/gitlab"
@@ -41,6 +43,7 @@ var all = []struct {
 	{"azure", azure.New, func(c fake.Clock) fake.Provider { return azurefake.New(c) }},
 	{"bitbucket", bitbucket.New, func(c fake.Clock) fake.Provider { return bitbucketfake.New(c) }},
 	{"conjur", conjur.New, func(c fake.Clock) fake.Provider { return conjurfake.New(c) }},
+	{"discord", discord.New, func(c fake.Clock) fake.Provider { return discordfake.New(c) }},
 	{"github", github.New, func(c fake.Clock) fake.Provider { return githubfake.New(c) }},
 	{"gitlab", gitlab.New, func(c fake.Clock) fake.Provider { return gitlabfake.New(c) }},
 	{"google", google.New, func(c fake.Clock) fake.Provider { return googlefake.New(c) }},
