@@ -51,4 +51,6 @@ var Told = []Kind{
 	{Name: "vault.certificate", Provider: "vault", Title: "certificate that it issued", NamePart: "serial", Tier: 3},
 	{Name: "conjur.api_key", Provider: "conjur", Title: "API key of a host or user", Tier: 4, Mints: "access tokens, for 8 minutes each"},
 	{Name: "conjur.host_factory_token", Provider: "conjur", Title: "token of a host factory", Tier: 4, Mints: "hosts, with keys of their own"},
+	{Name: "oauth2.refresh_token", Provider: "oauth2", Title: "OAuth refresh token", Tier: 3, Mints: "access tokens"},
+	{Name: "oauth2.access_token", Provider: "oauth2", Title: "OAuth access token", Tier: 3},
 }

@@ -26,6 +26,8 @@ import (
 	"clawback/revoke/providers/google/googlefake"
 	"clawback/revoke/providers/msteams"
 	"clawback/revoke/providers/msteams/msteamsfake"
+	"clawback/revoke/providers/oauth2"
+	"clawback/revoke/providers/oauth2/oauth2fake"
 	"clawback/revoke/providers/slack"
 	"clawback/revoke/providers/slack/slackfake"
 	"clawback/revoke/providers/stripe"
@@ -48,6 +50,7 @@ var all = []struct {
 	{"gitlab", gitlab.New, func(c fake.Clock) fake.Provider { return gitlabfake.New(c) }},
 	{"google", google.New, func(c fake.Clock) fake.Provider { return googlefake.New(c) }},
 	{"msteams", msteams.New, func(c fake.Clock) fake.Provider { return msteamsfake.New(c) }},
+	{"oauth2", oauth2.New, func(c fake.Clock) fake.Provider { return oauth2fake.New(c) }},
 	{"slack", slack.New, func(c fake.Clock) fake.Provider { return slackfake.New(c) }},
 	{"stripe", stripe.New, func(c fake.Clock) fake.Provider { return stripefake.New(c) }},
 	{"vault", vault.New, func(c fake.Clock) fake.Provider { return vaultfake.New(c) }},
