@@ -15,6 +15,7 @@ var builtin embed.FS
 const (
 	KillSwitch          = "kill-switch"
 	SuspectedCompromise = "suspected-compromise"
+	LeakedCredentials   = "leaked-credentials"
 )
 
 // Builtins lists the names of the playbooks that come with clawback.

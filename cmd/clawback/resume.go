@@ -285,6 +285,10 @@ func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*si
 	if err != nil {
 		return nil, err
 	}
+	if d.Leak {
+		s.host = noHost()
+		return s, s.supply(endpoints, false, false)
+	}
 	if s.host, err = a.reach(ctx, &t); err == nil {
 		s.description, err = s.look(ctx)
 		if err != nil {

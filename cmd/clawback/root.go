@@ -51,7 +51,7 @@ the service down, and writes the report.
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.killCommand(), a.respondCommand(), a.resumeCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
+		a.killCommand(), a.respondCommand(), a.revokeCommand(), a.resumeCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(), a.witnessCommand(),
 		a.approveCommand(), a.noteCommand(), a.inventoryCommand(), a.recheckCommand(), a.undoCommand(),
 		a.planCommand(),

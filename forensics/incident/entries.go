@@ -69,6 +69,7 @@ type Declared struct {
 	Accepted  []string `json:"accepted_risks,omitempty"`
 	Deadline  string   `json:"deadline,omitempty"`
 	DryRun    bool     `json:"dry_run,omitempty"`
+	Leak      bool     `json:"leak,omitempty"`      // credentials were handed over: there is no host, and no agent to stop
 	HostLost  bool     `json:"host_lost,omitempty"` // the host itself is compromised: see HostLost
 	Scenario  string   `json:"scenario,omitempty"`
 	Seed      uint64   `json:"seed,omitempty"`

@@ -64,6 +64,7 @@ func (s State) OpenMatters() []OpenMatter {
 func (s State) openGoals() []OpenMatter {
 	var open []OpenMatter
 	switch {
+	case s.Declared.Leak: // there is no host
 	case s.Checked == nil:
 		open = append(open, OpenMatter{Kind: MatterAgent, What: "the agent", Why: "no look at whether it stays down is on record",
 			Hint: s.hintOf("agent.", "look at the machine, and cut it off the network until it is known to be down")})
@@ -71,7 +72,7 @@ func (s State) openGoals() []OpenMatter {
 		open = append(open, OpenMatter{Kind: MatterAgent, What: "the agent", Why: "the host says that it is not down" + first(s.Checked.Problems),
 			Hint: s.hintOf("agent.", "cut the machine off the network, then find what starts it")})
 	}
-	if len(s.Sealed) == 0 {
+	if len(s.Sealed) == 0 && !s.Declared.Leak {
 		open = append(open, OpenMatter{Kind: MatterEvidence, What: "the evidence", Why: "none is sealed", Hint: s.hintOf("evidence.", "")})
 	}
 	if s.Trouble != "" {
@@ -84,6 +85,7 @@ func (s State) openGoals() []OpenMatter {
 		}
 	}
 	switch {
+	case s.Declared.Leak:
 	case s.Searched == nil:
 		open = append(open, OpenMatter{Kind: MatterSearch, What: "the search for credentials",
 			Why: "its end is not on record: there may be more than are listed", Hint: s.hintOf("credentials.discover", "")})

@@ -72,7 +72,7 @@ func (s State) conditions() map[int]bool {
 	holds := map[int]bool{
 		ExitInterrupted: s.Interrupted == "interrupt",
 		ExitTerminated:  s.Interrupted != "" && s.Interrupted != "interrupt",
-		ExitPartial: !s.AgentDown() || len(s.Sealed) == 0 || !s.searched() ||
+		ExitPartial: !s.Declared.Leak && (!s.AgentDown() || len(s.Sealed) == 0 || !s.searched()) ||
 			s.Trouble != "" || s.Unreadable > 0, // what the record lacks may be what failed
 	}
 	for _, w := range s.Warnings {
@@ -90,7 +90,7 @@ func (s State) conditions() map[int]bool {
 	for _, c := range s.Credentials {
 		holds[c.exitCode()] = true
 	}
-	holds[ExitNothing] = s.nothingDone()
+	holds[ExitNothing] = s.nothingDone() && !(s.Declared.Leak && holds[ExitManual]) // whom it told what to do by hand
 	return holds
 }
 

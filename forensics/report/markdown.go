@@ -141,6 +141,10 @@ func (p *page) summaryOfAgent(d Document) {
 	if d.DryRun {
 		return
 	}
+	if d.Leak {
+		p.item("The credentials were handed over. No host was searched or touched, so nothing here says who used them, or what else leaked.")
+		return
+	}
 	if d.Times.Frozen.IsZero() {
 		p.item("No freeze of the agent is on record.")
 	}

@@ -34,7 +34,8 @@ type Document struct {
 	Incident string    `json:"incident"`
 	Mode     string    `json:"mode"` // "real", "drill"
 	DryRun   bool      `json:"dry_run"`
-	Title    string    `json:"title"` // of the plan
+	Leak     bool      `json:"leak,omitempty"` // there is no host
+	Title    string    `json:"title"`          // of the plan
 	Declared Declared  `json:"declared"`
 	Outcome  Outcome   `json:"outcome"`
 	Times    Times     `json:"times"`
@@ -132,7 +133,7 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 	h := readHistory(entries, s.Entries)
 	sum := s.Summarize("")
 	d := Document{
-		Schema: Schema, Incident: s.Declared.Incident, Mode: s.Declared.Mode, DryRun: s.Declared.DryRun, Title: s.Plan.Title,
+		Schema: Schema, Incident: s.Declared.Incident, Mode: s.Declared.Mode, DryRun: s.Declared.DryRun, Leak: s.Declared.Leak, Title: s.Plan.Title,
 		Declared: Declared{
 			Responder: s.Declared.Responder, Desk: s.Declared.Desk, Target: s.Declared.Target, Remote: s.Declared.Remote,
 			Playbook: s.Declared.Playbook, Version: s.Declared.Version, Accepted: some(s.Declared.Accepted),

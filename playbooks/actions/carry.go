@@ -105,6 +105,10 @@ func (r *Response) begin(ctx context.Context, e *engine.Engine, declared inciden
 		r.late.rec.Note(incident.TypeInventory, r.Inventory)
 	}
 	r.recollect(e)
+	if len(r.Given) > 0 {
+		r.take(r.Given, notesOf{e.Journal})
+		r.searchOver(notesOf{e.Journal})
+	}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"clawback/playbooks/host"
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/discover"
 )
 
 // Risks that a responder can accept by name.
@@ -46,6 +47,9 @@ type Response struct {
 	Score       func() incident.Adversary // of a drill; nil otherwise
 	// Planned reports whether a credential is in the plan that is carried out; nil where there is none.
 	Planned func(credential.Credential) bool
+
+	// Given are the credentials of a leak without a host: they are revoked, and nothing is searched.
+	Given []discover.Found
 
 	// HostLost says that the host itself is compromised: what other users keep there is revoked too.
 	HostLost bool
