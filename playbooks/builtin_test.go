@@ -27,7 +27,7 @@ func TestBuiltinsHoldAgainstTheActions(t *testing.T) {
 			if book.Name != name {
 				t.Errorf("its name is %q", book.Name)
 			}
-			if book.Attended != (name != playbooks.KillSwitch) {
+			if book.Attended != (name == playbooks.SuspectedCompromise) {
 				t.Errorf("attended: %v", book.Attended)
 			}
 			for _, s := range book.Steps() {
