@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"time"
@@ -140,20 +138,13 @@ func (s issuerSettings) check(env revoke.Env, name string) (issuer, error) {
 
 // reach returns the place behind an address of the desk's.
 func reach(env revoke.Env, address string) (place, error) {
-	u, err := url.Parse(address)
+	u, err := wire.Address(address)
 	switch {
 	case err != nil:
-		return place{}, errors.New("no address")
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) || u.Host == "":
-		return place{}, errors.New("want https://…, or http:// on this machine: tokens are sent there")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || !pathname.MatchString(u.Path):
-		return place{}, errors.New("want a plain path, without user, query and fragment")
+		return place{}, err
+	case u.RawQuery != "" || !pathname.MatchString(u.Path):
+		return place{}, errors.New("want a plain path, without a query")
 	}
 	client, err := wire.New(env, u.Scheme+"://"+u.Host)
 	return place{client, u.Path}, err
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
