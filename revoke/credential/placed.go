@@ -46,6 +46,7 @@ var Told = []Kind{
 	{Name: "discord.oauth_token", Provider: "discord", Title: "OAuth access token of a user", Tier: 3},
 	{Name: "discord.refresh_token", Provider: "discord", Title: "OAuth refresh token of a user", Tier: 3, Mints: "access tokens"},
 	{Name: "discord.client_secret", Provider: "discord", Title: "client secret of an application", Tier: 3, Mints: "access tokens"},
+	{Name: "telegram.webhook_secret", Provider: "telegram", Title: "secret of a webhook", Tier: 2},
 	{Name: "vault.approle_secret_id", Provider: "vault", Title: "AppRole secret-id", NamePart: "role_id", Tier: 4, Mints: "tokens of its role"},
 	{Name: "vault.lease", Provider: "vault", Title: "leased secrets below a path", Tier: 4},
 	{Name: "vault.certificate", Provider: "vault", Title: "certificate that it issued", NamePart: "serial", Tier: 3},

@@ -32,6 +32,8 @@ import (
 	"clawback/revoke/providers/slack/slackfake"
 	"clawback/revoke/providers/stripe"
 	"clawback/revoke/providers/stripe/stripefake"
+	"clawback/revoke/providers/telegram"
+	"clawback/revoke/providers/telegram/telegramfake"
 	"clawback/revoke/providers/vault"
 	"clawback/revoke/providers/vault/vaultfake"
 )
@@ -53,6 +55,7 @@ var all = []struct {
 	{"oauth2", oauth2.New, func(c fake.Clock) fake.Provider { return oauth2fake.New(c) }},
 	{"slack", slack.New, func(c fake.Clock) fake.Provider { return slackfake.New(c) }},
 	{"stripe", stripe.New, func(c fake.Clock) fake.Provider { return stripefake.New(c) }},
+	{"telegram", telegram.New, func(c fake.Clock) fake.Provider { return telegramfake.New(c) }},
 	{"vault", vault.New, func(c fake.Clock) fake.Provider { return vaultfake.New(c) }},
 }
 
