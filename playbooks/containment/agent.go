@@ -71,6 +71,7 @@ func (a *Agent) whole() bool { return a.path == "/" }
 type visit struct {
 	*Agent
 	*ledger
+	disk      *openclaw.Patient // root, whose file systems may be the attacker's and never answer
 	start     time.Time
 	managers  []Manager
 	units     []unit
@@ -88,7 +89,9 @@ type unit struct {
 
 // visit reads what earlier verbs changed and connects to the service managers.
 func (a *Agent) visit(ctx context.Context) (*visit, error) {
-	v := &visit{Agent: a, ledger: a.memory, start: time.Now(), traits: Traits{Root: a.path}}
+	// Not to be cut short by ctx: an agent that was killed is to find nothing to go on with.
+	disk := openclaw.Patiently(context.WithoutCancel(ctx), a.root, openclaw.Patience)
+	v := &visit{Agent: a, ledger: a.memory, disk: disk, start: time.Now(), traits: Traits{Root: a.path}}
 	if a.changes != "" {
 		led, err := openLedger(a.changes)
 		if err != nil {
@@ -122,12 +125,12 @@ func (v *visit) problem(err error) {
 // locate finds the installations, whose directories are traits of the agent.
 func (v *visit) locate() {
 	var problems []openclaw.Problem
-	v.installed, problems = openclaw.Locate(v.root)
+	v.installed, problems = openclaw.Locate(v.disk)
 	v.unread = append(v.unread, problems...)
 	for _, in := range v.installed {
 		for _, dir := range append([]string{in.StateDir}, in.Workspaces...) {
 			path := filepath.Join(v.path, filepath.FromSlash(dir))
-			if real, err := filepath.EvalSymlinks(path); err == nil {
+			if real, err := openclaw.Await(v.disk, dir, func() (string, error) { return filepath.EvalSymlinks(path) }); err == nil {
 				path = real
 			}
 			// A state directory or workspace that is "/" or a whole home is not the agent's own.

@@ -49,7 +49,7 @@ func (a *Agent) Describe(ctx context.Context) (Description, error) {
 
 // machine fills in what names this machine.
 func (v *visit) machine(d *Description) {
-	if name, err := openclaw.ReadFile(v.root, "etc/hostname", 1<<12); err == nil {
+	if name, err := openclaw.ReadFile(v.disk, "etc/hostname", 1<<12); err == nil {
 		d.Hostname = strings.TrimSpace(string(name))
 	}
 	if !v.whole() {
@@ -98,7 +98,7 @@ func (v *visit) linger() (out []Reviver) {
 			continue
 		}
 		seen[in.User] = true
-		if _, err := v.root.Lstat("var/lib/systemd/linger/" + in.User); err == nil {
+		if _, err := v.disk.Lstat("var/lib/systemd/linger/" + in.User); err == nil {
 			out = append(out, Reviver{Kind: "linger", Name: in.User, Detail: "its services start at boot"})
 		}
 	}
@@ -109,7 +109,7 @@ func (v *visit) linger() (out []Reviver) {
 func (v *visit) cron() (out []Reviver) {
 	tables := []string{"etc/crontab"}
 	for _, dir := range []string{"etc/cron.d", "var/spool/cron/crontabs", "var/spool/cron"} {
-		entries, err := openclaw.ReadDir(v.root, dir, 1000)
+		entries, err := openclaw.ReadDir(v.disk, dir, 1000)
 		if err != nil {
 			continue
 		}
@@ -120,7 +120,7 @@ func (v *visit) cron() (out []Reviver) {
 		}
 	}
 	for _, name := range tables {
-		data, err := openclaw.ReadFile(v.root, name, 1<<20)
+		data, err := openclaw.ReadFile(v.disk, name, 1<<20)
 		if err != nil {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+
+	"clawback/forensics/agents/openclaw"
 )
 
 // heldDir is where, inside a state directory, what the agent would resume at its next start waits.
@@ -20,7 +22,7 @@ func (v *visit) holdQueues() (held []string) {
 		if in.Generation != "A" {
 			v.problems = append(v.problems, in.StateDir+": its pending work is in a database and was not moved aside")
 		}
-		moved, err := moveAll(v.root, in.StateDir, "", heldDir)
+		moved, err := v.moveAll(in.StateDir, "", heldDir)
 		v.problem(err)
 		for _, name := range moved {
 			held = append(held, path.Join(in.StateDir, name))
@@ -32,9 +34,19 @@ func (v *visit) holdQueues() (held []string) {
 // releaseQueues moves back what holdQueues moved.
 func (v *visit) releaseQueues() {
 	for _, in := range v.installed {
-		_, err := moveAll(v.root, in.StateDir, heldDir, "")
+		_, err := v.moveAll(in.StateDir, heldDir, "")
 		v.problem(err)
 	}
+}
+
+// moveAll moves a queue as the function of that name, and waits for no file system that does not
+// answer. What that still moves later is where the next visit looks for it.
+func (v *visit) moveAll(stateDir, from, to string) ([]string, error) {
+	moved, err := openclaw.Await(v.disk, stateDir, func() ([]string, error) { return moveAll(v.root, stateDir, from, to) })
+	if errors.Is(err, openclaw.ErrSilent) {
+		err = fmt.Errorf("queue of %s: %w", stateDir, openclaw.ErrSilent)
+	}
+	return moved, err
 }
 
 // moveAll renames the queue's files from one folder of a state directory to another, and returns

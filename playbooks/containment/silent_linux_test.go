@@ -1,0 +1,91 @@
+package containment
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"clawback/forensics/agents/openclaw"
+)
+
+// hang mounts a FUSE file system whose server never answers, until the test ends.
+func hang(t *testing.T, at string) {
+	t.Helper()
+	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal("needs /dev/fuse: ", err)
+	}
+	if err := unix.Mount("hang", at, "fuse", unix.MS_NOSUID|unix.MS_NODEV, "fd="+strconv.Itoa(dev)+",rootmode=40000,user_id=0,group_id=0"); err != nil {
+		_ = unix.Close(dev)
+		t.Fatal("needs the right to mount: ", err)
+	}
+	t.Cleanup(func() {
+		_ = unix.Unmount(at, unix.MNT_DETACH)
+		_ = unix.Close(dev) // ends every call that hangs
+	})
+}
+
+// A state directory that never answers holds up neither the verbs nor the queue of another one.
+func TestAStateDirectoryThatHangs(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root to mount")
+		}
+		t.Skip("needs root to mount")
+	}
+	dir := t.TempDir()
+	silent, other := filepath.Join(dir, "home/ada/.openclaw"), filepath.Join(dir, "home/bob/.openclaw")
+	for _, d := range []string{silent, other} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(other, "restart-sentinel.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hang(t, silent)
+	a := openAgent(t, dir)
+	problems, held := soon(t, "stop", func() (string, []string) {
+		s, err := a.Stop(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		return strings.Join(s.Problems, "\n"), s.Held
+	})
+	named := "queue of home/ada/.openclaw: " + openclaw.ErrSilent.Error()
+	if want := "home/bob/.openclaw/restart-sentinel.json"; !strings.Contains(problems, named) || len(held) != 1 || held[0] != want {
+		t.Errorf("stop: problems %q, held %q", problems, held)
+	}
+	problems, _ = soon(t, "restore", func() (string, []string) {
+		if err := a.Restore(context.Background()); err != nil {
+			return err.Error(), nil
+		}
+		return "", nil
+	})
+	if _, err := os.Lstat(filepath.Join(other, "restart-sentinel.json")); err != nil || !strings.Contains(problems, named) {
+		t.Errorf("restore: problems %q, the other queue: %v", problems, err)
+	}
+}
+
+// soon calls a verb, and fails the test where that takes too long.
+func soon(t *testing.T, name string, verb func() (string, []string)) (problems string, held []string) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		problems, held = verb()
+	}()
+	select {
+	case <-done:
+		return problems, held
+	case <-time.After(10 * openclaw.Patience):
+		t.Fatal(name + " hangs")
+		return "", nil
+	}
+}
