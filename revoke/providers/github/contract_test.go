@@ -27,12 +27,22 @@ func TestContract(t *testing.T) {
 		contract.Exception{Method: "GET", Path: "/rate_limit", Status: 401, Why: everywhere},
 		contract.Exception{Method: "POST", Path: "/credentials/revoke", Status: 403, Why: "https://docs.github.com/rest/credentials/revoke"},
 		contract.Exception{Method: "POST", Path: "/credentials/revoke", Status: 401, Why: everywhere},
+		contract.Exception{Method: "GET", Path: "/repos/{owner}/{repo}/keys", Status: 401, Why: everywhere},
+		contract.Exception{Method: "GET", Path: "/repos/{owner}/{repo}/keys", Status: 404, Why: everywhere},
+		contract.Exception{Method: "GET", Path: "/users/{username}/keys", Status: 401, Why: everywhere},
+		contract.Exception{Method: "GET", Path: "/users/{username}/keys", Status: 404, Why: everywhere},
+		contract.Exception{Method: "DELETE", Path: "/repos/{owner}/{repo}/keys/{key_id}", Status: 401, Why: everywhere},
+		contract.Exception{Method: "DELETE", Path: "/repos/{owner}/{repo}/keys/{key_id}", Status: 404, Why: everywhere},
 	)
 	client.Transport = checked
-	p := newProvider(t, revoke.Env{HTTP: client})
+	admin, _ := f.MintAuthority()
+	p := newProvider(t, revoke.Env{HTTP: client, Authority: authority(admin)})
 
 	for _, kind := range f.Kinds() { // all that the provider sends
 		c := f.Mint(kind)
+		if kind == "github.ssh_key" || kind == "github.signing_key" {
+			c.Ref["user"] = "mona" // so that the public lists are read, too
+		}
 		for range 2 { // alive, then dead
 			p.Verify(t.Context(), c)
 			_, _ = p.Inspect(t.Context(), c)
@@ -53,6 +63,8 @@ func TestContract(t *testing.T) {
 	f.RevokeByHand(dead)
 	for _, call := range []struct{ method, path string }{ // all that an adversary can send
 		{"GET", "/user"}, {"GET", "/installation/repositories"}, {"DELETE", "/installation/token"}, {"GET", "/rate_limit"},
+		{"GET", "/user/keys"}, {"DELETE", "/user/keys/1"}, {"GET", "/repos/mona/payments/keys"}, {"GET", "/users/nobody/keys"},
+		{"DELETE", "/repos/mona/payments/keys/1"}, {"GET", "/user/ssh_signing_keys"}, {"DELETE", "/user/ssh_signing_keys/1"},
 	} {
 		for _, c := range []credential.Credential{{}, pat, dead, app} {
 			ask(t, client, call.method, call.path, c, "")
@@ -63,9 +75,17 @@ func TestContract(t *testing.T) {
 	}
 	want := []string{
 		"DELETE /installation/token 204", "DELETE /installation/token 401", "DELETE /installation/token 403",
+		"DELETE /repos/{owner}/{repo}/keys/{key_id} 204", "DELETE /repos/{owner}/{repo}/keys/{key_id} 401", "DELETE /repos/{owner}/{repo}/keys/{key_id} 404",
+		"DELETE /user/keys/{key_id} 204", "DELETE /user/keys/{key_id} 401", "DELETE /user/keys/{key_id} 404",
+		"DELETE /user/ssh_signing_keys/{ssh_signing_key_id} 204", "DELETE /user/ssh_signing_keys/{ssh_signing_key_id} 401", "DELETE /user/ssh_signing_keys/{ssh_signing_key_id} 404",
 		"GET /installation/repositories 200", "GET /installation/repositories 401", "GET /installation/repositories 403",
 		"GET /rate_limit 200", "GET /rate_limit 401",
+		"GET /repos/{owner}/{repo}/keys 200", "GET /repos/{owner}/{repo}/keys 401", "GET /repos/{owner}/{repo}/keys 404",
 		"GET /user 200", "GET /user 401", "GET /user 403",
+		"GET /user/keys 200", "GET /user/keys 401", "GET /user/keys 404",
+		"GET /user/ssh_signing_keys 200", "GET /user/ssh_signing_keys 401", "GET /user/ssh_signing_keys 404",
+		"GET /users/{username}/keys 200", "GET /users/{username}/keys 401", "GET /users/{username}/keys 404",
+		"GET /users/{username}/ssh_signing_keys 200",
 		"POST /credentials/revoke 202", "POST /credentials/revoke 401", "POST /credentials/revoke 403",
 	}
 	if got := checked.Seen(); !slices.Equal(got, want) {

@@ -171,7 +171,8 @@ func TestReadsOnly(t *testing.T) {
 		}
 		guarded := *client
 		guarded.Transport = revoke.ReadOnly(client.Transport, p.Info().Reads, endpoint)
-		p = newProvider(t, revoke.Env{HTTP: &guarded, Endpoint: endpoint})
+		admin, _ := f.MintAuthority()
+		p = newProvider(t, revoke.Env{HTTP: &guarded, Endpoint: endpoint, Authority: authority(admin)})
 		for _, kind := range f.Kinds() {
 			c := f.Mint(kind)
 			before := f.State()

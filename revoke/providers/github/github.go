@@ -1,5 +1,6 @@
-// Package github revokes GitHub's tokens: five kinds through the bulk revocation endpoint, the
-// installation token with itself.
+// Package github ends GitHub's tokens and keys. Five kinds of token end through the bulk revocation
+// endpoint, the installation token with itself, and their own refusal proves it. SSH keys end under
+// an authority, and the proof is that GitHub lists them no more.
 package github
 
 import (
@@ -93,13 +94,18 @@ func info() revoke.Info {
 	return revoke.Info{
 		Name:  name,
 		Title: "GitHub",
-		Kinds: []revoke.KindInfo{
+		Kinds: append([]revoke.KindInfo{
 			bulkKind(kindFineGrained), bulkKind(kindPAT), bulkKind(kindOAuth),
 			bulkKind(kindUserToServer), refreshKind(), installationKind(),
-		},
+		}, keyKinds()...),
 		Reads: []revoke.Read{
 			{Method: http.MethodGet, Path: "/user"},
 			{Method: http.MethodGet, Path: "/installation/repositories"},
+			{Method: http.MethodGet, Path: "/user/keys"},
+			{Method: http.MethodGet, Path: "/user/ssh_signing_keys"},
+			{Method: http.MethodGet, Path: "/users/*/keys"},
+			{Method: http.MethodGet, Path: "/users/*/ssh_signing_keys"},
+			{Method: http.MethodGet, Path: "/repos/*/*/keys"},
 		},
 		// 60 requests an hour may come in a burst: waiting a minute for each would leave stolen
 		// tokens alive, and what is over the limit is told when to come back.
@@ -156,10 +162,10 @@ var propagation = revoke.Propagation{
 	Source:   "clawback's choice: GitHub answers 202 and publishes no time, " + docsRevoke,
 }
 
-// token returns the secret to send, and false for a credential that is not one of ours or is
+// token returns the secret to send, and false for a credential that is no token of ours or is
 // known by its reference alone.
 func (p *provider) token(c credential.Credential) (string, bool) {
-	if _, ok := p.info.Kind(c.Kind); !ok || c.Provider != name {
+	if _, ok := p.info.Kind(c.Kind); !ok || c.Provider != name || isKey(c.Kind) {
 		return "", false
 	}
 	value := c.Secret.Reveal("value")

@@ -26,8 +26,11 @@ type identity struct {
 	reach   []string
 }
 
-// Verify asks GitHub who the token is.
+// Verify asks GitHub who the token is, or whether it lists the key.
 func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.Verdict {
+	if isKey(c.Kind) {
+		return p.lookAtKey(ctx, c).Verdict
+	}
 	id, r := p.probe(ctx, c)
 	v := revoke.Verdict{Answer: r.answer(c.Secret)}
 	switch {
@@ -51,6 +54,9 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 // Inspect names the account and what the token says that it reaches. Owner stays empty: at GitHub
 // each token dies alone.
 func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke.Exposure, error) {
+	if isKey(c.Kind) {
+		return p.inspectKey(ctx, c)
+	}
 	id, r := p.probe(ctx, c)
 	switch {
 	case errors.Is(r.err, errNotProbed):

@@ -11,9 +11,17 @@ import (
 	"clawback/revoke/credential"
 )
 
-// Revoke kills one token: an installation token with itself, any other as a batch of one.
+// Revoke kills one credential: a key under an authority, an installation token with itself, any
+// other as a batch of one.
 func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
-	if c.Kind != kindInstallation {
+	switch {
+	case c.Provider == name && isKey(c.Kind):
+		r, err := p.deleteKey(ctx, c)
+		if err != nil {
+			err = fmt.Errorf("github: revoke %s: %w", label(c), err)
+		}
+		return r, err
+	case c.Kind != kindInstallation:
 		return p.RevokeBatch(ctx, []credential.Credential{c})
 	}
 	token, ok := p.token(c)

@@ -1,5 +1,5 @@
-// Package githubfake is GitHub's REST API as far as tokens go: who holds one, what it reads, how
-// it is revoked.
+// Package githubfake is GitHub's REST API as far as tokens and keys go: who holds one, what it reads,
+// how it is revoked.
 package githubfake
 
 import (
@@ -28,6 +28,8 @@ type Fake struct {
 	mu            sync.Mutex
 	tokens        map[string]*token // by value
 	minted        []*token          // in order
+	keys          []*key            // in order
+	lastKey       int
 	windows       map[string]*window
 	countRefusals bool
 }
@@ -37,6 +39,7 @@ type token struct {
 	id     int
 	kind   string
 	login  string // of the user, or of the organisation where the App is installed
+	scopes string // of the kinds that have them
 	masked string
 	mails  int // that its owner got
 	life   fake.Revocation
@@ -81,11 +84,11 @@ func (f *Fake) Hosts() []string    { return []string{f.host} }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
 func (f *Fake) Kinds() []string {
-	kinds := make([]string, len(formats))
-	for i, k := range formats {
-		kinds[i] = k.kind
+	var kinds []string
+	for _, k := range formats {
+		kinds = append(kinds, k.kind)
 	}
-	return kinds
+	return append(kinds, keyKinds...)
 }
 
 // SetCountRefusals makes requests with bad credentials draw on their client's 60 requests an
@@ -97,8 +100,24 @@ func (f *Fake) SetCountRefusals(on bool) {
 	f.countRefusals = on
 }
 
-// Mint issues a token of its own user or installation. It panics on a kind that GitHub has not.
+// Mint issues a token of its own user or installation, or adds a key. It panics on a kind that
+// GitHub has not.
 func (f *Fake) Mint(kind string) credential.Credential {
+	if slices.Contains(keyKinds, kind) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.mintKey(kind)
+	}
+	return f.mintToken(kind, "", "repo, workflow")
+}
+
+// MintUser issues a classic token with these scopes, of a user with this name.
+func (f *Fake) MintUser(login, scopes string) credential.Credential {
+	return f.mintToken("github.pat", login, scopes)
+}
+
+// mintToken issues a token of a user, or of one of its own.
+func (f *Fake) mintToken(kind, login, scopes string) credential.Credential {
 	i := slices.Index(f.Kinds(), kind)
 	if i < 0 {
 		panic("githubfake: no kind " + kind)
@@ -113,7 +132,10 @@ func (f *Fake) Mint(kind string) credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := len(f.minted) + 1
-	t := &token{id: id, kind: kind, login: fmt.Sprintf("acme-bot-%d", id), masked: credential.Mask(kind, secret, nil)}
+	if login == "" {
+		login = fmt.Sprintf("acme-bot-%d", id)
+	}
+	t := &token{id: id, kind: kind, login: login, scopes: scopes, masked: credential.Mask(kind, secret, nil)}
 	f.tokens[value] = t
 	f.minted = append(f.minted, t)
 	return credential.Credential{
@@ -122,27 +144,39 @@ func (f *Fake) Mint(kind string) credential.Credential {
 	}
 }
 
-// MintAuthority is for a GitHub Enterprise Server only: github.com's revocation needs none.
+// MintAuthority is a token of the user whose keys the fake has. Tokens need it at a GitHub Enterprise
+// Server only.
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
-	if !f.enterprise {
-		return credential.Credential{}, false
-	}
-	return f.Mint("github.pat"), true
+	return f.mintToken("github.pat", person, allScopes), true
 }
 
 func (f *Fake) Alive(c credential.Credential) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t := f.tokens[c.Secret.Reveal("value")]
-	return t != nil && f.knobs.Works(t.life)
+	life := f.lifeOf(c)
+	return life != nil && f.knobs.Works(*life)
 }
 
 func (f *Fake) RevokeByHand(c credential.Credential) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t := f.tokens[c.Secret.Reveal("value")]; t != nil {
-		f.knobs.Revoke(&t.life)
+	if life := f.lifeOf(c); life != nil {
+		f.knobs.Revoke(life)
 	}
+}
+
+// lifeOf is nil for what was never here. The caller holds the lock.
+func (f *Fake) lifeOf(c credential.Credential) *fake.Revocation {
+	if slices.Contains(keyKinds, c.Kind) {
+		if k := f.keyOf(c); k != nil {
+			return &k.life
+		}
+		return nil
+	}
+	if t := f.tokens[c.Secret.Reveal("value")]; t != nil {
+		return &t.life
+	}
+	return nil
 }
 
 // State leaves the rate limits out: they follow from the requests that the log has.
@@ -156,6 +190,9 @@ func (f *Fake) State() string {
 			life = "revoked " + t.life.At.UTC().Format(time.RFC3339Nano)
 		}
 		fmt.Fprintf(&out, "%d %s %s %s, %d mails\n", t.id, t.kind, t.login, life, t.mails)
+	}
+	for _, k := range f.keys {
+		out.WriteString(k.String())
 	}
 	return out.String()
 }

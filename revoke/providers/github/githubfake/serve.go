@@ -22,7 +22,8 @@ type request struct {
 	*http.Request
 	w    http.ResponseWriter
 	call *fake.Call
-	tok  *token // nil without authentication
+	tok  *token   // nil without authentication
+	args []string // what stands for the parts of its path
 }
 
 // operation is an endpoint: what its provider calls it, who answers.
@@ -31,13 +32,49 @@ type operation struct {
 	serve func(*Fake, *request)
 }
 
+// operations have a * for each part of their path that is not fixed.
 var operations = map[string]operation{
-	"POST /credentials/revoke":       {"credentials/revoke", (*Fake).bulkRevoke},
-	"GET /user":                      {"users/get-authenticated", (*Fake).user},
-	"GET /user/repos":                {"repos/list-for-authenticated-user", (*Fake).userRepos},
-	"GET /installation/repositories": {"apps/list-repos-accessible-to-installation", (*Fake).installationRepos},
-	"DELETE /installation/token":     {"apps/revoke-installation-access-token", (*Fake).revokeInstallation},
-	"GET /rate_limit":                {"rate-limit/get", (*Fake).rateLimit},
+	"POST /credentials/revoke":        {"credentials/revoke", (*Fake).bulkRevoke},
+	"GET /user":                       {"users/get-authenticated", (*Fake).user},
+	"GET /user/repos":                 {"repos/list-for-authenticated-user", (*Fake).userRepos},
+	"GET /installation/repositories":  {"apps/list-repos-accessible-to-installation", (*Fake).installationRepos},
+	"DELETE /installation/token":      {"apps/revoke-installation-access-token", (*Fake).revokeInstallation},
+	"GET /rate_limit":                 {"rate-limit/get", (*Fake).rateLimit},
+	"GET /user/keys":                  {"users/list-public-ssh-keys-for-authenticated-user", userKeys(sshKey, "admin:public_key")},
+	"DELETE /user/keys/*":             {"users/delete-public-ssh-key-for-authenticated-user", deleteUserKey(sshKey, "admin:public_key")},
+	"GET /user/ssh_signing_keys":      {"users/list-ssh-signing-keys-for-authenticated-user", userKeys(signingKey, "admin:ssh_signing_key")},
+	"DELETE /user/ssh_signing_keys/*": {"users/delete-ssh-signing-key-for-authenticated-user", deleteUserKey(signingKey, "admin:ssh_signing_key")},
+	"GET /users/*/keys":               {"users/list-public-keys-for-user", publicKeys(sshKey)},
+	"GET /users/*/ssh_signing_keys":   {"users/list-ssh-signing-keys-for-user", publicKeys(signingKey)},
+	"GET /repos/*/*/keys":             {"repos/list-deploy-keys", deployKeys},
+	"DELETE /repos/*/*/keys/*":        {"repos/delete-deploy-key", deleteDeployKey},
+}
+
+// find returns the operation of a request, and what stands for its stars.
+func find(method, path string) (operation, []string, bool) {
+	parts := strings.Split(path, "/")
+	for name, op := range operations {
+		verb, pattern, _ := strings.Cut(name, " ")
+		if args, ok := match(strings.Split(pattern, "/"), parts); ok && verb == method {
+			return op, args, true
+		}
+	}
+	return operation{}, nil, false
+}
+
+func match(pattern, parts []string) (args []string, ok bool) {
+	if len(pattern) != len(parts) {
+		return nil, false
+	}
+	for i, p := range pattern {
+		switch {
+		case p == "*" && parts[i] != "":
+			args = append(args, parts[i])
+		case p != parts[i]:
+			return nil, false
+		}
+	}
+	return args, true
 }
 
 func (f *Fake) route(w http.ResponseWriter, r *http.Request, call *fake.Call) {
@@ -47,8 +84,8 @@ func (f *Fake) route(w http.ResponseWriter, r *http.Request, call *fake.Call) {
 	w.Header().Set("Server", "GitHub.com")
 	w.Header().Set("X-GitHub-Media-Type", "github.v3; format=json")
 	path, inside := strings.CutPrefix(r.URL.Path, f.prefix)
-	op, known := operations[r.Method+" "+path]
-	known = known && inside
+	op, args, known := find(r.Method, path)
+	known, q.args = known && inside, args
 	if known {
 		call.Action = op.name
 	}
@@ -223,7 +260,7 @@ func (f *Fake) needs(q *request, kind func(string) bool) bool {
 // scopes are told for the kinds of token that have them.
 func (q *request) scopes() {
 	if q.tok.kind == "github.pat" || q.tok.kind == "github.oauth" {
-		q.w.Header().Set("X-OAuth-Scopes", "repo, workflow")
+		q.w.Header().Set("X-OAuth-Scopes", q.tok.scopes)
 	}
 }
 
