@@ -57,4 +57,5 @@ var Told = []Kind{
 	{Name: "conjur.host_factory_token", Provider: "conjur", Title: "token of a host factory", Tier: 4, Mints: "hosts, with keys of their own"},
 	{Name: "oauth2.refresh_token", Provider: "oauth2", Title: "OAuth refresh token", Tier: 3, Mints: "access tokens"},
 	{Name: "oauth2.access_token", Provider: "oauth2", Title: "OAuth access token", Tier: 3},
+	{Name: "custom.token", Provider: "custom", Title: "credential of an internal API", Tier: 3},
 }

@@ -16,6 +16,8 @@ import (
 	"clawback/revoke/providers/bitbucket/bitbucketfake"
 	"clawback/revoke/providers/conjur"
 	"clawback/revoke/providers/conjur/conjurfake"
+	"clawback/revoke/providers/custom"
+	"clawback/revoke/providers/custom/customfake"
 	"clawback/revoke/providers/discord"
 	"clawback/revoke/providers/discord/discordfake"
 	"clawback/revoke/providers/github"
@@ -47,6 +49,7 @@ var all = []struct {
 	{"azure", azure.New, func(c fake.Clock) fake.Provider { return azurefake.New(c) }},
 	{"bitbucket", bitbucket.New, func(c fake.Clock) fake.Provider { return bitbucketfake.New(c) }},
 	{"conjur", conjur.New, func(c fake.Clock) fake.Provider { return conjurfake.New(c) }},
+	{"custom", custom.New, func(c fake.Clock) fake.Provider { return customfake.New(c) }},
 	{"discord", discord.New, func(c fake.Clock) fake.Provider { return discordfake.New(c) }},
 	{"github", github.New, func(c fake.Clock) fake.Provider { return githubfake.New(c) }},
 	{"gitlab", gitlab.New, func(c fake.Clock) fake.Provider { return gitlabfake.New(c) }},

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -21,13 +23,30 @@ import (
 // made returns every provider as a responder without any authority has it.
 func made(t *testing.T, authority func(context.Context) (revoke.Authority, error)) map[string]revoke.Provider {
 	t.Helper()
-	all, err := providers.New(func(string) revoke.Env {
-		return revoke.Env{HTTP: revoke.NewClient(revoke.Refuse{}), Authority: authority, Sleep: fake.Wall{}.Sleep, Now: fake.Wall{}.Now}
+	all, err := providers.New(func(name string) revoke.Env {
+		return revoke.Env{
+			HTTP: revoke.NewClient(revoke.Refuse{}), Authority: authority, Settings: settingsOf(name),
+			Sleep: fake.Wall{}.Sleep, Now: fake.Wall{}.Now,
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// settingsOf is what a desk writes for a provider that can do nothing without: its fake tells.
+func settingsOf(name string) func(into any) error {
+	for _, f := range providers.Fakes(fake.Wall{}) {
+		if told, ok := f.(interface{ Settings() string }); ok && f.Name() == name {
+			return func(into any) error {
+				d := yaml.NewDecoder(strings.NewReader(told.Settings()))
+				d.KnownFields(true)
+				return d.Decode(into)
+			}
+		}
+	}
+	return nil
 }
 
 // folders lists the folders beside this file, one for each provider.

@@ -71,9 +71,9 @@ func reader(t *testing.T, f fake.Provider, w *wire) revoke.Provider {
 	if made(t, nil)[f.Name()].Info().SelfHosted {
 		endpoint = "https://" + f.Hosts()[0]
 	}
-	all, err := providers.Readers(func(string) revoke.Env {
+	all, err := providers.Readers(func(name string) revoke.Env {
 		return revoke.Env{
-			Endpoint: endpoint,
+			Endpoint: endpoint, Settings: settingsOf(name),
 			HTTP:     revoke.NewClient(w), Sleep: fake.Wall{}.Sleep, Now: fake.Wall{}.Now,
 			Authority: func(context.Context) (revoke.Authority, error) {
 				if !has {
