@@ -124,6 +124,7 @@ type Read struct {
 	Method string            // "GET"
 	Path   string            // "/user", with * for one path segment
 	Form   map[string]string // "Action": "GetCallerIdentity", for reads that are POST
+	Header map[string]string // "X-Amz-Target": "CloudTrail_20131101.LookupEvents", where headers name the action
 	Body   string            // the exact body, where only a body that cannot be carried out makes it a read
 }
 

@@ -66,6 +66,12 @@ func (read Read) allows(r *http.Request, below string, body []byte) bool {
 	if read.Body != "" && read.Body != string(body) {
 		return false
 	}
+	for name, want := range read.Header {
+		// Some servers would take an action from the query instead.
+		if got := r.Header.Values(name); len(got) != 1 || got[0] != want || r.URL.RawQuery != "" {
+			return false
+		}
+	}
 	return len(read.Form) == 0 || read.allowsForm(r, body)
 }
 

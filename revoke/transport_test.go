@@ -120,3 +120,30 @@ func TestReadOnlyBodyThatBreaks(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+func TestReadOnlyByHeader(t *testing.T) {
+	reads := []Read{{Method: "POST", Path: "/", Header: map[string]string{"X-Target": "Trail.Look", "Content-Type": "application/json"}}}
+	for name, c := range map[string]struct {
+		url    string
+		header http.Header
+		ok     bool
+	}{
+		"declared":               {"https://h/", http.Header{"X-Target": {"Trail.Look"}, "Content-Type": {"application/json"}}, true},
+		"other action":           {"https://h/", http.Header{"X-Target": {"Trail.Delete"}, "Content-Type": {"application/json"}}, false},
+		"action missing":         {"https://h/", http.Header{"Content-Type": {"application/json"}}, false},
+		"two actions":            {"https://h/", http.Header{"X-Target": {"Trail.Look", "Trail.Delete"}, "Content-Type": {"application/json"}}, false},
+		"sent as a form":         {"https://h/", http.Header{"X-Target": {"Trail.Look"}, "Content-Type": {"application/x-www-form-urlencoded"}}, false},
+		"an action in the query": {"https://h/?Action=Delete", http.Header{"X-Target": {"Trail.Look"}, "Content-Type": {"application/json"}}, false},
+	} {
+		r, err := http.NewRequest(http.MethodPost, c.url, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = c.header
+		next := new(sent)
+		_, err = ReadOnly(next, reads, "").RoundTrip(r)
+		if ok := err == nil && next.n == 1; ok != c.ok || !c.ok && !errors.Is(err, ErrNotARead) {
+			t.Errorf("%s: sent %d, %v", name, next.n, err)
+		}
+	}
+}

@@ -34,6 +34,8 @@ var Placed = []Kind{
 // Told is the kinds that neither a format nor a place tells: a provider says that another credential
 // minted them, or a person adds them.
 var Told = []Kind{
+	{Name: "aws.minted_key", Provider: "aws", Title: "access key that another one created", Prefix: "AKIA", Tier: 4, Mints: "keys, users and sessions"},
+	{Name: "aws.user", Provider: "aws", Title: "user that a key created", Prefix: "AIDA", Tier: 4, Mints: "keys, users and sessions"},
 	{Name: "azure.certificate", Provider: "azure", Title: "service principal certificate", Tier: 4, Mints: "access tokens"},
 	{Name: "azure.access_token", Provider: "azure", Title: "access token", Tier: 4},
 	{Name: "azure.key_vault_secret", Provider: "azure", Title: "secret in a Key Vault", Tier: 4},
@@ -45,11 +47,14 @@ var Told = []Kind{
 	{Name: "gitlab.deploy_key", Provider: "gitlab", Title: "deploy key", Tier: 3},
 	{Name: "gitlab.ssh_key", Provider: "gitlab", Title: "SSH key of a user", Tier: 3},
 	{Name: "bitbucket.oauth_token", Provider: "bitbucket", Title: "OAuth access token", Tier: 3},
+	{Name: "bitbucket.org_key", Provider: "bitbucket", Title: "API key of an organization's administrator", Tier: 4},
 	{Name: "bitbucket.oauth_consumer", Provider: "bitbucket", Title: "secret of an OAuth consumer", Tier: 3},
 	{Name: "discord.oauth_token", Provider: "discord", Title: "OAuth access token of a user", Tier: 3},
 	{Name: "discord.refresh_token", Provider: "discord", Title: "OAuth refresh token of a user", Tier: 3, Mints: "access tokens"},
 	{Name: "discord.client_secret", Provider: "discord", Title: "client secret of an application", Tier: 3, Mints: "access tokens"},
 	{Name: "telegram.webhook_secret", Provider: "telegram", Title: "secret of a webhook", Tier: 2},
+	{Name: "whatsapp.app_secret", Provider: "whatsapp", Title: "secret of a Meta application", Tier: 3, Mints: "access tokens"},
+	{Name: "whatsapp.device", Provider: "whatsapp", Title: "keys of a device that is linked to a phone", Tier: 3},
 	{Name: "vault.approle_secret_id", Provider: "vault", Title: "AppRole secret-id", NamePart: "role_id", Tier: 4, Mints: "tokens of its role"},
 	{Name: "vault.lease", Provider: "vault", Title: "leased secrets below a path", Tier: 4},
 	{Name: "vault.certificate", Provider: "vault", Title: "certificate that it issued", NamePart: "serial", Tier: 3},

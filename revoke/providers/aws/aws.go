@@ -1,12 +1,11 @@
 // Package aws revokes access keys and temporary sessions of Amazon Web Services through IAM, and
-// proves their death through STS and IAM.
+// proves their death through STS and IAM. What a key created is looked for in CloudTrail.
 package aws
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,17 +18,23 @@ import (
 const (
 	keyKind     = "aws.access_key"
 	sessionKind = "aws.session"
+	mintedKind  = "aws.minted_key"
+	userKind    = "aws.user"
 
 	stsHost = "sts.amazonaws.com"
 	iamHost = "iam.amazonaws.com"
+	// trailHost is where IAM's events are, and those of the global STS:
+	// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html#cloudtrail-concepts-global-service-events
+	trailHost = "cloudtrail.us-east-1.amazonaws.com"
 
 	// baselinePatience is how long the revocation of a session waits for a look at it beforehand.
 	baselinePatience = 2 * time.Second
 )
 
 type provider struct {
-	env      revoke.Env
-	sts, iam string // base URLs
+	env              revoke.Env
+	sts, iam, trails string // base URLs
+	trail            *trail
 
 	mu       sync.Mutex
 	undenied map[string]bool    // ids of sessions that were seen working, or refused without an explicit deny
@@ -40,7 +45,10 @@ var _ revoke.Rememberer = (*provider)(nil)
 
 // New makes the provider. A pinned endpoint serves both STS and IAM.
 func New(env revoke.Env) (revoke.Provider, error) {
-	p := &provider{env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, undenied: map[string]bool{}, signed: map[keys]principal{}}
+	p := &provider{
+		env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, trails: "https://" + trailHost,
+		undenied: map[string]bool{}, signed: map[keys]principal{},
+	}
 	if env.HTTP == nil {
 		return nil, errors.New("aws: no HTTP client given")
 	}
@@ -51,66 +59,39 @@ func New(env revoke.Env) (revoke.Provider, error) {
 			return nil, errors.New("aws: the endpoint is no plain http or https address")
 		}
 		u.Path = strings.TrimRight(u.Path, "/") + "/" // what is asked below it is its "/"
-		p.sts, p.iam = u.String(), u.String()
+		p.sts, p.iam, p.trails = u.String(), u.String(), u.String()
 	}
 	if p.env.Now == nil {
 		p.env.Now = time.Now
 	}
+	if p.env.Sleep == nil {
+		p.env.Sleep = sleep
+	}
+	p.trail = newTrail(p.env)
 	return p, nil
 }
 
-func (p *provider) Info() revoke.Info {
-	read := func(action string) revoke.Read {
-		return revoke.Read{Method: http.MethodPost, Path: "/", Form: map[string]string{"Action": action}}
-	}
-	// 3 to 4 seconds were measured by others; AWS itself names no bound.
-	propagation := revoke.Propagation{
-		Budget: time.Minute, Every: 5 * time.Second, Refusals: 3,
-		Source: "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency",
-	}
-	return revoke.Info{
-		Name: "aws", Title: "AWS",
-		Hosts: []string{stsHost, iamHost},
-		Reads: []revoke.Read{
-			read("GetCallerIdentity"), read("GetAccessKeyInfo"), read("GetAccessKeyLastUsed"), read("ListAccessKeys"), read("ListAccountAliases"),
-		},
-		Kinds: []revoke.KindInfo{{
-			Kind: keyKind,
-			// Keys of other partitions (China, GovCloud) look alike, and are refused here too.
-			NeedsAlive: true,
-			Link:       "https://console.aws.amazon.com/iam/home#/users",
-			Steps: []string{
-				"Done by hand where the secret was not found, or does not belong to the key id: the id may be planted, to have an innocent user's key revoked.",
-				"Find out who owns the key id: search for it among the users of each account, and ask the owner whether the key is theirs and whether it was on the host under response.",
-				"If it was: deactivate the key, create another one where it is needed, and stop what the key may have issued with a deny-all policy on its user.",
-				"If it was not: leave the key alone.",
-			},
-			Authority:  "iam:GetAccessKeyLastUsed, iam:ListAccessKeys, iam:PutUserPolicy, iam:UpdateAccessKey",
-			Reversible: true,
-			Unanswered: "no answer says that the deny-all policy is on its user: what the key issued or created before may not be stopped",
-			Effect:     "a deny-all policy stops its whole user: all keys, sessions and the console",
-			Mints:      []string{keyKind, sessionKind},
-
-			Propagation: propagation,
-			Source:      "https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAccessKey.html",
-		}, {
-			// Not marked as unverifiable: the exceptions are a session of GetSessionToken without MFA,
-			// and one that was never seen without a deny. Verify stays inconclusive and says why.
-			Kind:       sessionKind,
-			Authority:  "iam:PutRolePolicy, iam:PutUserPolicy",
-			Reversible: true,
-			Effect:     "a deny-all policy stops every session of its role that was issued before, or its whole user",
-			Mints:      []string{sessionKind},
-
-			Propagation: propagation,
-			Source:      "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html",
-		}},
+// sleep waits, or returns why ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
 func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return revoke.Receipt{}, fmt.Errorf("aws: nothing was sent: %w", err)
+	}
+	switch c.Kind {
+	case mintedKind:
+		return p.revokeMinted(ctx, c)
+	case userKind:
+		return p.revokeUser(ctx, c)
 	}
 	k := keysOf(c)
 	if k.id == "" {

@@ -46,6 +46,8 @@ func (k keys) Retrieve(context.Context) (aws.Credentials, error) {
 type caller struct {
 	sts       *sts.Client
 	iam       *iam.Client
+	keys      keys
+	wire      wire
 	signer    *signer
 	hide      credential.Secret // what no answer may show
 	authority bool              // the keys are the responder's
@@ -62,6 +64,8 @@ func (p *provider) caller(signing keys, others ...keys) *caller {
 	s := &signer{Signer: v4.NewSigner(), now: p.env.Now}
 	client := wire{p.env.HTTP}
 	return &caller{
+		keys:   signing,
+		wire:   client,
 		signer: s,
 		hide:   credential.NewSecret(hidden),
 		sts: sts.New(sts.Options{

@@ -103,6 +103,9 @@ func (c *caller) accountOf(ctx context.Context, id string) (string, *failure) {
 }
 
 func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke.Exposure, error) {
+	if c.Kind == mintedKind || c.Kind == userKind {
+		return p.inspectCreated(ctx, c)
+	}
 	k := keysOf(c)
 	if !k.complete() {
 		return p.inspectByID(ctx, k)

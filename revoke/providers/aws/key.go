@@ -154,7 +154,7 @@ func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, e
 	case denied == nil:
 		r.Answer = "200 PutUserPolicy"
 		r.Did = append(r.Did, "deny-all policy "+denyName+" on user "+user)
-		r.Left = append(r.Left, roleSessions(user))
+		r.Left = append(r.Left, roleSessions(user), createdBefore)
 	case lost: // the caller comes again for it, or says that it may be missing: see KindInfo.Unanswered
 	case !denied.final():
 		return r, denied
@@ -183,11 +183,11 @@ func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, e
 }
 
 func (c *caller) putDeny(ctx context.Context, user string) *failure {
-	_, f := call(ctx, c, "PutUserPolicy", func(ctx context.Context) (*iam.PutUserPolicyOutput, error) {
-		return c.iam.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: &user, PolicyName: aws.String(denyName), PolicyDocument: aws.String(denyAll)})
-	})
-	return f
+	return c.putPolicy(ctx, user, denyName, denyAll)
 }
+
+// createdBefore is what a deny does not reach.
+const createdBefore = "what it created before lives on: the users and keys that CloudTrail shows are ended, its last 15 minutes are not there yet"
 
 func roleSessions(user string) string {
 	return "role sessions that user " + user + " began before live on until they expire, 12 h at most"

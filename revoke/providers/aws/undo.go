@@ -18,6 +18,9 @@ var _ revoke.Undoer = (*provider)(nil)
 // Undo makes a key Active again and takes our deny from its user, or the deny of older sessions from
 // a session's role. Both cover more than the one credential: what else works again is said.
 func (p *provider) Undo(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
+	if c.Kind == mintedKind || c.Kind == userKind {
+		return p.undoCreated(ctx, c)
+	}
 	k := keysOf(c)
 	if k.id == "" {
 		return revoke.Receipt{}, errors.New("aws: the credential has no access key id")
@@ -98,10 +101,14 @@ func undone(taken bool, action, did string, f *failure) (revoke.Receipt, error) 
 }
 
 // takeDeny deletes our deny from a user and reports whether it was there.
-// https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteUserPolicy.html
 func (c *caller) takeDeny(ctx context.Context, user string) (bool, *failure) {
+	return c.takePolicy(ctx, user, denyName)
+}
+
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteUserPolicy.html
+func (c *caller) takePolicy(ctx context.Context, user, name string) (bool, *failure) {
 	_, f := call(ctx, c, "DeleteUserPolicy", func(ctx context.Context) (*iam.DeleteUserPolicyOutput, error) {
-		return c.iam.DeleteUserPolicy(ctx, &iam.DeleteUserPolicyInput{UserName: &user, PolicyName: aws.String(denyName)})
+		return c.iam.DeleteUserPolicy(ctx, &iam.DeleteUserPolicyInput{UserName: &user, PolicyName: &name})
 	})
 	if f.missing() {
 		return false, nil

@@ -16,6 +16,8 @@ import (
 func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.Verdict {
 	k := keysOf(c)
 	switch {
+	case c.Kind == mintedKind || c.Kind == userKind:
+		return p.verifyCreated(ctx, c)
 	case !k.complete():
 		return revoke.Verdict{Answer: "its secret is not known, so that nothing can be asked with it"}
 	case k.token != "":

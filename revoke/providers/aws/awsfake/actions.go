@@ -13,20 +13,25 @@ const xmlTime = "2006-01-02T15:04:05Z"
 
 // actions are the operations that the account knows; the rest is InvalidAction.
 var actions = map[string]func(*Fake, *key, url.Values) (string, *apiError){
-	"sts:GetCallerIdentity":    (*Fake).getCallerIdentity,
-	"sts:GetAccessKeyInfo":     (*Fake).getAccessKeyInfo,
-	"sts:GetSessionToken":      (*Fake).getSessionToken,
-	"iam:GetAccessKeyLastUsed": (*Fake).getAccessKeyLastUsed,
-	"iam:ListAccessKeys":       (*Fake).listAccessKeys,
-	"iam:ListAccountAliases":   (*Fake).listAccountAliases,
-	"iam:GetUser":              (*Fake).getUser,
-	"iam:CreateAccessKey":      (*Fake).createAccessKey,
-	"iam:UpdateAccessKey":      (*Fake).updateAccessKey,
-	"iam:DeleteAccessKey":      (*Fake).deleteAccessKey,
-	"iam:PutUserPolicy":        (*Fake).putUserPolicy,
-	"iam:PutRolePolicy":        (*Fake).putRolePolicy,
-	"iam:DeleteUserPolicy":     (*Fake).deleteUserPolicy,
-	"iam:DeleteRolePolicy":     (*Fake).deleteRolePolicy,
+	"sts:GetCallerIdentity":      (*Fake).getCallerIdentity,
+	"sts:GetAccessKeyInfo":       (*Fake).getAccessKeyInfo,
+	"sts:GetSessionToken":        (*Fake).getSessionToken,
+	"iam:GetAccessKeyLastUsed":   (*Fake).getAccessKeyLastUsed,
+	"iam:ListAccessKeys":         (*Fake).listAccessKeys,
+	"iam:ListAccountAliases":     (*Fake).listAccountAliases,
+	"iam:GetUser":                (*Fake).getUser,
+	"iam:GetUserPolicy":          (*Fake).getUserPolicy,
+	"iam:CreateUser":             (*Fake).createUser,
+	"iam:CreateAccessKey":        (*Fake).createAccessKey,
+	"iam:UpdateAccessKey":        (*Fake).updateAccessKey,
+	"iam:DeleteAccessKey":        (*Fake).deleteAccessKey,
+	"iam:PutUserPolicy":          (*Fake).putUserPolicy,
+	"iam:PutRolePolicy":          (*Fake).putRolePolicy,
+	"iam:DeleteUserPolicy":       (*Fake).deleteUserPolicy,
+	"iam:DeleteRolePolicy":       (*Fake).deleteRolePolicy,
+	"iam:AttachUserPolicy":       (*Fake).recordOnly,
+	"iam:UpdateAssumeRolePolicy": (*Fake).recordOnly,
+	"sts:AssumeRole":             (*Fake).assumeRole,
 }
 
 // authorize evaluates policies. GetCallerIdentity needs no permission and no deny stops it:
@@ -72,8 +77,26 @@ func (f *Fake) getAccessKeyInfo(_ *key, form url.Values) (string, *apiError) {
 
 func (f *Fake) getSessionToken(caller *key, _ url.Values) (string, *apiError) {
 	k := f.newSession(caller.owner)
+	return f.credentials(k), nil
+}
+
+func (f *Fake) assumeRole(_ *key, form url.Values) (string, *apiError) {
+	_, name, _ := strings.Cut(form.Get("RoleArn"), ":role/")
+	r := f.roles[name]
+	if r == nil {
+		return "", &apiError{403, "AccessDenied", "Not authorized to perform sts:AssumeRole"}
+	}
+	k := f.newSession(r)
+	k.session = form.Get("RoleSessionName")
+	return f.credentials(k) + "<AssumedRoleUser>" + element("AssumedRoleId", r.id+":"+k.session) + element("Arn", f.arn(k)) + "</AssumedRoleUser>", nil
+}
+
+func (f *Fake) credentials(k *key) string {
+	f.result = map[string]any{"credentials": map[string]any{
+		"accessKeyId": k.id, "sessionToken": k.token, "expiration": k.expires.UTC().Format("Jan 2, 2006, 3:04:05 PM"),
+	}}
 	return "<Credentials>" + element("AccessKeyId", k.id) + element("SecretAccessKey", k.secret) +
-		element("SessionToken", k.token) + element("Expiration", k.expires.UTC().Format(xmlTime)) + "</Credentials>", nil
+		element("SessionToken", k.token) + element("Expiration", k.expires.UTC().Format(xmlTime)) + "</Credentials>"
 }
 
 // getAccessKeyLastUsed knows the long-term keys of this account. What it answers for the root's
@@ -97,10 +120,18 @@ func (f *Fake) listAccessKeys(caller *key, form url.Values) (string, *apiError) 
 	}
 	var out strings.Builder
 	for _, k := range f.keysOf(u) {
-		out.WriteString("<member>" + element("UserName", u.name) + element("AccessKeyId", k.id) + element("Status", k.status) +
+		out.WriteString("<member>" + element("UserName", u.name) + element("AccessKeyId", k.id) + element("Status", f.listed(k)) +
 			element("CreateDate", k.issued.UTC().Format(xmlTime)) + "</member>")
 	}
 	return "<AccessKeyMetadata>" + out.String() + "</AccessKeyMetadata>" + element("IsTruncated", "false"), nil
+}
+
+// listed is the status as IAM lists it, which is as late as the change itself.
+func (f *Fake) listed(k *key) string {
+	if k.status == "Inactive" && f.knobs.Live(&k.revocation) {
+		return "Active"
+	}
+	return k.status
 }
 
 func (f *Fake) listAccountAliases(*key, url.Values) (string, *apiError) {
@@ -112,9 +143,48 @@ func (f *Fake) getUser(caller *key, form url.Values) (string, *apiError) {
 	if refusal != nil {
 		return "", refusal
 	}
-	return "<User>" + element("Path", "/") + element("UserName", u.name) + element("UserId", u.id) +
-		element("Arn", "arn:aws:iam::"+f.account+":user/"+u.name) + element("CreateDate", u.created.UTC().Format(xmlTime)) + "</User>", nil
+	return f.userElement(u), nil
 }
+
+func (f *Fake) userElement(u *principal) string {
+	return "<User>" + element("Path", "/") + element("UserName", u.name) + element("UserId", u.id) +
+		element("Arn", "arn:aws:iam::"+f.account+":user/"+u.name) + element("CreateDate", u.created.UTC().Format(xmlTime)) + "</User>"
+}
+
+func (f *Fake) createUser(_ *key, form url.Values) (string, *apiError) {
+	name := form.Get("UserName")
+	if name == "" || f.users[name] != nil && f.users[name].deleted.At.IsZero() {
+		return "", &apiError{409, "EntityAlreadyExists", "User with name " + name + " already exists."}
+	}
+	u := f.newPrincipal("user", name)
+	f.users[name] = u
+	f.result = map[string]any{"user": map[string]any{
+		"path": "/", "userName": name, "userId": u.id, "arn": "arn:aws:iam::" + f.account + ":user/" + name,
+	}}
+	return f.userElement(u), nil
+}
+
+// getUserPolicy shows a deny no sooner than it bites: IAM's answers are as late as its changes.
+func (f *Fake) getUserPolicy(caller *key, form url.Values) (string, *apiError) {
+	u, refusal := f.named(caller, form)
+	if refusal != nil {
+		return "", refusal
+	}
+	name := form.Get("PolicyName")
+	document, ok := u.policies[name]
+	for _, d := range u.denies {
+		if d.policy == name {
+			ok = ok && !f.knobs.Live(&d.revocation)
+		}
+	}
+	if !ok {
+		return "", notFound("The user policy with name " + name + " cannot be found.")
+	}
+	return element("UserName", u.name) + element("PolicyName", name) + element("PolicyDocument", url.PathEscape(document)), nil
+}
+
+// recordOnly changes nothing that is simulated: CloudTrail shows it.
+func (f *Fake) recordOnly(*key, url.Values) (string, *apiError) { return "", nil }
 
 func (f *Fake) createAccessKey(caller *key, form url.Values) (string, *apiError) {
 	u, refusal := f.named(caller, form)
@@ -125,6 +195,7 @@ func (f *Fake) createAccessKey(caller *key, form url.Values) (string, *apiError)
 		return "", &apiError{409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2"}
 	}
 	k := f.newKey(u)
+	f.result = map[string]any{"accessKey": map[string]any{"userName": u.name, "accessKeyId": k.id, "status": k.status}}
 	return "<AccessKey>" + element("UserName", u.name) + element("AccessKeyId", k.id) + element("Status", k.status) +
 		element("SecretAccessKey", k.secret) + element("CreateDate", k.issued.UTC().Format(xmlTime)) + "</AccessKey>", nil
 }
@@ -157,7 +228,7 @@ func (f *Fake) deleteAccessKey(caller *key, form url.Values) (string, *apiError)
 }
 
 func (f *Fake) putUserPolicy(_ *key, form url.Values) (string, *apiError) {
-	return f.putPolicy("user", f.users[form.Get("UserName")], form.Get("UserName"), form)
+	return f.putPolicy("user", f.there(form.Get("UserName")), form.Get("UserName"), form)
 }
 
 func (f *Fake) putRolePolicy(_ *key, form url.Values) (string, *apiError) {
@@ -181,7 +252,7 @@ func (f *Fake) putPolicy(kind string, p *principal, name string, form url.Values
 }
 
 func (f *Fake) deleteUserPolicy(_ *key, form url.Values) (string, *apiError) {
-	return takePolicy(f.users[form.Get("UserName")], form.Get("UserName"), form)
+	return takePolicy(f.there(form.Get("UserName")), form.Get("UserName"), form)
 }
 
 func (f *Fake) deleteRolePolicy(_ *key, form url.Values) (string, *apiError) {
@@ -203,10 +274,19 @@ func (f *Fake) named(caller *key, form url.Values) (*principal, *apiError) {
 		return nil, &apiError{400, "ValidationError", "Must specify userName when calling with non-User credentials"}
 	case name == "":
 		return caller.owner, nil
-	case f.users[name] == nil:
-		return nil, notFound("The user with name " + name + " cannot be found.")
 	}
-	return f.users[name], nil
+	if u := f.there(name); u != nil {
+		return u, nil
+	}
+	return nil, notFound("The user with name " + name + " cannot be found.")
+}
+
+// there is the user of that name, and nil where that one was deleted.
+func (f *Fake) there(name string) *principal {
+	if u := f.users[name]; u != nil && f.knobs.Live(&u.deleted) {
+		return u
+	}
+	return nil
 }
 
 func (f *Fake) namedKey(caller *key, form url.Values) (*key, *apiError) {

@@ -1,8 +1,9 @@
 // Package awsfake is an AWS account on the wire: the Query protocol of STS and IAM, with users,
-// roles, keys, sessions and inline policies behind it.
+// roles, keys, sessions and inline policies behind it, and CloudTrail's record of it.
 package awsfake
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -18,11 +19,14 @@ import (
 )
 
 const (
-	stsHost = "sts.amazonaws.com"
-	iamHost = "iam.amazonaws.com"
+	stsHost   = "sts.amazonaws.com"
+	iamHost   = "iam.amazonaws.com"
+	trailHost = "cloudtrail.us-east-1.amazonaws.com"
 
 	keyKind     = "aws.access_key"
 	sessionKind = "aws.session"
+	mintedKind  = "aws.minted_key"
+	userKind    = "aws.user"
 
 	sessionLife = 12 * time.Hour
 )
@@ -38,6 +42,11 @@ type Fake struct {
 	roles   map[string]*principal
 	keys    map[string]*key
 	serial  int
+
+	events     []event
+	result     map[string]any // of the action under way, as CloudTrail records it
+	trailDelay time.Duration
+	lookups    []time.Time // of the last second
 }
 
 // principal is a user, a role or the account's root.
@@ -49,6 +58,7 @@ type principal struct {
 	allowed  map[string]bool   // "iam:GetUser"; "*" allows all
 	policies map[string]string // inline, by name
 	denies   []*deny           // what those among them that deny everything do
+	deleted  fake.Revocation
 }
 
 // key is an access key or a temporary one.
@@ -80,8 +90,8 @@ func New(c fake.Clock) *Fake {
 }
 
 func (f *Fake) Name() string       { return "aws" }
-func (f *Fake) Hosts() []string    { return []string{stsHost, iamHost} }
-func (f *Fake) Kinds() []string    { return []string{keyKind, sessionKind} }
+func (f *Fake) Hosts() []string    { return []string{stsHost, iamHost, trailHost} }
+func (f *Fake) Kinds() []string    { return []string{keyKind, sessionKind, mintedKind, userKind} }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
 // Account is the account's number.
@@ -94,6 +104,10 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		return f.MintFor(f.fresh("agent"))
 	case sessionKind:
 		return f.MintRoleSession(f.fresh("agent-role"))
+	case mintedKind:
+		return f.created(mintedKind, f.MintFor(f.fresh("created")).Ref["id"])
+	case userKind:
+		return f.MintUser(f.fresh("created"))
 	}
 	panic("awsfake mints no " + kind)
 }
@@ -103,6 +117,37 @@ func (f *Fake) MintFor(user string) credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.credential(f.newKey(f.user(user)))
+}
+
+// MintUser makes a user with a key, and names the user as one that a key created.
+func (f *Fake) MintUser(name string) credential.Credential {
+	f.MintFor(name)
+	f.mu.Lock()
+	id := f.users[name].id
+	f.mu.Unlock()
+	return f.created(userKind, id)
+}
+
+// created names a key or a user by its id, as CloudTrail does.
+func (f *Fake) created(kind, id string) credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := credential.Credential{Provider: "aws", Kind: kind, Ref: map[string]string{"id": id, "account": f.account}}
+	if k := f.keys[id]; k != nil {
+		c.Ref["user"] = k.owner.name
+	} else if u := f.userByID(id); u != nil {
+		c.Ref["user"] = u.name
+	}
+	return c
+}
+
+func (f *Fake) userByID(id string) *principal {
+	for _, u := range f.users {
+		if u.id == id {
+			return u
+		}
+	}
+	return nil
 }
 
 // MintRoot makes an access key of the account's root.
@@ -177,7 +222,12 @@ func (f *Fake) Forbid(name string, actions ...string) {
 func (f *Fake) Alive(c credential.Credential) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k := f.keys[c.Secret.Reveal("access_key_id")]
+	if u := f.userByID(c.Ref["id"]); u != nil {
+		return f.knobs.Works(u.deleted) && !slices.ContainsFunc(u.denies, func(d *deny) bool {
+			return d.before.IsZero() && !f.knobs.Works(d.revocation)
+		})
+	}
+	k := f.keys[idOf(c)]
 	if k == nil || f.expired(k) || !f.knobs.Works(k.revocation) {
 		return false
 	}
@@ -186,12 +236,20 @@ func (f *Fake) Alive(c credential.Credential) bool {
 	})
 }
 
+func idOf(c credential.Credential) string {
+	return cmp.Or(c.Secret.Reveal("access_key_id"), c.Ref["id"])
+}
+
 // RevokeByHand deletes the key in the console; for a session it does what the button "Revoke
 // active sessions" does, a second later, since a simulated clock may stand still.
 func (f *Fake) RevokeByHand(c credential.Credential) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k := f.keys[c.Secret.Reveal("access_key_id")]
+	if u := f.userByID(c.Ref["id"]); u != nil {
+		f.deleteUser(u)
+		return
+	}
+	k := f.keys[idOf(c)]
 	switch {
 	case k == nil:
 	case k.expires.IsZero():
@@ -202,6 +260,17 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 	}
 }
 
+// deleteUser takes the keys with it, as the console does.
+func (f *Fake) deleteUser(u *principal) {
+	f.knobs.Revoke(&u.deleted)
+	for _, k := range f.keys {
+		if k.owner == u {
+			k.deleted = true
+			f.knobs.Revoke(&k.revocation)
+		}
+	}
+}
+
 // State lists principals, policies and keys.
 func (f *Fake) State() string {
 	f.mu.Lock()
@@ -209,7 +278,7 @@ func (f *Fake) State() string {
 	var lines []string
 	for _, ps := range []map[string]*principal{f.users, f.roles, {"": f.root}} {
 		for _, p := range ps {
-			lines = append(lines, fmt.Sprintf("%s %s allowed %v", p.kind, p.name, slices.Sorted(maps.Keys(p.allowed))))
+			lines = append(lines, fmt.Sprintf("%s %s allowed %v deleted %v", p.kind, p.name, slices.Sorted(maps.Keys(p.allowed)), p.deleted.At))
 			for name, document := range p.policies {
 				lines = append(lines, fmt.Sprintf("policy of %s %s: %s %s", p.kind, p.name, name, document))
 			}

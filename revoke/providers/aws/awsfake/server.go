@@ -35,8 +35,13 @@ var invalidToken = &apiError{403, "InvalidClientTokenId", "The security token in
 // https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	form, formErr := url.ParseQuery(string(body))
-	if err != nil || formErr != nil {
+	var form url.Values
+	if target := targetOf(r); target != "" {
+		form = url.Values{"Action": {target}}
+	} else if err == nil {
+		form, err = url.ParseQuery(string(body))
+	}
+	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -72,6 +77,10 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request, body []byte, form u
 	if r.Method != http.MethodPost || r.URL.Path != "/" && r.URL.Path != "" {
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = io.WriteString(w, "<UnknownOperationException/>\n")
+		return
+	}
+	if targetOf(r) != "" {
+		f.serveJSON(w, r, body)
 		return
 	}
 	w.Header().Set("Content-Type", "text/xml")
@@ -116,7 +125,7 @@ func serviceOf(host, version string) (service, bool) {
 		host = h
 	}
 	for _, s := range services {
-		if s.version == version && (host == s.host || host != stsHost && host != iamHost) {
+		if s.version == version && (host == s.host || host != stsHost && host != iamHost && host != trailHost) {
 			return s, true
 		}
 	}
@@ -139,9 +148,15 @@ func (f *Fake) answer(r *http.Request, body []byte, form url.Values, s service) 
 	if refusal := f.authorize(k, name); refusal != nil {
 		return "", refusal
 	}
-	return act(f, k, form)
+	f.result = nil
+	result, refusal := act(f, k, form)
+	if refusal == nil {
+		f.record(k, s, form)
+	}
+	return result, refusal
 }
 
+// authenticate checks the signature.
 func (f *Fake) authenticate(r *http.Request, body []byte, s service) (*key, *apiError) {
 	if r.Header.Get("Authorization") == "" {
 		return nil, &apiError{403, "MissingAuthenticationToken", "Request is missing Authentication Token"}
