@@ -63,6 +63,7 @@ var Kinds = []Kind{
 	{Name: "bitbucket.access_token", Provider: "bitbucket", Title: "access token of a repository, project or workspace", Format: `ATCTT3[0-9A-Za-z_=-]{50,400}`, Prefix: "ATCTT3", Tier: 3},
 	{Name: "bitbucket.app_password", Provider: "bitbucket", Title: "app password", Format: `ATBB[0-9A-Za-z_=.-]{32}`, Prefix: "ATBB", Tier: 3},
 	{Name: "telegram.bot", Provider: "telegram", Title: "bot token", Format: `[0-9]{6,12}:[0-9A-Za-z_-]{35}`, Tier: 2},
+	{Name: "whatsapp.token", Provider: "whatsapp", Title: "access token of Meta's Graph API", Format: `EAA[0-9A-Za-z]{80,500}`, Prefix: "EAA", Tier: 3},
 	{Name: "discord.bot", Provider: "discord", Title: "bot token", Format: `[MNO][0-9A-Za-z_-]{23,27}\.[0-9A-Za-z_-]{6}\.[0-9A-Za-z_-]{27,40}`, Tier: 2},
 	{Name: "discord.webhook", Provider: "discord", Title: "webhook", Format: `https://(?:(?:canary|ptb)\.)?discord(?:app)?\.com/api(?:/v[0-9]{1,2})?/webhooks/[0-9]{17,20}/[0-9A-Za-z_-]{60,80}`, Prefix: "https://discord.com/api/webhooks/", Tier: 2},
 	{Name: "vault.token", Provider: "vault", Title: "token", Format: `hvs\.[0-9A-Za-z_-]{24,400}(?:\.[0-9A-Za-z]{1,20})?`, Prefix: "hvs.", Tier: 4, Mints: "child tokens and leased secrets"},

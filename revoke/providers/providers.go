@@ -38,6 +38,8 @@ import (
 	"clawback/revoke/providers/telegram/telegramfake"
 	"clawback/revoke/providers/vault"
 	"clawback/revoke/providers/vault/vaultfake"
+	"clawback/revoke/providers/whatsapp"
+	"clawback/revoke/providers/whatsapp/whatsappfake"
 )
 
 var all = []struct {
@@ -60,6 +62,7 @@ var all = []struct {
 	{"stripe", stripe.New, func(c fake.Clock) fake.Provider { return stripefake.New(c) }},
 	{"telegram", telegram.New, func(c fake.Clock) fake.Provider { return telegramfake.New(c) }},
 	{"vault", vault.New, func(c fake.Clock) fake.Provider { return vaultfake.New(c) }},
+	{"whatsapp", whatsapp.New, func(c fake.Clock) fake.Provider { return whatsappfake.New(c) }},
 }
 
 // Names lists the providers, sorted.
