@@ -31,10 +31,17 @@ const (
 	baselinePatience = 2 * time.Second
 )
 
+// settings are the desk's.
+type settings struct {
+	// DeletePasswords takes the console password from a user who is denied. It cannot be undone.
+	DeletePasswords bool `yaml:"delete_passwords" json:"delete_passwords"`
+}
+
 type provider struct {
 	env              revoke.Env
 	sts, iam, trails string // base URLs
 	trail            *trail
+	settings         settings
 
 	mu       sync.Mutex
 	undenied map[string]bool    // ids of sessions that were seen working, or refused without an explicit deny
@@ -66,6 +73,11 @@ func New(env revoke.Env) (revoke.Provider, error) {
 	}
 	if p.env.Sleep == nil {
 		p.env.Sleep = sleep
+	}
+	if env.Settings != nil {
+		if err := env.Settings(&p.settings); err != nil {
+			return nil, fmt.Errorf("aws: settings: %w", err)
+		}
 	}
 	p.trail = newTrail(p.env)
 	return p, nil
@@ -109,7 +121,8 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 // responder is the responder's own caller, and whom AWS takes it for.
 type responder struct {
 	*caller
-	is principal
+	is       principal
+	settings settings
 }
 
 // authority asks for the responder's own keys and returns ErrOurs where they are the target.
@@ -128,7 +141,7 @@ func (p *provider) authority(ctx context.Context, target keys) (responder, error
 	case !own.complete():
 		return responder{}, fmt.Errorf("aws: the authority from %s is not a whole key pair: %w", a.From, revoke.ErrAuthority)
 	}
-	r := responder{caller: p.caller(own, target)}
+	r := responder{caller: p.caller(own, target), settings: p.settings}
 	r.authority = true
 	r.is, err = r.whoAmI(ctx)
 	return r, err

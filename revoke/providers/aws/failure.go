@@ -16,7 +16,7 @@ import (
 )
 
 // changes are the actions that change something at AWS.
-var changes = []string{"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "DeleteUserPolicy", "DeleteRolePolicy"}
+var changes = []string{"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "DeleteUserPolicy", "DeleteRolePolicy", "DeleteLoginProfile"}
 
 // denial is why AWS says that it denied an action:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
@@ -80,7 +80,10 @@ func (c *caller) failed(action string, err error) *failure {
 	if errors.As(err, &api) && api.ErrorCode() != "UnknownError" { // the SDK's word for no code
 		f.code = revoke.Answer(0, api.ErrorCode(), c.hide)
 		text := api.ErrorMessage()
-		if f.code == "SignatureDoesNotMatch" {
+		switch off := c.clockOff(f.date); {
+		case f.ofTime() && off != "":
+			text = off
+		case f.code == "SignatureDoesNotMatch" || f.code == "InvalidSignatureException":
 			text = "" // quotes the whole request, session token and all
 		}
 		if f.denial = denialIn(text); f.denial != unexplained {
@@ -89,6 +92,26 @@ func (c *caller) failed(action string, err error) *failure {
 		f.answer = revoke.Answer(f.status, strings.TrimSpace(f.code+" "+text), c.hide)
 	}
 	return f
+}
+
+// ofTime reports whether it is what AWS says of a signature whose time is wrong, among others:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+func (f *failure) ofTime() bool {
+	return slices.Contains([]string{"SignatureDoesNotMatch", "InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed"}, f.code)
+}
+
+// clockOff says by how much this machine's clock differs from AWS's, where AWS would mind.
+func (c *caller) clockOff(theirs time.Time) string {
+	const tolerated = 5 * time.Minute
+	ours := c.signer.now()
+	off := theirs.Sub(ours).Round(time.Second)
+	switch {
+	case theirs.IsZero() || off.Abs() < tolerated:
+		return ""
+	case off > 0:
+		return "this machine's clock is " + off.String() + " behind AWS's"
+	}
+	return "this machine's clock is " + (-off).String() + " ahead of AWS's"
 }
 
 func denialIn(message string) denial {

@@ -25,8 +25,17 @@ func (p *provider) Info() revoke.Info {
 	}
 	for _, action := range []string{
 		"GetCallerIdentity", "GetAccessKeyInfo", "GetAccessKeyLastUsed", "ListAccessKeys", "ListAccountAliases", "GetUser", "GetUserPolicy",
+		"GetLoginProfile",
 	} {
 		info.Reads = append(info.Reads, revoke.Read{Method: http.MethodPost, Path: "/", Form: map[string]string{"Action": action}})
+	}
+	if p.settings.DeletePasswords {
+		for i := range info.Kinds {
+			if kind := &info.Kinds[i]; kind.Kind != mintedKind { // no deny-all is put
+				kind.Effect += "; the user's console password is deleted, which cannot be undone"
+				kind.Authority += ", iam:DeleteLoginProfile"
+			}
+		}
 	}
 	return info
 }
@@ -42,7 +51,7 @@ var keyInfo = revoke.KindInfo{
 		"If it was: deactivate the key, create another one where it is needed, and stop what the key may have issued with a deny-all policy on its user.",
 		"If it was not: leave the key alone.",
 	},
-	Authority:  "iam:GetAccessKeyLastUsed, iam:ListAccessKeys, iam:PutUserPolicy, iam:UpdateAccessKey, cloudtrail:LookupEvents",
+	Authority:  "iam:GetAccessKeyLastUsed, iam:ListAccessKeys, iam:PutUserPolicy, iam:UpdateAccessKey, iam:GetLoginProfile, cloudtrail:LookupEvents",
 	Reversible: true,
 	Unanswered: "no answer says that the deny-all policy is on its user: what the key issued or created before may not be stopped",
 	Effect:     "a deny-all policy stops its whole user: all keys, sessions and the console",

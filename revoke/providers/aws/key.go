@@ -178,6 +178,9 @@ func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, e
 	if lost {
 		return r, denied
 	}
+	if denied == nil {
+		a.password(ctx, user, &r)
+	}
 	r.Left = append(r.Left, a.survivors(ctx, user, id)...)
 	return r, nil
 }

@@ -30,7 +30,7 @@ func TestKeyIsDeniedBeforeItIsInactive(t *testing.T) {
 
 		r := mustRevoke(t, p, key)
 
-		want := []string{"GetCallerIdentity", "GetCallerIdentity", "GetCallerIdentity", "ListAccessKeys", "PutUserPolicy", "UpdateAccessKey", "ListAccessKeys"}
+		want := []string{"GetCallerIdentity", "GetCallerIdentity", "GetCallerIdentity", "ListAccessKeys", "PutUserPolicy", "UpdateAccessKey", "GetLoginProfile", "ListAccessKeys"}
 		if got := w.asked(); !slices.Equal(got, want) {
 			t.Errorf("asked %v, want %v", got, want)
 		}

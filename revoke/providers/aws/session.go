@@ -107,8 +107,10 @@ func (a responder) denyUser(ctx context.Context, user string) (revoke.Receipt, e
 	case f != nil:
 		return revoke.Receipt{}, f
 	}
-	return revoke.Receipt{
+	r := revoke.Receipt{
 		Answer: "200 PutUserPolicy", Did: []string{"deny-all policy " + denyName + " on user " + user},
-		Left: append([]string{roleSessions(user)}, a.survivors(ctx, user, "")...),
-	}, nil
+		Left: append([]string{roleSessions(user), createdBefore}, a.survivors(ctx, user, "")...),
+	}
+	a.password(ctx, user, &r)
+	return r, nil
 }

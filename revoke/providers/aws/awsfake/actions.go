@@ -22,6 +22,9 @@ var actions = map[string]func(*Fake, *key, url.Values) (string, *apiError){
 	"iam:GetUser":                (*Fake).getUser,
 	"iam:GetUserPolicy":          (*Fake).getUserPolicy,
 	"iam:CreateUser":             (*Fake).createUser,
+	"iam:CreateLoginProfile":     (*Fake).createLoginProfile,
+	"iam:GetLoginProfile":        (*Fake).getLoginProfile,
+	"iam:DeleteLoginProfile":     (*Fake).deleteLoginProfile,
 	"iam:CreateAccessKey":        (*Fake).createAccessKey,
 	"iam:UpdateAccessKey":        (*Fake).updateAccessKey,
 	"iam:DeleteAccessKey":        (*Fake).deleteAccessKey,
@@ -181,6 +184,46 @@ func (f *Fake) getUserPolicy(caller *key, form url.Values) (string, *apiError) {
 		return "", notFound("The user policy with name " + name + " cannot be found.")
 	}
 	return element("UserName", u.name) + element("PolicyName", name) + element("PolicyDocument", url.PathEscape(document)), nil
+}
+
+func (f *Fake) createLoginProfile(caller *key, form url.Values) (string, *apiError) {
+	u, refusal := f.named(caller, form)
+	switch {
+	case refusal != nil:
+		return "", refusal
+	case u.password:
+		return "", &apiError{409, "EntityAlreadyExists", "Login Profile for user " + u.name + " already exists."}
+	}
+	u.password = true
+	return f.loginProfile(u), nil
+}
+
+func (f *Fake) getLoginProfile(caller *key, form url.Values) (string, *apiError) {
+	u, refusal := f.named(caller, form)
+	switch {
+	case refusal != nil:
+		return "", refusal
+	case !u.password:
+		return "", notFound("Login Profile for User " + u.name + " cannot be found.")
+	}
+	return f.loginProfile(u), nil
+}
+
+func (f *Fake) loginProfile(u *principal) string {
+	return "<LoginProfile>" + element("UserName", u.name) + element("CreateDate", u.created.UTC().Format(xmlTime)) +
+		element("PasswordResetRequired", "false") + "</LoginProfile>"
+}
+
+func (f *Fake) deleteLoginProfile(caller *key, form url.Values) (string, *apiError) {
+	u, refusal := f.named(caller, form)
+	switch {
+	case refusal != nil:
+		return "", refusal
+	case !u.password:
+		return "", notFound("Login Profile for User " + u.name + " cannot be found.")
+	}
+	u.password = false
+	return "", nil
 }
 
 // recordOnly changes nothing that is simulated: CloudTrail shows it.

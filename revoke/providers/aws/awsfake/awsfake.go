@@ -59,6 +59,7 @@ type principal struct {
 	policies map[string]string // inline, by name
 	denies   []*deny           // what those among them that deny everything do
 	deleted  fake.Revocation
+	password bool // for the console
 }
 
 // key is an access key or a temporary one.
@@ -190,6 +191,20 @@ func (f *Fake) MintAuthority() (credential.Credential, bool) {
 	return f.credential(f.newKey(admin)), true
 }
 
+// SetPassword gives the named user a console password.
+func (f *Fake) SetPassword(user string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.user(user).password = true
+}
+
+// HasPassword reports whether the named user has one.
+func (f *Fake) HasPassword(user string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.user(user).password
+}
+
 // Allow adds actions such as "iam:UpdateAccessKey" to what a user or role may do. Without it a
 // user cannot make its own key inactive.
 func (f *Fake) Allow(name string, actions ...string) {
@@ -278,7 +293,7 @@ func (f *Fake) State() string {
 	var lines []string
 	for _, ps := range []map[string]*principal{f.users, f.roles, {"": f.root}} {
 		for _, p := range ps {
-			lines = append(lines, fmt.Sprintf("%s %s allowed %v deleted %v", p.kind, p.name, slices.Sorted(maps.Keys(p.allowed)), p.deleted.At))
+			lines = append(lines, fmt.Sprintf("%s %s allowed %v password %t deleted %v", p.kind, p.name, slices.Sorted(maps.Keys(p.allowed)), p.password, p.deleted.At))
 			for name, document := range p.policies {
 				lines = append(lines, fmt.Sprintf("policy of %s %s: %s %s", p.kind, p.name, name, document))
 			}

@@ -55,7 +55,7 @@ func (f *Fake) record(k *key, s service, form url.Values) {
 	}
 	request := map[string]any{}
 	for name, values := range form {
-		if name != "Action" && name != "Version" {
+		if name != "Action" && name != "Version" && name != "Password" {
 			request[string(unicode.ToLower(rune(name[0])))+name[1:]] = values[0]
 		}
 	}
