@@ -28,6 +28,7 @@ var Kinds = []Kind{
 	{Name: "aws.session", Provider: "aws", Title: "temporary session key", Format: `ASIA[A-Z0-9]{16}`, Prefix: "ASIA", NamePart: "access_key_id", Tier: 4},
 	{Name: "stripe.api_key", Provider: "stripe", Title: "API key", Format: `(?:sk|rk)_(?:live|test)_[0-9a-zA-Z]{10,247}`, Prefix: "sk_live_", Tier: 3},
 	{Name: "stripe.webhook_secret", Provider: "stripe", Title: "webhook signing secret", Format: `whsec_[0-9a-zA-Z+/=]{16,128}`, Prefix: "whsec_", Tier: 2},
+	{Name: "braintree.access_token", Provider: "braintree", Title: "OAuth access token", Format: `access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}`, Prefix: "access_token$", Tier: 3},
 	{Name: "github.fine_grained", Provider: "github", Title: "fine-grained personal access token", Format: `github_pat_[0-9A-Za-z_]{22,255}`, Prefix: "github_pat_", Tier: 3},
 	{Name: "github.pat", Provider: "github", Title: "personal access token (classic)", Format: `ghp_[0-9A-Za-z]{36,255}`, Prefix: "ghp_", Tier: 3},
 	{Name: "github.oauth", Provider: "github", Title: "OAuth access token", Format: `gho_[0-9A-Za-z]{36,255}`, Prefix: "gho_", Tier: 3},

@@ -63,4 +63,5 @@ var Told = []Kind{
 	{Name: "oauth2.refresh_token", Provider: "oauth2", Title: "OAuth refresh token", Tier: 3, Mints: "access tokens"},
 	{Name: "oauth2.access_token", Provider: "oauth2", Title: "OAuth access token", Tier: 3},
 	{Name: "custom.token", Provider: "custom", Title: "credential of an internal API", Tier: 3},
+	{Name: "braintree.api_key", Provider: "braintree", Title: "API key", NamePart: "public_key", Tier: 3},
 }

@@ -14,6 +14,8 @@ import (
 	"clawback/revoke/providers/azure/azurefake"
 	"clawback/revoke/providers/bitbucket"
 	"clawback/revoke/providers/bitbucket/bitbucketfake"
+	"clawback/revoke/providers/braintree"
+	"clawback/revoke/providers/braintree/braintreefake"
 	"clawback/revoke/providers/conjur"
 	"clawback/revoke/providers/conjur/conjurfake"
 	"clawback/revoke/providers/custom"
@@ -50,6 +52,7 @@ var all = []struct {
 	{"aws", aws.New, func(c fake.Clock) fake.Provider { return awsfake.New(c) }},
 	{"azure", azure.New, func(c fake.Clock) fake.Provider { return azurefake.New(c) }},
 	{"bitbucket", bitbucket.New, func(c fake.Clock) fake.Provider { return bitbucketfake.New(c) }},
+	{"braintree", braintree.New, func(c fake.Clock) fake.Provider { return braintreefake.New(c) }},
 	{"conjur", conjur.New, func(c fake.Clock) fake.Provider { return conjurfake.New(c) }},
 	{"custom", custom.New, func(c fake.Clock) fake.Provider { return customfake.New(c) }},
 	{"discord", discord.New, func(c fake.Clock) fake.Provider { return discordfake.New(c) }},
