@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +18,6 @@ import (
 	"clawback/playbooks"
 	"clawback/playbooks/actions"
 	"clawback/playbooks/drill"
-	"clawback/revoke/credential"
 	"clawback/revoke/discover"
 )
 
@@ -48,7 +50,7 @@ const (
 
 func fillMarks(src []byte) ([]byte, error) {
 	tables := map[string]func(*strings.Builder) error{
-		"commands": docCommands, "exit codes": docExitCodes, "providers": docProviders,
+		"commands": docCommands, "exit codes": docExitCodes, "providers": docProviders, "settings": docSettings,
 		"places": docPlaces, "playbooks": docPlaybooks, "scenarios": docScenarios,
 	}
 	var out strings.Builder
@@ -115,23 +117,55 @@ func docExitCodes(b *strings.Builder) error {
 }
 
 func docProviders(b *strings.Builder) error {
-	infos, err := providerInfos()
+	all, err := (&app{}).coverages()
 	if err != nil {
 		return err
 	}
-	row(b, "provider", "credential", "revoked", "authority", "proved by", "can be undone")
+	row(b, "provider", "credential", "revoked", "what the authority has to be allowed", "proved by", "what else")
 	row(b, "---", "---", "---", "---", "---", "---")
-	for _, info := range infos {
-		for _, k := range info.Kinds {
-			kind, _ := credential.Lookup(k.Kind)
-			undo := "no"
-			if k.Reversible {
-				undo = "yes"
+	for _, c := range all {
+		title := c.Title
+		if c.SelfHosted {
+			title += " (at your own address)"
+		}
+		for _, k := range c.Kinds {
+			proved := linked(k.Proof.String(), k.Proof.Source)
+			if k.Proof.Unverifiable != "" {
+				proved = k.Proof.String() + ": " + k.Proof.Unverifiable
 			}
-			row(b, info.Title, kind.Title, howRevoked(k), cmp.Or(k.Authority, "none"), howProved(k), undo)
+			where := k.Source
+			if k.Manual && k.Link != "" {
+				where = k.Link
+			}
+			row(b, title, k.Title+" `"+k.Kind+"`", linked(k.how(), where), cmp.Or(k.Authority, "–"), proved, cmp.Or(k.also(), "–"))
 		}
 	}
 	return nil
+}
+
+func docSettings(b *strings.Builder) error {
+	row(b, "provider", "`settings:` that it takes")
+	row(b, "---", "---")
+	takes := settingsTaken()
+	for _, name := range slices.Sorted(maps.Keys(takes)) {
+		row(b, "`"+name+"`", "`"+strings.Join(takes[name], "`, `")+"`")
+	}
+	return nil
+}
+
+var address = regexp.MustCompile(`https://[^\s,;)]+`)
+
+// linked makes a text a link to the address that its source names, and says whose number it is.
+func linked(text, source string) string {
+	at := strings.TrimRight(address.FindString(source), ":.")
+	if at == "" {
+		return text
+	}
+	text = "[" + text + "](" + at + ")"
+	if strings.Contains(source, "own margin") {
+		text += " (our margin)"
+	}
+	return text
 }
 
 func docPlaces(b *strings.Builder) error {

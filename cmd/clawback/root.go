@@ -2,12 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-
-	"clawback/forensics/incident"
 )
 
 // app is what every command has at hand.
@@ -78,56 +74,6 @@ func upTo(n int) cobra.PositionalArgs {
 		return nil
 	}
 }
-
-func exitCodesTopic() *cobra.Command {
-	topic := &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Args: noArgs}
-	topic.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
-		for _, e := range incident.ExitCodes {
-			note := ""
-			if e.Refusal {
-				note = " (nothing ran)"
-			}
-			fmt.Fprintf(w, "%d\t%s%s\n", e.Code, e.Meaning, note)
-		}
-		_ = w.Flush()
-	})
-	topic.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	return topic
-}
-
-func configTopic() *cobra.Command {
-	topic := &cobra.Command{Use: "config", Short: "What clawback.yaml can hold", Args: noArgs}
-	topic.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(c.OutOrStdout(), configHelp+inventoryHelp+witnessHelp) })
-	topic.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	return topic
-}
-
-const configHelp = `clawback.yaml, at the desk alone. It holds no secret, only where each one is kept. It has to belong
-to you or root, and nobody else may be able to change it.
-
-responder: alice            # who the record names
-authorities:                # your own credentials, for what cannot revoke itself
-  aws:
-    kind: aws.access_key
-    parts:
-      access_key_id: {env: RESPONDER_AWS_KEY_ID}
-      secret_access_key: {file: /etc/clawback/aws-secret}
-  stripe:
-    kind: stripe.api_key
-    parts: {value: {vault: secret/responder/stripe#key}}   # or env:, file:, command: [program, argument]
-  azure:
-    kind: azure.access_token
-    parts: {value: {login: az}}   # or gcloud: loaded anew each time, so log in again in the middle of a run
-  # aws: {aws_profile: responder}   in place of kind and parts: keys, an assumed role, single sign-on
-endpoints:                  # only what stands here, or is compiled in, is ever called
-  github: https://github.example.com/api/v3
-  gitlab: {url: https://gitlab.example.com, ca: /etc/clawback/gitlab-ca.pem}   # that CA alone is trusted there
-settings: {}                # of providers: clawback providers --json says which have some
-ssh_config: /etc/clawback/ssh_config   # instead of your own, for --host
-allowed_signers: /etc/clawback/allowed_signers   # who may approve and note, as in ssh-keygen(1); responder: has to be one of them
-roles: {commander: alice, scribe: bob, communications: carol, legal: dan}
-`
 
 // errNotTerminal is returned where a person is needed and there is no terminal.
 var errNotTerminal = errors.New("this needs a terminal")
