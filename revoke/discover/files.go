@@ -223,36 +223,6 @@ func login(text string) (user, password string, ok bool) {
 	return user, strings.TrimRight(password, "\x00"), ok && password != ""
 }
 
-// manifest reports what one value of an agent's manifest names. No specification of that file is
-// public: it is read by the words of its keys.
-func (r *reader) manifest(l leaf, c candidate) {
-	var keys strings.Builder
-	for _, st := range l.path {
-		keys.WriteString(strings.ToLower(st.Key) + ".")
-	}
-	words, value := keys.String(), l.text
-	vaulted := strings.Contains(words, "vault")
-	switch {
-	case placeholder(value), strings.HasPrefix(value, "http://"), strings.HasPrefix(value, "https://"):
-	case strings.HasPrefix(value, "spiffe://"), strings.Contains(words, "cert") && strings.Contains(words, "identity"),
-		strings.Contains(words, "cert") && strings.HasPrefix(value, "CN="), strings.Contains(words, "certificate."):
-		c.provider, c.kind, c.owner = unknown, "certificate.identity", value
-		r.unresolved(c, "certificate:"+value, "an identity that a certificate proves: revoke the certificate where it was issued")
-	case vaulted && strings.Contains(strings.Trim(value, "/"), "/") && !strings.ContainsAny(value, " \t\n"):
-		c.provider, c.kind = "vault", "vault.path"
-		r.unresolved(c, "store:vault:"+value, "stands in a vault at that path, which is never asked")
-	case secretKey.MatchString(l.key()):
-		if !strings.Contains(value, "${") {
-			c.parts = map[string]string{"value": value}
-			r.report(c)
-			return
-		}
-		r.value(l, place{holds: aSecret}, c)
-	default:
-		r.unexpected(l)
-	}
-}
-
 // about adds what the file of a leaf tells of it: whose it is and where it is valid.
 func (r *reader) about(l leaf, row place, c *candidate) {
 	step := func(i int) string {
@@ -268,7 +238,7 @@ func (r *reader) about(l leaf, row place, c *candidate) {
 			}
 		}
 	}
-	owner(l.parent(), "email", "client_email", "account", "login", "userId", "home_account_id")
+	owner(l.parent(), "email", "client_email", "account", "login", "userId")
 	switch {
 	case row.file == "~/.config/gh/hosts.yml":
 		if host := step(0); host != "github.com" {
@@ -279,11 +249,27 @@ func (r *reader) about(l leaf, row place, c *candidate) {
 			owner(l.parent(), "user")
 		}
 	case strings.HasSuffix(row.file, "/.netrc"), strings.HasSuffix(row.file, "credentials") && row.kind == "login.password":
-		if p := gitHost(step(0)); p != "" {
-			c.provider, c.kind = p, unknown
+		host, _, _ := strings.Cut(step(0), " (") // of several logins
+		if p := gitHost(host); p != "" {
+			c.provider, c.kind = classify(p, unknown, l.text)
+		}
+		if user, ok := r.sibling(l.parent(), "login"); ok && deployUser.MatchString(user.text) {
+			c.provider, c.kind = "gitlab", "gitlab.deploy_token"
+		}
+		// Conjur's own client keeps its login so: https://github.com/cyberark/conjur-cli-go
+		if host := strings.TrimRight(host, "/"); strings.HasPrefix(host, "https://") && strings.HasSuffix(host, "/authn") {
+			c.provider, c.kind, c.endpoint = "conjur", "conjur.api_key", origin(host)
 		}
 		if c.endpoint == "" {
-			c.endpoint = origin("https://" + step(0))
+			c.endpoint = origin("https://" + host)
+		}
+	case row.file == "~/.config/glab-cli/config.yml":
+		r.aboutGlab(l, step(1), c)
+	case row.file == "~/.azure/msal_token_cache.json":
+		account, _ := r.sibling(l.parent(), "home_account_id")
+		c.owner = r.userOf(account.text)
+		if _, tells := jwtClaims(l.text); c.owner == "" && !tells {
+			c.owner = account.text
 		}
 	case row.file == "~/.pgpass":
 		owner(l.parent(), "user")

@@ -39,6 +39,8 @@ var formats = []struct {
 	{"~/.config/git/credentials", readGitCredentials},
 	{"~/.pgpass", readPgpass},
 	{"~/.codex/config.toml", readTOML},
+	{"~/.gitlab-runner/config.toml", readTOML},
+	{"/etc/gitlab-runner/config.toml", readTOML},
 }
 
 // formatOf is how a file of the table is read; nil is JSON.
@@ -87,6 +89,9 @@ func readYAML(data []byte) ([]leaf, error) {
 	return out, nil
 }
 
+// nothing is what null is written as. Some tools put its tag before values: glab does before tokens.
+var nothing = map[string]bool{"": true, "~": true, "null": true, "Null": true, "NULL": true}
+
 func walkYAML(n *yaml.Node, at []json5.Step, out []leaf) []leaf {
 	if len(out) >= maxLeaves || len(at) > maxSteps {
 		return out
@@ -101,7 +106,7 @@ func walkYAML(n *yaml.Node, at []json5.Step, out []leaf) []leaf {
 			out = walkYAML(value, append(at[:len(at):len(at)], json5.Step{Index: i}), out)
 		}
 	case yaml.ScalarNode:
-		if len(at) > 0 && n.Tag != "!!null" {
+		if len(at) > 0 && (n.Tag != "!!null" || !nothing[n.Value]) {
 			out = append(out, leaf{path: at, text: n.Value, str: true, line: n.Line})
 		}
 	}
@@ -131,16 +136,20 @@ func readINI(data []byte) (out []leaf, _ error) {
 }
 
 // readTOML reads the tables and plain assignments of TOML, which is what tools keep secrets in; a
-// table that stands inline is read as JSON5 would be.
+// table that stands inline is read as JSON5 would be, and one of many is named by its number.
 func readTOML(data []byte) (out []leaf, _ error) {
 	var section []string
-	line := 0
+	line, tables := 0, 0
 	for row := range strings.Lines(string(data)) {
 		line++
 		row = strings.TrimSpace(row)
 		if inner, ok := strings.CutPrefix(row, "["); ok {
 			inner, _, _ = strings.Cut(strings.TrimPrefix(inner, "["), "]")
 			section = tomlKeys(inner)
+			if strings.HasPrefix(row, "[[") {
+				section = append(section, strconv.Itoa(tables))
+				tables++
+			}
 			continue
 		}
 		name, value, ok := strings.Cut(row, "=")
@@ -195,6 +204,7 @@ func readNpmrc(data []byte) (out []leaf, _ error) {
 // ends at an empty line. Source: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 func readNetrc(data []byte) (out []leaf, _ error) {
 	machine, want, line, macro := "", "", 0, false
+	seen := map[string]int{}
 	for row := range strings.Lines(string(data)) {
 		line++
 		words := strings.Fields(row)
@@ -208,7 +218,7 @@ func readNetrc(data []byte) (out []leaf, _ error) {
 			}
 			switch {
 			case want == "machine":
-				machine, want = w, ""
+				machine, want = again(seen, w), ""
 			case want == "macdef":
 				macro, want = true, ""
 			case want != "":
@@ -222,6 +232,14 @@ func readNetrc(data []byte) (out []leaf, _ error) {
 		}
 	}
 	return out, nil
+}
+
+// again names a host that has several logins in one file, each of which is one's own.
+func again(seen map[string]int, host string) string {
+	if seen[host]++; seen[host] > 1 {
+		return fmt.Sprintf("%s (%d)", host, seen[host])
+	}
+	return host
 }
 
 // readPgpass reads host:port:database:user:password, in which a backslash escapes.
@@ -258,6 +276,7 @@ func readPgpass(data []byte) (out []leaf, _ error) {
 // Source: https://git-scm.com/docs/git-credential-store
 func readGitCredentials(data []byte) (out []leaf, _ error) {
 	line := 0
+	seen := map[string]int{}
 	for row := range strings.Lines(string(data)) {
 		line++
 		u, err := url.Parse(strings.TrimSpace(row))
@@ -265,8 +284,9 @@ func readGitCredentials(data []byte) (out []leaf, _ error) {
 			continue
 		}
 		if password, ok := u.User.Password(); ok {
-			out = append(out, keyed(u.User.Username(), line, u.Host, "login"), keyed(password, line, u.Host, "password"),
-				keyed(u.Scheme+"://"+u.Host, line, u.Host, "url"))
+			host := again(seen, u.Host)
+			out = append(out, keyed(u.User.Username(), line, host, "login"), keyed(password, line, host, "password"),
+				keyed(u.Scheme+"://"+u.Host, line, host, "url"))
 		}
 	}
 	return out, nil
@@ -299,13 +319,15 @@ func (s *scan) loadAs(name string, read format) (*document, bool) {
 	return d, true
 }
 
-// gitHost makes GitHub's and GitLab's tokens of a Git server's name what they are.
+// gitHost makes GitHub's, GitLab's and Bitbucket's tokens of a Git server's name what they are.
 func gitHost(host string) string {
 	switch host, _, _ = strings.Cut(strings.ToLower(host), ":"); {
 	case host == "github.com" || host == "api.github.com":
 		return "github"
 	case host == "gitlab.com":
 		return "gitlab"
+	case host == "bitbucket.org" || host == "api.bitbucket.org":
+		return "bitbucket"
 	}
 	return ""
 }

@@ -58,7 +58,7 @@ func (t *texts) prepare() {
 	var values []string
 	for _, f := range t.identities {
 		for _, part := range f.Secret.Parts() {
-			if v := f.Secret.Reveal(part); v != "" && !seen[v] && !placeholder(v) {
+			if v := f.Secret.Reveal(part); v != "" && !seen[v] && !placeholder(v) && !companionPart(f.Kind, part) {
 				seen[v] = true
 				values, t.known = append(values, v), append(t.known, f)
 			}

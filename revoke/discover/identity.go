@@ -20,9 +20,13 @@ func (s *scan) identify(c *candidate) {
 			c.owner = "AWS account " + account
 		}
 	}
+	c.serviceAccountFile()
 	value := c.parts["value"]
 	if claims, ok := jwtClaims(value); ok {
 		c.owner = cmp.Or(c.owner, claims.Email, claims.Profile.Email, claims.UPN, claims.Preferred, claims.Subject)
+		if c.provider == "kubernetes" && strings.HasPrefix(claims.Subject, "system:serviceaccount:") {
+			c.owner = claims.Subject // a kubeconfig gives it any name
+		}
 		if c.expires.IsZero() {
 			c.expires = moment(claims.Expires.String())
 		}

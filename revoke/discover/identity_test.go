@@ -224,8 +224,14 @@ func TestTiers(t *testing.T) {
 	for _, p := range places {
 		used[p.kind] = true
 	}
+	for _, v := range variables {
+		used[v.kind] = true
+	}
+	for _, kind := range []string{"vault.path", "vault.lease", "vault.certificate", "certificate.identity"} { // of a manifest
+		used[kind] = true
+	}
 	for _, k := range credential.Placed {
-		if !used[k.Name] && k.Name != "vault.path" && k.Name != "certificate.identity" {
+		if !used[k.Name] {
 			t.Errorf("%s is of no place", k.Name)
 		}
 	}

@@ -39,7 +39,7 @@ func planted(row place, value string) (files map[string]string, want Found) {
 			want.Provider = "acme"
 		}
 	}
-	name := strings.NewReplacer("*.service", "openclaw.service", "*.container", "openclaw.container", "/proc/*", "/proc/7", "*", "one").Replace(row.file)
+	name := strings.NewReplacer("*.service", "openclaw.service", "*.container", "openclaw.container", "/proc/*", "/proc/7", "*", "one", "?", "-").Replace(row.file)
 	name = strings.NewReplacer("serviceone", "service", "containerone", "container").Replace(name)
 	switch w, rest := whereIs(name); w {
 	case inHome:
@@ -56,6 +56,9 @@ func planted(row place, value string) (files map[string]string, want Found) {
 	parts := map[string]string{"value": value}
 	if row.part == "refresh" {
 		parts["refresh"] = value
+	}
+	if main := mainParts[row.kind]; main != "" {
+		parts = map[string]string{main: value}
 	}
 	written := value
 	switch row.holds {

@@ -214,7 +214,8 @@ func (r *reader) secretFile(l leaf, c candidate) {
 	if !ok || placeholder(name) {
 		return
 	}
-	if _, secret := credential.Recognize(name); secret { // the secret instead of its file's name
+	c.complete(r.besideLeaf(l))
+	if _, secret := credential.Recognize(name); secret || strings.Contains(name, "-----BEGIN ") { // the secret instead of its file's name
 		c.parts = map[string]string{"value": name}
 		r.report(c)
 		return

@@ -65,7 +65,7 @@ func Scan(ctx context.Context, root *os.Root, opts Options, found func(Found)) (
 
 func newScan(ctx context.Context, root *os.Root, rows []place, found func(Found)) *scan {
 	patient := openclaw.Patiently(ctx, root, patienceOfPlaces)
-	return &scan{ctx: ctx, root: patient, files: answering{rootTree{root}, patient}, expands: maxExpanded, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, logged: map[string]bool{}, now: time.Now()}
+	return &scan{ctx: ctx, root: patient, files: answering{rootTree{root}, patient}, expands: maxExpanded, found: found, places: rows, done: map[string]bool{}, reported: map[string]bool{}, known: map[string]class{}, beside: map[string]map[string]string{}, apart: map[string]bool{}, others: map[string]string{}, walked: map[walker]bool{}, logged: map[string]bool{}, now: time.Now()}
 }
 
 // scan is one search.
@@ -80,14 +80,15 @@ type scan struct {
 	installed  []agent // all of them
 	accounts   []openclaw.Account
 	homes      []string
-	done       map[string]bool  // resolved files that were searched
-	reported   map[string]bool  // places, with what stands there
-	known      map[string]class // what a secret was taken for when it was first found
-	perFile    int              // finds in the present file
-	guesses    int              // finds by format alone
-	identities []Found          // what was found in its place, for where else it stands
-	gaps       int              // placeholders and examples
-	apart      map[string]bool  // files of other accounts
+	done       map[string]bool              // resolved files that were searched
+	reported   map[string]bool              // places, with what stands there
+	known      map[string]class             // what a secret was taken for when it was first found
+	beside     map[string]map[string]string // the parts of secrets that are no secrets themselves, by the kind and the secret
+	perFile    int                          // finds in the present file
+	guesses    int                          // finds by format alone
+	identities []Found                      // what was found in its place, for where else it stands
+	gaps       int                          // placeholders and examples
+	apart      map[string]bool              // files of other accounts
 	everyone   bool
 	others     map[string]string // the owners of files that no agent may read, and that were read all the same
 	now        time.Time
@@ -235,7 +236,7 @@ type candidate struct {
 
 // value is the part that a candidate's kind is told by.
 func (c candidate) value() string {
-	for _, part := range []string{"value", "access_key_id", "secret_access_key", "refresh"} {
+	for _, part := range []string{"value", "access_key_id", "secret_access_key", "refresh", "secret_id", "client_secret", "private_key"} {
 		if v := c.parts[part]; v != "" {
 			return v
 		}
@@ -246,8 +247,8 @@ func (c candidate) value() string {
 // shownOwner is the owner, unless a secret stands in its place.
 func (c candidate) shownOwner() string {
 	_, secret := credential.Recognize(c.owner)
-	for _, part := range c.parts {
-		secret = secret || part == c.owner
+	for name, part := range c.parts {
+		secret = secret || part == c.owner && !companionPart(c.kind, name)
 	}
 	if secret {
 		return ""
@@ -268,6 +269,7 @@ func (s *scan) report(c candidate) {
 	s.reported[here] = true
 	if c.unresolved == "" {
 		c.provider, c.kind = s.remember(c)
+		s.whole(&c)
 	} else {
 		c.provider, c.kind = classify(c.provider, c.kind, "")
 	}

@@ -20,9 +20,10 @@ type reader struct {
 	provider string // of the whole document, where its name tells
 	lastUsed map[string]time.Time
 	objects  map[string]*object
-	joined   map[string]bool // objects whose parts were put together to one secret
-	servers  map[string]bool // of a kubeconfig's clusters
-	aws      map[string]bool // objects that were searched for access keys, and whether one was there
+	joined   map[string]bool   // objects whose parts were put together to one secret
+	servers  map[string]bool   // of a kubeconfig's clusters
+	users    map[string]string // of a token cache's accounts, by the accounts' ids
+	aws      map[string]bool   // objects that were searched for access keys, and whether one was there
 }
 
 // document searches a JSON file by the rows of the table for file.
@@ -81,6 +82,10 @@ func (r *reader) leaf(l leaf) {
 			return
 		}
 		c.owner, c.parts = user, map[string]string{"value": password}
+		if deployUser.MatchString(user) {
+			c.provider, c.kind = "gitlab", "gitlab.deploy_token"
+			c.complete(func(key string) string { return map[string]string{"login": user}[key] })
+		}
 		r.report(c)
 	case row.part != "":
 		r.parts(l, row, c)
@@ -181,6 +186,12 @@ func (r *reader) value(l leaf, row place, c candidate) {
 	}
 	c.parts = map[string]string{"value": text}
 	r.withEndpointID(l, &c)
+	if beside := r.besideLeaf(l); row.holds == aVariable {
+		c.complete(besideVariable(l.key(), beside))
+	} else {
+		c.complete(beside)
+		r.roleIDFile(&c)
+	}
 	r.report(c)
 }
 
@@ -203,6 +214,7 @@ func (r *reader) parts(l leaf, row place, c candidate) {
 	if c.parts["value"] == "" {
 		c.parts["value"] = c.parts["refresh"]
 	}
+	c.complete(r.besideLeaf(l))
 	r.report(c)
 }
 

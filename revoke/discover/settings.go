@@ -57,6 +57,7 @@ func (s *scan) settings(at string, all []setting) {
 		if strings.HasPrefix(v.value, "whsec_") && stripe != "" {
 			c.ref = map[string]string{"endpoint": stripe}
 		}
+		c.complete(besideVariable(v.name, func(name string) string { return values[name] }))
 		s.report(c)
 	}
 }

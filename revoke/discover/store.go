@@ -112,7 +112,9 @@ func (s *scan) follow(ref storeReference) {
 // holding is the first find of which a value is a part.
 func (s *scan) holding(value string) []Found {
 	i := slices.IndexFunc(s.identities, func(f Found) bool {
-		return slices.ContainsFunc(f.Secret.Parts(), func(part string) bool { return f.Secret.Reveal(part) == value })
+		return slices.ContainsFunc(f.Secret.Parts(), func(part string) bool {
+			return f.Secret.Reveal(part) == value && !companionPart(f.Kind, part)
+		})
 	})
 	if i < 0 {
 		return nil

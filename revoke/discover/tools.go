@@ -11,7 +11,10 @@ var toolPlaces = expand([]place{
 	{"~/.aws/cli/cache/*.json", "Credentials.AccessKeyId", "aws", "aws.session", aSecret, ""},
 
 	{"~/.config/gh/hosts.yml", "*.{,users.*.}oauth_token", "github", "unknown", aSecret, ""},
-	{"~/.config/glab-cli/config.yml", "hosts.*.token", "gitlab", "gitlab.pat", aSecret, ""},
+	{"~/.config/glab-cli/config.yml", "hosts.*.token", "gitlab", "gitlab.pat", aSecret, "value"},
+	{"~/.config/glab-cli/config.yml", "hosts.*.oauth2_refresh_token", "gitlab", "gitlab.oauth_token", aSecret, "refresh"},
+	{"~/.gitlab-runner/config.toml", "runners.*.token", "gitlab", "gitlab.runner", aSecret, ""},
+	{"/etc/gitlab-runner/config.toml", "runners.*.token", "gitlab", "gitlab.runner", aSecret, ""},
 	{"~/.config/doctl/config.yaml", "access-token", "digitalocean", "unknown", aSecret, ""},
 
 	{"~/.config/gcloud/application_default_credentials.json", "private_key", "google", "google.service_account", aSecret, ""},
@@ -23,10 +26,11 @@ var toolPlaces = expand([]place{
 	{"~/.config/gcloud/access_tokens.db", "", "google", "unknown", aDatabase, ""},
 
 	{"~/.azure/msal_token_cache.json", "RefreshToken.*.secret", "azure", "azure.refresh_token", aSecret, ""},
-	{"~/.azure/msal_token_cache.json", "AccessToken.*.secret", "azure", "unknown", aSecret, ""},
-	{"~/.azure/service_principal_entries.json", "*.{client_secret,client_assertion,certificate}", "azure", "azure.client_secret", aSecret, ""},
+	{"~/.azure/msal_token_cache.json", "AccessToken.*.secret", "azure", "azure.access_token", aSecret, ""},
+	{"~/.azure/service_principal_entries.json", "*.{client_secret,client_assertion}", "azure", "azure.client_secret", aSecret, ""},
+	{"~/.azure/service_principal_entries.json", "*.certificate", "azure", "azure.certificate", aFile, ""},
 	{"~/.azure/accessTokens.json", "*.refreshToken", "azure", "azure.refresh_token", aSecret, ""},
-	{"~/.azure/accessTokens.json", "*.accessToken", "azure", "unknown", aSecret, ""},
+	{"~/.azure/accessTokens.json", "*.accessToken", "azure", "azure.access_token", aSecret, ""},
 
 	{"~/.kube/config", "users.*.user.{token,password}", "kubernetes", "kubernetes.token", aSecret, ""},
 	{"~/.kube/config", "users.*.user.client-key-data", "kubernetes", "kubernetes.client_key", aSecret, ""},
@@ -53,6 +57,8 @@ var toolPlaces = expand([]place{
 	{"~/.config/git/credentials", "*.password", "", "login.password", aSecret, ""},
 	{"~/.pgpass", "*.password", "postgres", "login.password", aSecret, ""},
 	{"~/.vault-token", "", "vault", "vault.token", aSecret, ""},
+	{"~/.vault/*secret?id", "", "vault", "vault.approle_secret_id", aSecret, ""},
+	{"/etc/vault*/*secret?id", "", "vault", "vault.approle_secret_id", aSecret, ""},
 	{"~/.ssh/*", "", "ssh", "ssh.private_key", aKey, ""},
 	{"/tmp/ssh-*/agent.*", "", "ssh", "ssh.agent", aSocket, ""},
 	{"/run/user/*/openssh_agent", "", "ssh", "ssh.agent", aSocket, ""},
