@@ -301,11 +301,12 @@ func (r *reader) onlyServer() (address string) {
 	return sortedKeys(r.servers)[0]
 }
 
-// composeFiles searches the files of variables that a Compose file names for its services.
+// composeFiles searches the files of variables that a Compose file names for its services. Each agent
+// looks for itself, also where another one has searched the Compose file: it may read other files.
 // Source: https://docs.docker.com/reference/compose-file/services/#env_file
 func (s *scan) composeFiles(name string) {
 	at, err := openclaw.Resolve(s.root, name)
-	if err != nil || s.done[at] || !s.regular(name) {
+	if err != nil || !s.regular(name) {
 		return
 	}
 	data, err := openclaw.ReadFile(s.root, at, maxYAML)
