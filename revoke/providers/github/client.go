@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	gh "github.com/google/go-github/v60/github"
@@ -109,6 +110,10 @@ func (r reply) wait(now time.Time) time.Duration {
 	}
 	return time.Minute
 }
+
+// more reports whether GitHub has another page of a list.
+// https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api
+func (r reply) more() bool { return strings.Contains(r.header.Get("Link"), `rel="next"`) }
 
 // mutationError says why a request that was to change something did not, or may not have; nil
 // after an answer that is neither a limit nor an outage.

@@ -177,7 +177,8 @@ func TestReadsOnly(t *testing.T) {
 			c := f.Mint(kind)
 			before := f.State()
 			v := p.Verify(t.Context(), c)
-			if _, err := p.Inspect(t.Context(), c); err != nil || (v.Outcome != revoke.Alive && kind != "github.refresh") {
+			blind := kind == "github.refresh" || kind == "github.client_secret" && endpoint != ""
+			if _, err := p.Inspect(t.Context(), c); (err != nil || v.Outcome != revoke.Alive) && !blind || v.Outcome == revoke.Refused {
 				t.Errorf("%s: %+v, %v", kind, v, err)
 			}
 			if f.State() != before {

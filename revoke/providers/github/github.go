@@ -1,6 +1,7 @@
 // Package github ends GitHub's tokens and keys. Five kinds of token end through the bulk revocation
 // endpoint, the installation token with itself, and their own refusal proves it. SSH keys end under
-// an authority, and the proof is that GitHub lists them no more.
+// an authority, and the proof is that GitHub lists them no more. A GitHub App's installation is
+// suspended under a private key of the App; that key, and an OAuth client's secret, a person deletes.
 package github
 
 import (
@@ -8,16 +9,19 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/wire"
 )
 
 const (
 	name           = "github"
 	defaultHost    = "api.github.com"
+	webHost        = "github.com"
 	defaultBase    = "https://" + defaultHost + "/"
 	maxBatch       = 1000             // https://docs.github.com/rest/credentials/revoke
 	requestTimeout = 30 * time.Second // where the client that we were given has none
@@ -33,15 +37,23 @@ const (
 	docsInstallation = "https://docs.github.com/rest/apps/installations#revoke-an-installation-access-token"
 )
 
+// tokenKinds are those whose value is sent as a token.
+var tokenKinds = []string{kindFineGrained, kindPAT, kindOAuth, kindUserToServer, kindRefresh, kindInstallation}
+
 // provider is GitHub, or a GitHub Enterprise Server where an endpoint is pinned.
 type provider struct {
 	env    revoke.Env
 	base   *url.URL // ends in a slash
 	pinned bool
+	web    wire.Client // where OAuth's own addresses are
 	info   revoke.Info
 }
 
-var _ revoke.Batcher = (*provider)(nil)
+var (
+	_ revoke.Batcher    = (*provider)(nil)
+	_ revoke.Undoer     = (*provider)(nil)
+	_ revoke.Enumerator = (*provider)(nil)
+)
 
 // New makes the provider. An endpoint is the address that API paths are appended to:
 // "https://ghe.example/api/v3" for a GitHub Enterprise Server.
@@ -57,6 +69,13 @@ func New(env revoke.Env) (revoke.Provider, error) {
 		return nil, fmt.Errorf("github: endpoint: %w", err)
 	}
 	p := &provider{env: env, base: base, pinned: base.Host != defaultHost, info: info()}
+	web := env
+	if !p.pinned {
+		web.Endpoint = ""
+	}
+	if p.web, err = wire.New(web, "https://"+webHost); err != nil {
+		return nil, fmt.Errorf("github: %w", err)
+	}
 	if p.pinned {
 		// A GitHub Enterprise Server has no such limit unless its administrator sets one, and then
 		// its answers say so.
@@ -94,10 +113,10 @@ func info() revoke.Info {
 	return revoke.Info{
 		Name:  name,
 		Title: "GitHub",
-		Kinds: append([]revoke.KindInfo{
+		Kinds: slices.Concat([]revoke.KindInfo{
 			bulkKind(kindFineGrained), bulkKind(kindPAT), bulkKind(kindOAuth),
 			bulkKind(kindUserToServer), refreshKind(), installationKind(),
-		}, keyKinds()...),
+		}, keyKinds(), appKinds()),
 		Reads: []revoke.Read{
 			{Method: http.MethodGet, Path: "/user"},
 			{Method: http.MethodGet, Path: "/installation/repositories"},
@@ -106,12 +125,16 @@ func info() revoke.Info {
 			{Method: http.MethodGet, Path: "/users/*/keys"},
 			{Method: http.MethodGet, Path: "/users/*/ssh_signing_keys"},
 			{Method: http.MethodGet, Path: "/repos/*/*/keys"},
+			{Method: http.MethodGet, Path: "/app"},
+			{Method: http.MethodGet, Path: "/app/installations"},
+			{Method: http.MethodGet, Path: "/app/installations/*"},
+			{Method: http.MethodPost, Path: exchangePath, Form: map[string]string{"code": noCode}},
 		},
 		// 60 requests an hour may come in a burst: waiting a minute for each would leave stolen
 		// tokens alive, and what is over the limit is told when to come back.
 		Every:    2 * time.Second,
 		BatchMax: maxBatch,
-		Hosts:    []string{defaultHost},
+		Hosts:    []string{defaultHost, webHost},
 		// The rest of the 60 is for revocations: see propagation.
 		RefusedAnHour: 54,
 	}
@@ -165,7 +188,7 @@ var propagation = revoke.Propagation{
 // token returns the secret to send, and false for a credential that is no token of ours or is
 // known by its reference alone.
 func (p *provider) token(c credential.Credential) (string, bool) {
-	if _, ok := p.info.Kind(c.Kind); !ok || c.Provider != name || isKey(c.Kind) {
+	if c.Provider != name || !slices.Contains(tokenKinds, c.Kind) {
 		return "", false
 	}
 	value := c.Secret.Reveal("value")

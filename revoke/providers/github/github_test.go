@@ -100,7 +100,7 @@ func TestInfo(t *testing.T) {
 		if !ok || known.Provider != info.Name {
 			t.Errorf("%s: not a kind of the provider", kind)
 		}
-		if k.Source == "" || k.Effect == "" || k.Propagation.Source == "" || k.Propagation.Budget == 0 || k.SelfRevoking == (k.Authority != "") {
+		if k.Source == "" || k.Effect == "" || k.Propagation.Source == "" || k.Propagation.Budget == 0 || !k.Manual && k.SelfRevoking == (k.Authority != "") {
 			t.Errorf("%s: incomplete: %+v", kind, k)
 		}
 		if (k.Unverifiable != "") != (kind == "github.refresh") {

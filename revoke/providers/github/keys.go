@@ -22,6 +22,8 @@ const (
 	kindSSHKey     = "github.ssh_key"
 	kindSigningKey = "github.signing_key"
 
+	perPage    = 100 // the most that GitHub gives
+	maxPages   = 20
 	maxKeyFile = 16 << 10 // bytes of a private key: one of RSA with 16,384 bits has 13 KB
 
 	// mediaType is a header of every answer of the API, and of no captive portal:
@@ -175,7 +177,6 @@ func (p *provider) lookAtKey(ctx context.Context, c credential.Credential) looke
 
 // lookInList reads one list to its end, or to the key.
 func (p *provider) lookInList(ctx context.Context, w wanted, list, token string, secret credential.Secret) lookedKey {
-	const perPage, maxPages = 100, 20
 	secret = joined(secret, token)
 	for page, others := 1, 0; page <= maxPages; page++ {
 		var keys []publicKey
@@ -196,7 +197,7 @@ func (p *provider) lookInList(ctx context.Context, w wanted, list, token string,
 			}
 		}
 		others += len(keys)
-		if !strings.Contains(r.header.Get("Link"), `rel="next"`) {
+		if !r.more() {
 			return lookedKey{Verdict: revoke.Verdict{
 				Outcome: revoke.Refused, Answer: revoke.Answer(r.status, fmt.Sprintf("%s does not have it, and has %d others", list, others), secret),
 			}}

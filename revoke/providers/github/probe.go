@@ -28,8 +28,13 @@ type identity struct {
 
 // Verify asks GitHub who the token is, or whether it lists the key.
 func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.Verdict {
-	if isKey(c.Kind) {
+	switch {
+	case isKey(c.Kind):
 		return p.lookAtKey(ctx, c).Verdict
+	case c.Kind == kindAppKey || c.Kind == kindAppInstallation:
+		return p.lookAtApp(ctx, c).Verdict
+	case c.Kind == kindClientSecret:
+		return p.lookAtClient(ctx, c)
 	}
 	id, r := p.probe(ctx, c)
 	v := revoke.Verdict{Answer: r.answer(c.Secret)}
@@ -54,8 +59,13 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 // Inspect names the account and what the token says that it reaches. Owner stays empty: at GitHub
 // each token dies alone.
 func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke.Exposure, error) {
-	if isKey(c.Kind) {
+	switch {
+	case isKey(c.Kind):
 		return p.inspectKey(ctx, c)
+	case c.Kind == kindAppKey || c.Kind == kindAppInstallation:
+		return p.inspectApp(ctx, c)
+	case c.Kind == kindClientSecret:
+		return p.inspectClient(ctx, c)
 	}
 	id, r := p.probe(ctx, c)
 	switch {

@@ -14,26 +14,39 @@ import (
 // Revoke kills one credential: a key under an authority, an installation token with itself, any
 // other as a batch of one.
 func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
+	k, ours := p.info.Kind(c.Kind)
+	var r revoke.Receipt
+	var err error
 	switch {
+	case ours && c.Provider == name && k.Manual:
+		err = revoke.ErrManual
 	case c.Provider == name && isKey(c.Kind):
-		r, err := p.deleteKey(ctx, c)
-		if err != nil {
-			err = fmt.Errorf("github: revoke %s: %w", label(c), err)
-		}
-		return r, err
-	case c.Kind != kindInstallation:
+		r, err = p.deleteKey(ctx, c)
+	case c.Provider == name && c.Kind == kindAppInstallation:
+		r, err = p.suspend(ctx, c, http.MethodPut)
+	case c.Kind == kindInstallation:
+		r, err = p.endInstallation(ctx, c)
+	default:
 		return p.RevokeBatch(ctx, []credential.Credential{c})
 	}
+	if err != nil {
+		return revoke.Receipt{}, fmt.Errorf("github: revoke %s: %w", label(c), err)
+	}
+	return r, nil
+}
+
+// endInstallation has an installation token end itself.
+func (p *provider) endInstallation(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	token, ok := p.token(c)
 	if !ok {
 		return revoke.Receipt{}, errNoToken(c)
 	}
 	if err := ctx.Err(); err != nil {
-		return revoke.Receipt{}, fmt.Errorf("github: revoke %s: nothing was sent: %w", label(c), err)
+		return revoke.Receipt{}, fmt.Errorf("nothing was sent: %w", err)
 	}
 	r := p.send(ctx, http.MethodDelete, "installation/token", token, nil, nil)
 	if err := r.mutationError(p.env.Now(), c.Secret); err != nil {
-		return revoke.Receipt{}, fmt.Errorf("github: revoke %s: %w", label(c), err)
+		return revoke.Receipt{}, err
 	}
 	receipt := revoke.Receipt{
 		Answer: r.answer(c.Secret),
@@ -47,7 +60,7 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		receipt.Already = true
 		return receipt, nil
 	}
-	return revoke.Receipt{}, fmt.Errorf("github: revoke %s: %w", label(c), r.unexpected(c.Secret))
+	return revoke.Receipt{}, r.unexpected(c.Secret)
 }
 
 // Batchable reports whether the token has the format of its kind. One that has not goes alone, so
@@ -138,11 +151,17 @@ func (p *provider) batch(cs []credential.Credential) (what string, secrets crede
 	return what, credential.NewSecret(parts), tokens, nil
 }
 
-func (p *provider) authority(ctx context.Context) (string, error) {
+// held is the authority. Its part "value" is a token; "app_id" and "private_key" are those of a
+// GitHub App. It may have both.
+func (p *provider) held(ctx context.Context) (revoke.Authority, error) {
 	if p.env.Authority == nil {
-		return "", revoke.ErrNoAuthority
+		return revoke.Authority{}, revoke.ErrNoAuthority
 	}
-	a, err := p.env.Authority(ctx)
+	return p.env.Authority(ctx)
+}
+
+func (p *provider) authority(ctx context.Context) (string, error) {
+	a, err := p.held(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -8,14 +8,17 @@ import (
 // api is the address that a body's links start with.
 func (f *Fake) api() string { return "https://" + f.host + f.prefix }
 
-// simpleUser is a user as others see it.
-func (f *Fake) simpleUser(t *token) map[string]any {
-	url := f.api() + "/users/" + t.login
+// simpleUser is a token's user as others see it.
+func (f *Fake) simpleUser(t *token) map[string]any { return f.account(t.login, 1000+t.id) }
+
+// account is a user or organization as others see it.
+func (f *Fake) account(login string, id int) map[string]any {
+	url := f.api() + "/users/" + login
 	u := map[string]any{
-		"login": t.login, "id": 1000 + t.id, "node_id": fmt.Sprintf("U_%d", t.id), "type": "User",
+		"login": login, "id": id, "node_id": fmt.Sprintf("U_%d", id), "type": "User",
 		"site_admin": false, "gravatar_id": "", "url": url,
-		"avatar_url": "https://avatars.githubusercontent.com/u/" + fmt.Sprint(1000+t.id),
-		"html_url":   "https://github.com/" + t.login,
+		"avatar_url": "https://avatars.githubusercontent.com/u/" + fmt.Sprint(id),
+		"html_url":   "https://github.com/" + login,
 	}
 	for _, link := range []string{"followers", "following", "gists", "starred", "subscriptions",
 		"organizations", "repos", "events", "received_events"} {

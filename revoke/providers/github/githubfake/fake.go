@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ import (
 type Fake struct {
 	knobs      *fake.Knobs
 	host       string
+	hosts      []string
 	prefix     string // of all paths
 	enterprise bool
 
@@ -30,6 +32,9 @@ type Fake struct {
 	minted        []*token          // in order
 	keys          []*key            // in order
 	lastKey       int
+	signers       []*signer
+	installations []*installation
+	clients       []*oauthClient
 	windows       map[string]*window
 	countRefusals bool
 }
@@ -65,6 +70,7 @@ func New(c fake.Clock) *Fake {
 	return &Fake{
 		knobs:   fake.NewKnobs(c),
 		host:    "api.github.com",
+		hosts:   []string{"api.github.com", "github.com"},
 		tokens:  make(map[string]*token),
 		windows: make(map[string]*window),
 	}
@@ -75,12 +81,12 @@ func New(c fake.Clock) *Fake {
 // https://docs.github.com/enterprise-server@3.19/rest/credentials/revoke
 func NewEnterpriseServer(c fake.Clock, host string) *Fake {
 	f := New(c)
-	f.host, f.prefix, f.enterprise = host, "/api/v3", true
+	f.host, f.hosts, f.prefix, f.enterprise = host, []string{host}, "/api/v3", true
 	return f
 }
 
 func (f *Fake) Name() string       { return "github" }
-func (f *Fake) Hosts() []string    { return []string{f.host} }
+func (f *Fake) Hosts() []string    { return f.hosts }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
 func (f *Fake) Kinds() []string {
@@ -88,7 +94,7 @@ func (f *Fake) Kinds() []string {
 	for _, k := range formats {
 		kinds = append(kinds, k.kind)
 	}
-	return append(kinds, keyKinds...)
+	return slices.Concat(kinds, keyKinds, appKinds)
 }
 
 // SetCountRefusals makes requests with bad credentials draw on their client's 60 requests an
@@ -103,20 +109,25 @@ func (f *Fake) SetCountRefusals(on bool) {
 // Mint issues a token of its own user or installation, or adds a key. It panics on a kind that
 // GitHub has not.
 func (f *Fake) Mint(kind string) credential.Credential {
-	if slices.Contains(keyKinds, kind) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case slices.Contains(keyKinds, kind):
 		return f.mintKey(kind)
+	case slices.Contains(appKinds, kind):
+		return f.mintApp(kind)
 	}
 	return f.mintToken(kind, "", "repo, workflow")
 }
 
 // MintUser issues a classic token with these scopes, of a user with this name.
 func (f *Fake) MintUser(login, scopes string) credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.mintToken("github.pat", login, scopes)
 }
 
-// mintToken issues a token of a user, or of one of its own.
+// mintToken issues a token of a user, or of one of its own. The caller holds the lock.
 func (f *Fake) mintToken(kind, login, scopes string) credential.Credential {
 	i := slices.Index(f.Kinds(), kind)
 	if i < 0 {
@@ -128,9 +139,6 @@ func (f *Fake) mintToken(kind, login, scopes string) credential.Credential {
 	}
 	value := formats[i].prefix + strings.Join(parts, "_")
 	secret := credential.Value(value)
-
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	id := len(f.minted) + 1
 	if login == "" {
 		login = fmt.Sprintf("acme-bot-%d", id)
@@ -144,10 +152,17 @@ func (f *Fake) mintToken(kind, login, scopes string) credential.Credential {
 	}
 }
 
-// MintAuthority is a token of the user whose keys the fake has. Tokens need it at a GitHub Enterprise
-// Server only.
+// MintAuthority is a token of the user whose keys the fake has, and a key of the App that is installed.
+// Tokens need it at a GitHub Enterprise Server only.
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
-	return f.mintToken("github.pat", person, allScopes), true
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.mintToken("github.pat", person, allScopes)
+	s := f.mintSigner(deskApp)
+	c.Secret = credential.NewSecret(map[string]string{
+		"value": c.Secret.Reveal("value"), "private_key": s.file, "app_id": strconv.Itoa(s.app),
+	})
+	return c, true
 }
 
 func (f *Fake) Alive(c credential.Credential) bool {
@@ -163,10 +178,16 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 	if life := f.lifeOf(c); life != nil {
 		f.knobs.Revoke(life)
 	}
+	if life := f.appLife(c); life != nil && c.Secret.Reveal("private_key") != "" { // an authority has two halves
+		f.knobs.Revoke(life)
+	}
 }
 
 // lifeOf is nil for what was never here. The caller holds the lock.
 func (f *Fake) lifeOf(c credential.Credential) *fake.Revocation {
+	if slices.Contains(appKinds, c.Kind) {
+		return f.appLife(c)
+	}
 	if slices.Contains(keyKinds, c.Kind) {
 		if k := f.keyOf(c); k != nil {
 			return &k.life
@@ -194,6 +215,7 @@ func (f *Fake) State() string {
 	for _, k := range f.keys {
 		out.WriteString(k.String())
 	}
+	out.WriteString(f.appState())
 	return out.String()
 }
 

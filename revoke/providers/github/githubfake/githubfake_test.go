@@ -30,10 +30,10 @@ func TestMint(t *testing.T) {
 	f := New(fake.Wall{})
 	for _, kind := range f.Kinds() {
 		a, b := f.Mint(kind), f.Mint(kind)
-		if k, ok := credential.Recognize(a.Secret.Reveal("value")); k.Name != kind && a.Ref["id"] == "" || ok && a.Provider != k.Provider {
+		if k, ok := credential.Recognize(a.Secret.Reveal("value")); k.Name != kind && len(a.Ref) == 0 || ok && a.Provider != k.Provider {
 			t.Errorf("%s is recognised as %q", kind, k.Name)
 		}
-		if a.Secret.Equal(b.Secret) || !f.Alive(a) {
+		if a.Secret.Equal(b.Secret) && kind != appInstallation || !f.Alive(a) {
 			t.Errorf("%s: equal secrets, or not alive", kind)
 		}
 		if f.RevokeByHand(a); f.Alive(a) || !f.Alive(b) {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -92,7 +91,7 @@ func (f *Fake) listed(kind, owner string) (keys []*key) {
 func userKeys(kind, scope string) func(*Fake, *request) {
 	return func(f *Fake, q *request) {
 		if q.scoped(scope) {
-			q.page(f.listed(kind, q.tok.login), f.keyBody)
+			q.page(bodies(f.listed(kind, q.tok.login), f.keyBody))
 		}
 	}
 }
@@ -105,19 +104,19 @@ func publicKeys(kind string) func(*Fake, *request) {
 			q.fail(http.StatusNotFound, "Not Found")
 			return
 		}
-		q.page(f.listed(kind, q.args[0]), func(k *key) map[string]any {
+		q.page(bodies(f.listed(kind, q.args[0]), func(k *key) map[string]any {
 			body := f.keyBody(k)
 			if kind == sshKey {
 				body = map[string]any{"id": k.id, "key": k.line}
 			}
 			return body
-		})
+		}))
 	}
 }
 
 func deployKeys(f *Fake, q *request) {
 	if f.mayAdminister(q) {
-		q.page(f.listed(deployKey, q.args[0]+"/"+q.args[1]), f.keyBody)
+		q.page(bodies(f.listed(deployKey, q.args[0]+"/"+q.args[1]), f.keyBody))
 	}
 }
 
@@ -175,26 +174,12 @@ func (t *token) has(scope string) bool {
 	return slices.Contains(strings.Split(t.scopes, ", "), scope)
 }
 
-// page answers with a part of a list, and says where the next is.
-// https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api
-func (q *request) page(keys []*key, body func(*key) map[string]any) {
-	number := func(name string, or int) int {
-		if n, err := strconv.Atoi(q.URL.Query().Get(name)); err == nil && n > 0 {
-			return n
-		}
-		return or
-	}
-	per, page := min(number("per_page", 30), 100), min(number("page", 1), 1000)
-	from := min((page-1)*per, len(keys))
-	to := min(from+per, len(keys))
-	if to < len(keys) {
-		q.w.Header().Set("Link", fmt.Sprintf(`<https://%s%s?per_page=%d&page=%d>; rel="next"`, q.Host, q.URL.Path, per, page+1))
-	}
+func bodies(keys []*key, body func(*key) map[string]any) []map[string]any {
 	list := []map[string]any{}
-	for _, k := range keys[from:to] {
+	for _, k := range keys {
 		list = append(list, body(k))
 	}
-	q.reply(http.StatusOK, list)
+	return list
 }
 
 func (f *Fake) keyBody(k *key) map[string]any {
@@ -210,9 +195,5 @@ func (f *Fake) keyBody(k *key) map[string]any {
 }
 
 func (k *key) String() string {
-	life := "live"
-	if !k.life.At.IsZero() {
-		life = "deleted " + k.life.At.UTC().Format(time.RFC3339Nano)
-	}
-	return fmt.Sprintf("%d %s of %s %s\n", k.id, k.kind, k.owner, life)
+	return fmt.Sprintf("%d %s of %s %s\n", k.id, k.kind, k.owner, lifeText(k.life))
 }

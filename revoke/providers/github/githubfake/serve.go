@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"clawback/revoke/fake"
@@ -23,6 +24,7 @@ type request struct {
 	w    http.ResponseWriter
 	call *fake.Call
 	tok  *token   // nil without authentication
+	app  *signer  // where a GitHub App signed
 	args []string // what stands for the parts of its path
 }
 
@@ -34,20 +36,26 @@ type operation struct {
 
 // operations have a * for each part of their path that is not fixed.
 var operations = map[string]operation{
-	"POST /credentials/revoke":        {"credentials/revoke", (*Fake).bulkRevoke},
-	"GET /user":                       {"users/get-authenticated", (*Fake).user},
-	"GET /user/repos":                 {"repos/list-for-authenticated-user", (*Fake).userRepos},
-	"GET /installation/repositories":  {"apps/list-repos-accessible-to-installation", (*Fake).installationRepos},
-	"DELETE /installation/token":      {"apps/revoke-installation-access-token", (*Fake).revokeInstallation},
-	"GET /rate_limit":                 {"rate-limit/get", (*Fake).rateLimit},
-	"GET /user/keys":                  {"users/list-public-ssh-keys-for-authenticated-user", userKeys(sshKey, "admin:public_key")},
-	"DELETE /user/keys/*":             {"users/delete-public-ssh-key-for-authenticated-user", deleteUserKey(sshKey, "admin:public_key")},
-	"GET /user/ssh_signing_keys":      {"users/list-ssh-signing-keys-for-authenticated-user", userKeys(signingKey, "admin:ssh_signing_key")},
-	"DELETE /user/ssh_signing_keys/*": {"users/delete-ssh-signing-key-for-authenticated-user", deleteUserKey(signingKey, "admin:ssh_signing_key")},
-	"GET /users/*/keys":               {"users/list-public-keys-for-user", publicKeys(sshKey)},
-	"GET /users/*/ssh_signing_keys":   {"users/list-ssh-signing-keys-for-user", publicKeys(signingKey)},
-	"GET /repos/*/*/keys":             {"repos/list-deploy-keys", deployKeys},
-	"DELETE /repos/*/*/keys/*":        {"repos/delete-deploy-key", deleteDeployKey},
+	"POST /credentials/revoke":              {"credentials/revoke", (*Fake).bulkRevoke},
+	"GET /user":                             {"users/get-authenticated", (*Fake).user},
+	"GET /user/repos":                       {"repos/list-for-authenticated-user", (*Fake).userRepos},
+	"GET /installation/repositories":        {"apps/list-repos-accessible-to-installation", (*Fake).installationRepos},
+	"DELETE /installation/token":            {"apps/revoke-installation-access-token", (*Fake).revokeInstallation},
+	"GET /rate_limit":                       {"rate-limit/get", (*Fake).rateLimit},
+	"GET /user/keys":                        {"users/list-public-ssh-keys-for-authenticated-user", userKeys(sshKey, "admin:public_key")},
+	"DELETE /user/keys/*":                   {"users/delete-public-ssh-key-for-authenticated-user", deleteUserKey(sshKey, "admin:public_key")},
+	"GET /user/ssh_signing_keys":            {"users/list-ssh-signing-keys-for-authenticated-user", userKeys(signingKey, "admin:ssh_signing_key")},
+	"DELETE /user/ssh_signing_keys/*":       {"users/delete-ssh-signing-key-for-authenticated-user", deleteUserKey(signingKey, "admin:ssh_signing_key")},
+	"GET /users/*/keys":                     {"users/list-public-keys-for-user", publicKeys(sshKey)},
+	"GET /users/*/ssh_signing_keys":         {"users/list-ssh-signing-keys-for-user", publicKeys(signingKey)},
+	"GET /repos/*/*/keys":                   {"repos/list-deploy-keys", deployKeys},
+	"GET /app":                              {"apps/get-authenticated", asApp((*Fake).theApp)},
+	"GET /app/installations":                {"apps/list-installations", asApp((*Fake).listInstallations)},
+	"GET /app/installations/*":              {"apps/get-installation", asApp((*Fake).theInstallation)},
+	"PUT /app/installations/*/suspended":    {"apps/suspend-installation", asApp((*Fake).suspendInstallation)},
+	"DELETE /app/installations/*/suspended": {"apps/unsuspend-installation", asApp((*Fake).unsuspendInstallation)},
+	"POST /login/oauth/access_token":        {"oauth/access-token", (*Fake).exchange},
+	"DELETE /repos/*/*/keys/*":              {"repos/delete-deploy-key", deleteDeployKey},
 }
 
 // find returns the operation of a request, and what stands for its stars.
@@ -102,6 +110,10 @@ func (f *Fake) route(w http.ResponseWriter, r *http.Request, call *fake.Call) {
 // admit authenticates the request and counts it. It is false where the request was answered.
 func (f *Fake) admit(q *request, free bool) bool {
 	authenticated := q.Header.Get("Authorization") != ""
+	refusal := "Bad credentials"
+	if sent := bearer(q.Request); strings.Count(sent, ".") == 2 {
+		q.app, refusal = f.signedBy(sent)
+	}
 	if t := f.tokens[bearer(q.Request)]; t != nil && t.kind != "github.refresh" && f.knobs.Live(&t.life) {
 		q.tok = t
 	}
@@ -109,6 +121,8 @@ func (f *Fake) admit(q *request, free bool) bool {
 	switch {
 	case q.tok != nil:
 		who, limit = fmt.Sprintf("token %d", q.tok.id), authenticatedLimit
+	case q.app != nil:
+		who, limit = fmt.Sprintf("App %d", q.app.app), authenticatedLimit
 	case authenticated:
 		counts = counts && f.countRefusals
 	}
@@ -119,8 +133,8 @@ func (f *Fake) admit(q *request, free bool) bool {
 	case !allowed:
 		q.fail(http.StatusForbidden, "API rate limit exceeded for "+who+".")
 		return false
-	case authenticated && q.tok == nil:
-		q.fail(http.StatusUnauthorized, "Bad credentials")
+	case authenticated && q.tok == nil && q.app == nil:
+		q.fail(http.StatusUnauthorized, refusal)
 		return false
 	}
 	return true
@@ -240,6 +254,24 @@ func (f *Fake) rateLimit(q *request) {
 		"rate":      win.body(),
 		"resources": map[string]any{"core": win.body(), "search": search.body()},
 	})
+}
+
+// page answers with a part of a list, and says where the next is.
+// https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api
+func (q *request) page(list []map[string]any) {
+	number := func(name string, or int) int {
+		if n, err := strconv.Atoi(q.URL.Query().Get(name)); err == nil && n > 0 {
+			return n
+		}
+		return or
+	}
+	per, page := min(number("per_page", 30), 100), min(number("page", 1), 1000)
+	from := min((page-1)*per, len(list))
+	to := min(from+per, len(list))
+	if to < len(list) {
+		q.w.Header().Set("Link", fmt.Sprintf(`<https://%s%s?per_page=%d&page=%d>; rel="next"`, q.Host, q.URL.Path, per, page+1))
+	}
+	q.reply(http.StatusOK, list[from:to])
 }
 
 // needs lets tokens of some kinds through, and answers for the rest as GitHub does.
