@@ -60,7 +60,7 @@ func (a *app) recheck(ctx context.Context, id string, o resumption) error {
 	err = r.run(ctx)
 	switch {
 	case errors.Is(r.failed, actions.ErrNothingKept):
-		return &failure{incident.ExitNothing, nil, ""}
+		return exitCode(incident.ExitNothing) // it was said
 	case r.failed != nil, r.sealErr != nil, codeOf(err) >= incident.ExitInterrupted:
 		return err
 	case code != 0:
