@@ -52,7 +52,7 @@ func (l *lane) afford(h *hold, c claim, n int) bool {
 	case toLook:
 		others = min(others, l.proofs)
 	case toProveSeen:
-		others = min(others, max(l.proofs-1, 0)) // but for the caller's own
+		others = min(others, l.proofs-l.seen)
 	}
 	if c == toLook && len(a.looks)+a.held[toLook]+n > a.limit/baselineShare {
 		return false

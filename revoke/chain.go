@@ -23,7 +23,7 @@ type chain struct {
 	waiting bool                    // not counted as busy
 	over    bool                    // takes no more commands
 	dead    bool                    // needs none
-	minting bool                    // what it could mint waits for its revocation
+	ahead   bool                    // its revocation is still to come
 
 	past      Past // what of it is not yet dealt with
 	looked    bool // the baseline is on record, or there can be none
@@ -35,7 +35,8 @@ type chain struct {
 	accepted  time.Time // zero before
 	livedAt   time.Time // of the newest conclusive answer, where that was that it lives
 	tries     int
-	held      hold // of the provider's allowance of refusals
+	place     func() // leaves the place in the lane that the look before the revocation still has; nil for none
+	held      hold   // of the provider's allowance of refusals
 	proof     proof
 }
 
@@ -85,13 +86,16 @@ func (ch *chain) live(ctx context.Context) error {
 	case ch.kind.Manual:
 		return ch.manual(ctx, ErrManual)
 	}
+	defer ch.leave()
 	if err := ch.baseline(ctx); err != nil {
 		return err
 	}
 	if ch.kind.Unkillable != "" {
+		ch.leave()
 		return ch.outlive(ctx)
 	}
 	if ch.past.Unsure {
+		ch.leave()
 		switch arrived, err := ch.lookFirst(ctx); {
 		case err != nil:
 			return err
@@ -107,6 +111,14 @@ func (ch *chain) live(ctx context.Context) error {
 
 // named reports whether what is known of the credential is enough for its provider to end it.
 func (ch *chain) named() bool { return !ch.c.Secret.Empty() || ch.kind.ByRef && ch.c.Ref["id"] != "" }
+
+// leave gives up the place that the look before the revocation had.
+func (ch *chain) leave() {
+	if ch.place != nil {
+		ch.place()
+		ch.place = nil
+	}
+}
 
 func (ch *chain) ours(ctx context.Context) bool {
 	s := ch.sweep
@@ -134,7 +146,8 @@ func (ch *chain) baseline(ctx context.Context) error {
 }
 
 // look asks whether the credential works and, if so, whose it is: once revoked it cannot tell.
-// Only one that works is asked twice, so that what providers count, refusals, stays one.
+// Only one that works is asked twice, so that what providers count, refusals, stays one. It keeps its
+// place, for the revocation that comes next.
 func (ch *chain) look(ctx context.Context) (v Verdict, x Exposure) {
 	l := ch.lane
 	ctx, cancel := withTimeout(ctx, l.clock, baselineTimeout)
@@ -143,7 +156,7 @@ func (ch *chain) look(ctx context.Context) (v Verdict, x Exposure) {
 	if err != nil {
 		return Verdict{Answer: "not asked: the provider was busy"}, x
 	}
-	defer leave()
+	ch.place = leave
 	if !ch.mayBeRefused(looking) {
 		return Verdict{Answer: "not asked: the provider counts what it refuses, and the proofs need that"}, x
 	}
@@ -157,19 +170,23 @@ func (ch *chain) look(ctx context.Context) (v Verdict, x Exposure) {
 // inspect returns what can be known of the credential in the time that is left: what is not known
 // is shown as not known.
 func (ch *chain) inspect(ctx context.Context) (x Exposure) {
-	defer func() { _ = recover() }()
-	x, _ = ch.lane.provider.Inspect(ctx, ch.c)
+	aside(func() {
+		defer func() { _ = recover() }()
+		x, _ = ch.lane.provider.Inspect(ctx, ch.c)
+	})
 	return x
 }
 
 // ask asks the provider once, from a place in the lane.
 func (ch *chain) ask(ctx context.Context) (v Verdict) {
-	defer func() {
-		if recover() != nil { // what is thrown may quote a secret
-			v = Verdict{Answer: ErrFault.Error()}
-		}
-	}()
-	v = ch.lane.provider.Verify(ctx, ch.c)
+	aside(func() {
+		defer func() {
+			if recover() != nil { // what is thrown may quote a secret
+				v = Verdict{Answer: ErrFault.Error()}
+			}
+		}()
+		v = ch.lane.provider.Verify(ctx, ch.c)
+	})
 	var late timeoutError
 	switch {
 	case v.Outcome == Alive:
@@ -180,6 +197,14 @@ func (ch *chain) ask(ctx context.Context) (v Verdict) {
 		v.Answer = late.Error()
 	}
 	return v
+}
+
+// aside runs f to its end on a stack of its own. Those of HTTP are large and stay as large as they were:
+// ten thousand credentials wait at once, and few of them are asked about.
+func aside(f func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	<-done
 }
 
 // kill revokes until the provider accepts or refuses, then proves.
@@ -254,10 +279,16 @@ func (ch *chain) notKilled(err error) error {
 // revoke sends one revocation, alone or in a batch. Once its intent is on disk it is finished and
 // recorded, whatever happens to the sweep.
 func (ch *chain) revoke(ctx context.Context) (r Receipt, sent bool, err error) {
+	left := ch.place
+	if left == nil {
+		left = func() {}
+	}
+	ch.place = nil
 	if b, ok := ch.lane.provider.(Batcher); ok && b.Batchable(ch.c) {
+		left()
 		return ch.lane.join(ctx, ch.c, ch.priority(mutating))
 	}
-	leave, err := ch.lane.enter(ctx, ch.priority(mutating))
+	leave, err := ch.lane.change(ctx, ch.priority(mutating), left)
 	if err != nil {
 		return r, false, err
 	}
@@ -287,6 +318,9 @@ func (ch *chain) prove(ctx context.Context) error {
 			return err
 		}
 		wait := max(every, v.RetryAfter)
+		if v.Outcome == Refused && ch.lane.crowded() {
+			wait = max(wait, ch.proof.leisure())
+		}
 		since := ch.now().Sub(ch.accepted)
 		switch {
 		case ch.proof.done():
@@ -372,14 +406,16 @@ func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Ve
 	if err != nil {
 		return Verdict{Answer: notOpen}, context.Cause(ctx)
 	}
+	defer leave()
+	if s == proving && ch.seenAlive {
+		defer ch.lane.provesSeen()()
+	}
 	if !ch.mayBeRefused(s) {
-		leave()
 		return Verdict{Answer: notAllowed}, nil
 	}
 	asking, cancel := withTimeout(ctx, ch.sweep.Clock, probeTimeout)
 	v := ch.ask(asking)
 	cancel()
-	leave()
 	if ctx.Err() != nil && v.Outcome == Inconclusive {
 		return v, context.Cause(ctx) // cut short by us: no evidence of anything
 	}
@@ -406,7 +442,9 @@ func (ch *chain) manual(ctx context.Context, why error) error {
 	ch.pass()
 	ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Manual, Err: why})
 	if ch.probeable() {
-		if err := ch.baseline(ctx); err != nil {
+		err := ch.baseline(ctx)
+		ch.leave()
+		if err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,7 @@ type lane struct {
 	mu       sync.Mutex
 	free     int // places
 	proofs   int // places that probes of proofs hold
+	seen     int // of these, for what was seen alive
 	waiting  [3]waiters
 	seq      int
 	batch    []*batchItem // what waits for the next batch
@@ -30,6 +31,8 @@ type lane struct {
 	unasked  time.Time // until when it asked not to be probed
 	changed  context.CancelFunc
 	refusals allowance
+	ahead    int  // credentials whose revocation is still to come
+	last     bool // no further credential comes
 
 	work sync.WaitGroup // batches under way
 }
@@ -79,7 +82,14 @@ func (p priority) before(q priority) bool {
 
 // enter waits for a place in the lane. The caller leaves it again.
 func (l *lane) enter(ctx context.Context, p priority) (leave func(), err error) {
+	return l.change(ctx, p, func() {})
+}
+
+// change is enter for who has a place already, and leaves it: only once it waits for the other one, so
+// that nobody who is less urgent goes in between.
+func (l *lane) change(ctx context.Context, p priority, left func()) (leave func(), err error) {
 	if ctx.Err() != nil {
+		left()
 		return nil, context.Cause(ctx)
 	}
 	w := &waiter{priority: p, ready: make(chan struct{})}
@@ -89,6 +99,7 @@ func (l *lane) enter(ctx context.Context, p priority) (leave func(), err error) 
 	heap.Push(&l.waiting[p.stage], w)
 	l.wake()
 	l.mu.Unlock()
+	left()
 	select {
 	case <-w.ready:
 	case <-ctx.Done():
@@ -199,13 +210,14 @@ func (l *lane) dispatch(ctx context.Context) time.Duration {
 	return 0 // until somebody leaves
 }
 
-// ready returns the most urgent waiter of a stage, where one may go now. Proofs leave one place
-// to revocations: a provider that answers no probe would hold up those that come later.
+// ready returns the most urgent waiter of a stage, where one may go now. Proofs leave one place to
+// revocations while some may come, since a provider that answers no probe would hold them up, and where
+// refusals are scarce.
 func (l *lane) ready(s stage, now time.Time) *waiter {
 	if len(l.waiting[s]) == 0 || l.opens(s).After(now) {
 		return nil
 	}
-	if s == proving && l.proofs >= max(l.info.Concurrency-1, 1) {
+	if s == proving && (l.ahead > 0 || !l.last || l.refusals.limit > 0) && l.proofs >= max(l.info.Concurrency-1, 1) {
 		return nil
 	}
 	return l.waiting[s][0]
@@ -217,6 +229,39 @@ func (l *lane) opens(s stage) time.Time {
 		return later(l.paused, l.next)
 	}
 	return later(l.paused, l.unasked)
+}
+
+// provesSeen counts a probe under way of what was seen alive, and ended one that is over.
+func (l *lane) provesSeen() (ended func()) {
+	l.mu.Lock()
+	l.seen++
+	l.mu.Unlock()
+	return func() { l.mu.Lock(); defer l.mu.Unlock(); l.seen-- }
+}
+
+// comes counts a credential whose revocation is to come, and passed one whose is not any more.
+func (l *lane) comes() { l.mu.Lock(); defer l.mu.Unlock(); l.ahead++ }
+
+func (l *lane) passed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead--
+	l.wake()
+}
+
+// noMore says that no further credential comes.
+func (l *lane) noMore() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = true
+	l.wake()
+}
+
+// crowded reports whether more proofs wait than there are places.
+func (l *lane) crowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting[proving]) > l.info.Concurrency
 }
 
 func (l *lane) untilReady(now time.Time) time.Duration {
@@ -248,13 +293,15 @@ func (l *lane) mutate(ctx context.Context, cs []credential.Credential, do func(c
 	}
 	finish, cancel := withTimeout(context.WithoutCancel(ctx), l.clock, mutationTimeout)
 	defer cancel()
-	defer func() {
-		if recover() != nil { // what is thrown may quote a secret
-			err = ErrFault
-		}
-	}()
 	sent = true
-	r, err = do(finish)
+	aside(func() {
+		defer func() {
+			if recover() != nil { // what is thrown may quote a secret
+				err = ErrFault
+			}
+		}()
+		r, err = do(finish)
+	})
 	if late := context.Cause(finish); err != nil && late != nil {
 		err = fmt.Errorf("%w: %w", ErrUncertain, late)
 	}

@@ -37,10 +37,11 @@ func (ch *chain) gated() (kinds []string) {
 	return kinds
 }
 
-// holdBackLocked makes what the credential could mint wait for its revocation.
+// holdBackLocked says that the credential's revocation is to come: what it could mint waits for it.
 func (ch *chain) holdBackLocked() {
 	gates := ch.sweep.gates
-	ch.minting = true
+	ch.ahead = true
+	ch.lane.comes()
 	for _, kind := range ch.gated() {
 		if gates[kind] == nil {
 			gates[kind] = &gate{open: make(chan struct{})}
@@ -49,15 +50,16 @@ func (ch *chain) holdBackLocked() {
 	}
 }
 
-// pass lets go what waited for the credential.
+// pass lets go what waited for the credential's revocation, which is accepted, or does not come.
 func (ch *chain) pass() {
 	s := ch.sweep
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !ch.minting {
+	if !ch.ahead {
 		return
 	}
-	ch.minting = false
+	ch.ahead = false
+	ch.lane.passed()
 	for _, kind := range ch.gated() {
 		g := s.gates[kind]
 		if g.closed--; g.closed == 0 {
@@ -77,6 +79,7 @@ func (ch *chain) afterMinters(ctx context.Context) error {
 	if g == nil {
 		return context.Cause(ctx)
 	}
+	ch.leave()
 	waiting, cancel := withTimeout(ctx, s.Clock, minterPatience)
 	defer cancel()
 	select {
@@ -116,12 +119,15 @@ func (ch *chain) minted(ctx context.Context, e Enumerator) (found []credential.C
 		return nil, fmt.Errorf("the provider was not asked what it minted: %w", err)
 	}
 	defer leave()
-	defer func() {
-		if recover() != nil { // what is thrown may quote a secret
-			found, err = nil, ErrFault
-		}
-	}()
-	all, err := e.Minted(ctx, ch.c)
+	var all []credential.Credential
+	aside(func() {
+		defer func() {
+			if recover() != nil { // what is thrown may quote a secret
+				all, err = nil, ErrFault
+			}
+		}()
+		all, err = e.Minted(ctx, ch.c)
+	})
 	return slices.DeleteFunc(all, func(c credential.Credential) bool {
 		return c.Provider != ch.c.Provider || !slices.Contains(ch.kind.Mints, c.Kind) || c.Secret.Empty() && c.Ref["id"] == ""
 	}), err

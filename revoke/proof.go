@@ -45,6 +45,12 @@ func (p *proof) span() time.Duration {
 
 func (p *proof) done() bool { return p.row >= p.need && p.span() >= p.budget }
 
+// leisure is how far apart the refusals may be that the proof still takes: where many credentials wait
+// for the same provider, none of them is asked about more often than its proof needs.
+func (p *proof) leisure() time.Duration {
+	return (p.budget - p.span()) / time.Duration(p.missing())
+}
+
 // missing is how many refusals the proof takes beside those that it has, and 1 at least.
 func (p *proof) missing() int { return max(p.need-p.row, 1) }
 

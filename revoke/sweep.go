@@ -123,6 +123,9 @@ func (s *Sweep) take(ctx context.Context, found <-chan credential.Credential) {
 		case c, more := <-found:
 			if !more {
 				s.count(func() { s.all = true })
+				for _, l := range s.lanes {
+					l.noMore()
+				}
 				return
 			}
 			s.mu.Lock()
@@ -164,7 +167,7 @@ func (s *Sweep) beginLocked(ctx context.Context, c credential.Credential) bool {
 		ch.kind, ch.known = p.Info().Kind(c.Kind)
 	}
 	ch.take(past)
-	if !ch.kind.Manual && ch.kind.Unkillable == "" && !past.Accepted && ch.named() {
+	if ch.known && !ch.kind.Manual && ch.kind.Unkillable == "" && !past.Accepted && ch.named() {
 		ch.holdBackLocked()
 	}
 	ch.proof = newProof(ch.kind.Propagation)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"clawback/forensics/disk"
@@ -29,6 +30,10 @@ var (
 	ownClock engine.Clock = revoke.Wall{}
 )
 
+// softMemory is what the program tries to stay below, in bytes: it collects its garbage more often
+// then. A bastion is a small machine, and a sweep of ten thousand credentials needs no more.
+const softMemory = 128 << 20
+
 // version is set when a release is built.
 var version = "0.1.0-dev"
 
@@ -41,6 +46,7 @@ func main() {
 		return
 	}
 	harden()
+	debug.SetMemoryLimit(softMemory)
 	env := scrubEnvironment()
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away must not end a response
 	code := run(context.Background(), os.Args[1:], env, streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
