@@ -3,6 +3,8 @@ package discover
 import (
 	"regexp"
 	"strings"
+
+	"clawback/forensics/agents/openclaw"
 )
 
 // setting is one name and value of a file of settings.
@@ -132,78 +134,11 @@ func parseINI(data string) []setting {
 	return out
 }
 
-// parseUnit reads what a systemd unit says of its service's environment: Environment= lines, with
-// several assignments each, perhaps in quotes, and the files that EnvironmentFile= names. A line that
-// ends in a backslash goes on with the next one that is no comment.
-// Source: https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html
+// parseUnit reads what a systemd unit says of its service's environment: variables, and files of them.
 func parseUnit(data string) (out []setting, files []string) {
-	line, name := 0, ""
-	for text := range strings.Lines(data) {
-		line++
-		if text = strings.TrimSpace(text); text != "" && (text[0] == '#' || text[0] == ';') {
-			continue
-		}
-		text, goesOn := strings.CutSuffix(text, `\`)
-		if key, value, _ := strings.Cut(text, "="); name == "" || unitName(key) != "" {
-			name, text = unitName(key), strings.TrimSpace(value)
-		}
-		switch name {
-		case "EnvironmentFile":
-			if file := strings.TrimPrefix(strings.TrimSpace(text), "-"); file != "" {
-				files = append(files, file)
-			}
-		case "Environment":
-			for _, word := range unitWords(text) {
-				if name, value, ok := strings.Cut(word, "="); ok {
-					out = append(out, setting{name: name, value: strings.ReplaceAll(value, "%%", "%"), line: line})
-				}
-			}
-		}
-		if !goesOn {
-			name = ""
-		}
+	vars, files := openclaw.UnitEnvironment(data)
+	for _, v := range vars {
+		out = append(out, setting{name: v.Name, value: v.Value, line: v.Line})
 	}
 	return out, files
-}
-
-// unitName is a key of a unit that names variables; "" for any other.
-func unitName(key string) string {
-	switch key = strings.TrimSpace(key); key {
-	case "Environment", "EnvironmentFile":
-		return key
-	}
-	return ""
-}
-
-// unitWords splits at spaces outside quotes and takes the quotes and backslashes away.
-func unitWords(text string) []string {
-	var words []string
-	var b strings.Builder
-	quote, in := byte(0), false
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == '\\' && i+1 < len(text):
-			i++
-			b.WriteByte(text[i])
-			in = true
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '"' || c == '\''):
-			quote, in = c, true
-		case quote == 0 && (c == ' ' || c == '\t'):
-			if in {
-				words = append(words, b.String())
-			}
-			b.Reset()
-			in = false
-		default:
-			b.WriteByte(c)
-			in = true
-		}
-	}
-	if in {
-		words = append(words, b.String())
-	}
-	return words
 }
