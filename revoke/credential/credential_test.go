@@ -34,6 +34,8 @@ func TestRecognize(t *testing.T) {
 		"ghs_" + rest(36):                                    "github.installation",
 		"AKIA" + upper(rest(16)):                             "aws.access_key",
 		"ASIA" + upper(rest(16)):                             "aws.session",
+		"ABSK" + rest(120) + "==":                            "aws.bedrock_key",
+		"bedrock-api-key-" + rest(900):                       "aws.bedrock_session_key",
 		"sk_live_" + rest(24):                                "stripe.api_key",
 		"rk_test_" + rest(24):                                "stripe.api_key",
 		"whsec_" + rest(32):                                  "stripe.webhook_secret",

@@ -26,6 +26,8 @@ type Kind struct {
 var Kinds = []Kind{
 	{Name: "aws.access_key", Provider: "aws", Title: "access key", Format: `(?:AKIA|ABIA|ACCA)[A-Z0-9]{16}`, Prefix: "AKIA", NamePart: "access_key_id", Tier: 4},
 	{Name: "aws.session", Provider: "aws", Title: "temporary session key", Format: `ASIA[A-Z0-9]{16}`, Prefix: "ASIA", NamePart: "access_key_id", Tier: 4},
+	{Name: "aws.bedrock_key", Provider: "aws", Title: "Bedrock API key (long-term)", Format: `ABSK[A-Za-z0-9+/]{109,269}={0,2}`, Prefix: "ABSK", Tier: 2},
+	{Name: "aws.bedrock_session_key", Provider: "aws", Title: "Bedrock API key (short-term)", Format: `bedrock-api-key-[A-Za-z0-9+/]{100,}={0,2}`, Prefix: "bedrock-api-key-", Tier: 2},
 	{Name: "stripe.api_key", Provider: "stripe", Title: "API key", Format: `(?:sk|rk)_(?:live|test)_[0-9a-zA-Z]{10,247}`, Prefix: "sk_live_", Tier: 3},
 	{Name: "stripe.webhook_secret", Provider: "stripe", Title: "webhook signing secret", Format: `whsec_[0-9a-zA-Z+/=]{16,128}`, Prefix: "whsec_", Tier: 2},
 	{Name: "braintree.access_token", Provider: "braintree", Title: "OAuth access token", Format: `access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}`, Prefix: "access_token$", Tier: 3},

@@ -13,6 +13,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/wire"
 )
 
 const (
@@ -20,6 +21,8 @@ const (
 	sessionKind = "aws.session"
 	mintedKind  = "aws.minted_key"
 	userKind    = "aws.user"
+	bedrockKind = "aws.bedrock_key"
+	shortKind   = "aws.bedrock_session_key"
 
 	stsHost = "sts.amazonaws.com"
 	iamHost = "iam.amazonaws.com"
@@ -40,6 +43,7 @@ type settings struct {
 type provider struct {
 	env              revoke.Env
 	sts, iam, trails string // base URLs
+	bedrock          wire.Client
 	trail            *trail
 	settings         settings
 
@@ -79,6 +83,10 @@ func New(env revoke.Env) (revoke.Provider, error) {
 			return nil, fmt.Errorf("aws: settings: %w", err)
 		}
 	}
+	var err error
+	if p.bedrock, err = wire.New(p.env, "https://"+bedrockHost); err != nil {
+		return nil, fmt.Errorf("aws: %w", err)
+	}
 	p.trail = newTrail(p.env)
 	return p, nil
 }
@@ -104,6 +112,10 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		return p.revokeMinted(ctx, c)
 	case userKind:
 		return p.revokeUser(ctx, c)
+	case bedrockKind:
+		return p.revokeBedrock(ctx, c)
+	case shortKind:
+		return revoke.Receipt{}, revokeShort(c)
 	}
 	k := keysOf(c)
 	if k.id == "" {

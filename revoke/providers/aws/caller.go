@@ -47,7 +47,7 @@ type caller struct {
 	sts       *sts.Client
 	iam       *iam.Client
 	keys      keys
-	wire      wire
+	wire      transport
 	signer    *signer
 	hide      credential.Secret // what no answer may show
 	authority bool              // the keys are the responder's
@@ -62,7 +62,7 @@ func (p *provider) caller(signing keys, others ...keys) *caller {
 		hidden["id "+n], hidden["secret "+n], hidden["token "+n] = k.id, k.secret, k.token
 	}
 	s := &signer{Signer: v4.NewSigner(), now: p.env.Now}
-	client := wire{p.env.HTTP}
+	client := transport{p.env.HTTP}
 	return &caller{
 		keys:   signing,
 		wire:   client,
@@ -91,9 +91,9 @@ func (s *signer) SignHTTP(ctx context.Context, c aws.Credentials, r *http.Reques
 	return s.Signer.SignHTTP(ctx, c, r, hash, service, region, s.now().Add(s.skew), options...)
 }
 
-// wire sends what the SDK asks for and bounds what it gets. The SDK takes any 2xx for the success
+// transport sends what the SDK asks for and bounds what it gets. The SDK takes any 2xx for the success
 // of a change, without a look at its body: an answer without AWS's request id is none.
-type wire struct{ client *http.Client }
+type transport struct{ client *http.Client }
 
 // noAnswer is a request without a whole answer of AWS's.
 type noAnswer struct{ cause error }
@@ -103,7 +103,7 @@ func (e *noAnswer) Unwrap() error { return e.cause }
 
 var errNotAWS = errors.New("the answer does not come from AWS")
 
-func (w wire) Do(r *http.Request) (*http.Response, error) {
+func (w transport) Do(r *http.Request) (*http.Response, error) {
 	resp, err := w.client.Do(r)
 	if err != nil {
 		return nil, &noAnswer{revoke.WithoutURL(err)}

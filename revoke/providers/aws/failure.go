@@ -16,7 +16,10 @@ import (
 )
 
 // changes are the actions that change something at AWS.
-var changes = []string{"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "DeleteUserPolicy", "DeleteRolePolicy", "DeleteLoginProfile"}
+var changes = []string{
+	"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "UpdateServiceSpecificCredential",
+	"DeleteUserPolicy", "DeleteRolePolicy", "DeleteLoginProfile",
+}
 
 // denial is why AWS says that it denied an action:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html

@@ -103,8 +103,13 @@ func (c *caller) accountOf(ctx context.Context, id string) (string, *failure) {
 }
 
 func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke.Exposure, error) {
-	if c.Kind == mintedKind || c.Kind == userKind {
+	switch c.Kind {
+	case mintedKind, userKind:
 		return p.inspectCreated(ctx, c)
+	case bedrockKind:
+		return p.inspectBedrock(ctx, c)
+	case shortKind:
+		return revoke.Exposure{}, errors.New("aws: a short-term Bedrock key is not asked: " + verifyShort(c).Answer)
 	}
 	k := keysOf(c)
 	if !k.complete() {

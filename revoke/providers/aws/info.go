@@ -2,6 +2,7 @@ package aws
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"clawback/revoke"
@@ -16,22 +17,22 @@ var propagation = revoke.Propagation{
 func (p *provider) Info() revoke.Info {
 	info := revoke.Info{
 		Name: "aws", Title: "AWS",
-		Hosts: []string{stsHost, iamHost, trailHost},
-		Reads: []revoke.Read{{
-			Method: http.MethodPost, Path: "/",
-			Header: map[string]string{"X-Amz-Target": lookupEvents, "Content-Type": jsonType},
-		}},
-		Kinds: []revoke.KindInfo{keyInfo, sessionInfo, mintedInfo, userInfo},
+		Hosts: []string{stsHost, iamHost, trailHost, bedrockHost},
+		Reads: []revoke.Read{
+			{Method: http.MethodGet, Path: "/foundation-models"},
+			{Method: http.MethodPost, Path: "/", Header: map[string]string{"X-Amz-Target": lookupEvents, "Content-Type": jsonType}},
+		},
+		Kinds: []revoke.KindInfo{keyInfo, sessionInfo, mintedInfo, userInfo, bedrockInfo, shortInfo},
 	}
 	for _, action := range []string{
 		"GetCallerIdentity", "GetAccessKeyInfo", "GetAccessKeyLastUsed", "ListAccessKeys", "ListAccountAliases", "GetUser", "GetUserPolicy",
-		"GetLoginProfile",
+		"GetLoginProfile", "ListServiceSpecificCredentials",
 	} {
 		info.Reads = append(info.Reads, revoke.Read{Method: http.MethodPost, Path: "/", Form: map[string]string{"Action": action}})
 	}
 	if p.settings.DeletePasswords {
 		for i := range info.Kinds {
-			if kind := &info.Kinds[i]; kind.Kind != mintedKind { // no deny-all is put
+			if kind := &info.Kinds[i]; slices.Contains([]string{keyKind, sessionKind, userKind}, kind.Kind) { // a deny-all is put
 				kind.Effect += "; the user's console password is deleted, which cannot be undone"
 				kind.Authority += ", iam:DeleteLoginProfile"
 			}
@@ -98,4 +99,28 @@ var userInfo = revoke.KindInfo{
 
 	Propagation: propagation,
 	Source:      "https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPolicy.html",
+}
+
+var bedrockInfo = revoke.KindInfo{
+	Kind: bedrockKind,
+	// It is tried in one region; a key that is not good there is refused as well.
+	NeedsAlive: true,
+	Link:       "https://console.aws.amazon.com/bedrock/home#/api-keys",
+	Steps: []string{
+		"Done by hand where Bedrock refuses what was found and IAM lists its key as Active: what was found may be planted, to have an innocent user's key revoked.",
+		"Ask the owner of the user that the key names whether the key was on the host under response; if it was, deactivate it.",
+	},
+	Authority:  "iam:ListServiceSpecificCredentials, iam:UpdateServiceSpecificCredential",
+	Reversible: true,
+	Effect:     "none beside: its user's other keys go on",
+
+	Propagation: propagation,
+	Source:      "https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-revoke.html",
+}
+
+var shortInfo = revoke.KindInfo{
+	Kind:         shortKind,
+	Unkillable:   "it is a signed request that AWS keeps no record of: revoke the session or key that signed it, which ends it within 12 hours",
+	Unverifiable: "AWS documents no answer that tells a dead key",
+	Source:       "https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-revoke.html",
 }

@@ -52,7 +52,7 @@ func (c *caller) askOnce(ctx context.Context, a jsonAction, in, out any) error {
 	if err != nil {
 		return err
 	}
-	answer, err := io.ReadAll(resp.Body) // bounded by wire
+	answer, err := io.ReadAll(resp.Body) // bounded by transport
 	if err == nil && resp.StatusCode == http.StatusOK && json.Unmarshal(answer, out) == nil {
 		return nil
 	}

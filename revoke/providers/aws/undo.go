@@ -18,8 +18,11 @@ var _ revoke.Undoer = (*provider)(nil)
 // Undo makes a key Active again and takes our deny from its user, or the deny of older sessions from
 // a session's role. Both cover more than the one credential: what else works again is said.
 func (p *provider) Undo(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
-	if c.Kind == mintedKind || c.Kind == userKind {
+	switch c.Kind {
+	case mintedKind, userKind:
 		return p.undoCreated(ctx, c)
+	case bedrockKind:
+		return p.undoBedrock(ctx, c)
 	}
 	k := keysOf(c)
 	if k.id == "" {

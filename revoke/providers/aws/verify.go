@@ -14,10 +14,16 @@ import (
 // Verify asks STS about an access key. A session cannot be taken back, only denied, and STS
 // answers a denied session as before: there IAM is asked for something that the deny covers.
 func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.Verdict {
+	switch c.Kind {
+	case mintedKind, userKind:
+		return p.verifyCreated(ctx, c)
+	case bedrockKind:
+		return p.verifyBedrock(ctx, c)
+	case shortKind:
+		return verifyShort(c)
+	}
 	k := keysOf(c)
 	switch {
-	case c.Kind == mintedKind || c.Kind == userKind:
-		return p.verifyCreated(ctx, c)
 	case !k.complete():
 		return revoke.Verdict{Answer: "its secret is not known, so that nothing can be asked with it"}
 	case k.token != "":

@@ -19,14 +19,17 @@ import (
 )
 
 const (
-	stsHost   = "sts.amazonaws.com"
-	iamHost   = "iam.amazonaws.com"
-	trailHost = "cloudtrail.us-east-1.amazonaws.com"
+	stsHost     = "sts.amazonaws.com"
+	iamHost     = "iam.amazonaws.com"
+	trailHost   = "cloudtrail.us-east-1.amazonaws.com"
+	bedrockHost = "bedrock.us-east-1.amazonaws.com"
 
 	keyKind     = "aws.access_key"
 	sessionKind = "aws.session"
 	mintedKind  = "aws.minted_key"
 	userKind    = "aws.user"
+	bedrockKind = "aws.bedrock_key"
+	shortKind   = "aws.bedrock_session_key"
 
 	sessionLife = 12 * time.Hour
 )
@@ -41,6 +44,7 @@ type Fake struct {
 	users   map[string]*principal
 	roles   map[string]*principal
 	keys    map[string]*key
+	bedrock map[string]*bedrockKey // by what a caller sends
 	serial  int
 
 	events     []event
@@ -82,6 +86,7 @@ func New(c fake.Clock) *Fake {
 		users:   map[string]*principal{},
 		roles:   map[string]*principal{},
 		keys:    map[string]*key{},
+		bedrock: map[string]*bedrockKey{},
 	}
 	f.root = &principal{
 		kind: "root", id: f.account, created: c.Now(),
@@ -90,9 +95,11 @@ func New(c fake.Clock) *Fake {
 	return f
 }
 
-func (f *Fake) Name() string       { return "aws" }
-func (f *Fake) Hosts() []string    { return []string{stsHost, iamHost, trailHost} }
-func (f *Fake) Kinds() []string    { return []string{keyKind, sessionKind, mintedKind, userKind} }
+func (f *Fake) Name() string    { return "aws" }
+func (f *Fake) Hosts() []string { return []string{stsHost, iamHost, trailHost, bedrockHost} }
+func (f *Fake) Kinds() []string {
+	return []string{keyKind, sessionKind, mintedKind, userKind, bedrockKind, shortKind}
+}
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
 // Account is the account's number.
@@ -109,6 +116,10 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		return f.created(mintedKind, f.MintFor(f.fresh("created")).Ref["id"])
 	case userKind:
 		return f.MintUser(f.fresh("created"))
+	case bedrockKind:
+		return f.MintBedrock(f.fresh("BedrockAPIKey"))
+	case shortKind:
+		return f.MintBedrockShort(f.fresh("agent-role"))
 	}
 	panic("awsfake mints no " + kind)
 }
@@ -242,6 +253,9 @@ func (f *Fake) Alive(c credential.Credential) bool {
 			return d.before.IsZero() && !f.knobs.Works(d.revocation)
 		})
 	}
+	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {
+		return b.status != "Expired" && f.knobs.Works(b.revocation)
+	}
 	k := f.keys[idOf(c)]
 	if k == nil || f.expired(k) || !f.knobs.Works(k.revocation) {
 		return false
@@ -262,6 +276,11 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 	defer f.mu.Unlock()
 	if u := f.userByID(c.Ref["id"]); u != nil {
 		f.deleteUser(u)
+		return
+	}
+	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {
+		b.deleted = true
+		f.knobs.Revoke(&b.revocation)
 		return
 	}
 	k := f.keys[idOf(c)]
@@ -305,6 +324,9 @@ func (f *Fake) State() string {
 	for _, k := range f.keys {
 		lines = append(lines, fmt.Sprintf("key %s of %s %s: %s deleted=%t expires=%v revoked=%v",
 			k.id, k.owner.kind, k.owner.name, k.status, k.deleted, k.expires, k.revocation.At))
+	}
+	for _, b := range f.bedrock {
+		lines = append(lines, fmt.Sprintf("bedrock key %s %s: %s deleted=%t revoked=%v", b.id, b.alias, b.status, b.deleted, b.revocation.At))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

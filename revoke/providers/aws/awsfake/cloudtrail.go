@@ -101,7 +101,7 @@ func (f *Fake) lookup(r *http.Request, body []byte) (map[string]any, *apiError) 
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	if host == stsHost || host == iamHost || r.Header.Get("X-Amz-Target") != lookupEvents {
+	if host == stsHost || host == iamHost || host == bedrockHost || r.Header.Get("X-Amz-Target") != lookupEvents {
 		return nil, &apiError{400, "UnknownOperationException", ""}
 	}
 	k, refusal := f.authenticate(r, body, trailService)

@@ -73,6 +73,10 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request, body []byte, form u
 	id := requestID()
 	w.Header().Set("X-Amzn-Requestid", id)
 	w.Header().Set("Date", f.knobs.Now().UTC().Format(http.TimeFormat))
+	if r.Method == http.MethodGet && r.URL.Path == "/foundation-models" {
+		f.serveBedrock(w, r)
+		return
+	}
 	// Not documented: this is how AWS's service framework answers what it cannot route.
 	if r.Method != http.MethodPost || r.URL.Path != "/" && r.URL.Path != "" {
 		w.WriteHeader(http.StatusNotFound)
@@ -125,7 +129,7 @@ func serviceOf(host, version string) (service, bool) {
 		host = h
 	}
 	for _, s := range services {
-		if s.version == version && (host == s.host || host != stsHost && host != iamHost && host != trailHost) {
+		if s.version == version && (host == s.host || host != stsHost && host != iamHost && host != trailHost && host != bedrockHost) {
 			return s, true
 		}
 	}
