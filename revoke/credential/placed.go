@@ -43,6 +43,7 @@ var Placed = []Kind{
 // Told is the kinds that neither a format nor a place tells: a provider says that another credential
 // minted them, or a person adds them.
 var Told = []Kind{
+	{Name: "slack.client_secret", Provider: "slack", Title: "client secret of an app", Tier: 3},
 	{Name: "aws.minted_key", Provider: "aws", Title: "access key that another one created", Prefix: "AKIA", Tier: 4, Mints: "keys, users and sessions"},
 	{Name: "aws.user", Provider: "aws", Title: "user that a key created", Prefix: "AIDA", Tier: 4, Mints: "keys, users and sessions"},
 	{Name: "azure.key_vault_secret", Provider: "azure", Title: "secret in a Key Vault", Tier: 4},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ const maxScopes = 100
 type answer struct {
 	Ok      *bool  `json:"ok"`
 	Error   string `json:"error"`
-	Revoked bool   `json:"revoked"`
+	Revoked *bool  `json:"revoked"`
 	Team    string `json:"team"`
 	TeamID  string `json:"team_id"`
 	User    string `json:"user"`
@@ -56,11 +57,31 @@ func (p *provider) call(ctx context.Context, method string, secret credential.Se
 	if a.status == 0 && a.err == nil && err != nil { // the library refused to send it
 		a.err = revoke.WithoutURL(err)
 	}
-	parsed := a
-	if a.err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &parsed) != nil {
-		return a // what a body with the wrong types fills by half is no answer
+	return a.parsed()
+}
+
+// form calls a Web API method with a form, as whom set makes the request's sender.
+func (p *provider) form(ctx context.Context, method string, form url.Values, set func(*http.Request)) answer {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.api+"/api/"+method, strings.NewReader(form.Encode()))
+	if err != nil {
+		return answer{err: errors.New("the endpoint makes no address")}
 	}
-	return parsed
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	set(r)
+	return p.send(r).parsed()
+}
+
+func bearer(secret credential.Secret) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+secret.Reveal("value")) }
+}
+
+// parsed is the answer with what its body says: what one with the wrong types fills by half is no answer.
+func (a answer) parsed() answer {
+	full := a
+	if a.err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &full) != nil {
+		return a
+	}
+	return full
 }
 
 // recorder is the library's client: it sends through the provider's, and keeps the answer's status
@@ -112,6 +133,10 @@ func (a answer) ok() bool { return a.Ok != nil && *a.Ok }
 
 // accepted reports whether auth.test named whom the token belongs to.
 func (a answer) accepted() bool { return a.ok() && (a.TeamID != "" || a.AppID != "") }
+
+// revoked reports whether auth.revoke did it; spared, that it could and was told not to.
+func (a answer) revoked() bool { return a.ok() && a.Revoked != nil && *a.Revoked }
+func (a answer) spared() bool  { return a.ok() && a.Revoked != nil && !*a.Revoked }
 
 func (a answer) ambiguous() bool {
 	return a.Ok != nil && !*a.Ok && a.Error == "invalid_auth"

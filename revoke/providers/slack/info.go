@@ -14,6 +14,10 @@ const (
 	appLevel      = "slack.app"
 	webhook       = "slack.webhook"
 	signingSecret = "slack.signing_secret"
+	refreshToken  = "slack.refresh"
+	legacy        = "slack.legacy"
+	session       = "slack.session"
+	clientSecret  = "slack.client_secret"
 )
 
 const noProbe = "no call takes a signing secret: it only signs what Slack sends"
@@ -26,6 +30,7 @@ var propagation = revoke.Propagation{
 
 const (
 	revokeMethod = "https://docs.slack.dev/reference/methods/auth.revoke"
+	rotation     = "https://docs.slack.dev/authentication/using-token-rotation"
 	apps         = "https://api.slack.com/apps"
 )
 
@@ -36,6 +41,8 @@ var info = revoke.Info{
 	Reads: []revoke.Read{
 		{Method: http.MethodPost, Path: "/api/auth.test"}, // https://docs.slack.dev/reference/methods/auth.test
 		{Method: http.MethodPost, Path: "/services/*/*/*", Body: webhookProbe},
+		{Method: http.MethodPost, Path: "/api/auth.revoke", Form: map[string]string{"test": "1"}}, // a dry run: see testRefresh
+		{Method: http.MethodPost, Path: "/api/oauth.v2.access", Form: map[string]string{"grant_type": "authorization_code", "code": noCode}},
 	},
 	Kinds: []revoke.KindInfo{
 		{
@@ -48,7 +55,26 @@ var info = revoke.Info{
 		},
 		{
 			Kind: rotating, SelfRevoking: true, Propagation: propagation, Source: revokeMethod,
-			Effect: "the access token dies; the refresh token may live on",
+			Effect: "the access token dies; the refresh token may live on, unless the desk set uninstall for slack",
+		},
+		{
+			Kind: refreshToken, SelfRevoking: true, NeedsAlive: true, Mints: []string{rotating}, Propagation: propagation, Source: rotation,
+			Effect: "the app cannot renew its access token, and stops when that expires",
+		},
+		{
+			Kind: legacy, SelfRevoking: true, Propagation: propagation, Source: revokeMethod,
+			Effect: "whatever uses this token stops",
+		},
+		{
+			Kind: session, Manual: true, Propagation: propagation, Link: "https://my.slack.com/account/settings",
+			Effect: "the person is signed out of Slack everywhere",
+			Steps: []string{
+				"It is a person's own login, taken from a browser or Slack's app: let that person open the link and click Sign out all other sessions, and change the password.",
+				"Or, as an owner of an Enterprise organization, reset the person's sessions by admin.users.session.reset.",
+				"Look at the person's access logs, and at the apps and tokens that the account made.",
+				"Then mark this as done: the session is tried, with its cookie, until Slack has refused it long enough.",
+			},
+			Source: "https://docs.slack.dev/reference/methods/admin.users.session.reset",
 		},
 		{
 			Kind: appLevel, Manual: true, Propagation: propagation, Link: apps,
@@ -78,6 +104,16 @@ var info = revoke.Info{
 				"Under App Credentials click Regenerate beside Signing Secret and confirm.",
 			},
 			Source: "https://docs.slack.dev/authentication/verifying-requests-from-slack",
+		},
+		{
+			Kind: clientSecret, Manual: true, NeedsAlive: true, Propagation: propagation, Link: apps,
+			Effect: "logins to the app and renewals of its tokens fail until it has its new secret; tokens that it was given live on",
+			Steps: []string{
+				"Open the app, then Basic Information.",
+				"Under App Credentials click Regenerate beside Client Secret and confirm. Keep the new one off the host.",
+				"Then mark this as done: the old secret is tried, with a code that is none, until Slack has refused it long enough.",
+			},
+			Source: "https://docs.slack.dev/authentication/best-practices-for-security",
 		},
 	},
 }

@@ -1,4 +1,5 @@
-// Package slack revokes Slack's tokens, and proves the death of those and of incoming webhooks.
+// Package slack revokes Slack's tokens, each by itself or all of an app's installation by the app's
+// client secret, and proves the death of those, of sessions, incoming webhooks and client secrets.
 package slack
 
 import (
@@ -19,8 +20,17 @@ type provider struct {
 	api   string // base URL of the Web API, without a slash at its end
 	hooks string // the same for incoming webhooks
 
+	settings settings
+
 	mu     sync.Mutex
 	worked map[[sha256.Size]byte]bool // tokens that Slack accepted from here
+}
+
+// settings are the desk's own for Slack.
+type settings struct {
+	// Uninstall has the app uninstalled from the workspace with the first of its tokens that is
+	// revoked, where the authority is the app's client secret: all tokens of the installation die.
+	Uninstall bool `yaml:"uninstall"`
 }
 
 // New makes the provider. A pinned endpoint stands for both of Slack's hosts.
@@ -37,6 +47,11 @@ func New(env revoke.Env) (revoke.Provider, error) {
 		p.api = strings.TrimRight(env.Endpoint, "/")
 		p.hooks = p.api
 	}
+	if env.Settings != nil {
+		if err := env.Settings(&p.settings); err != nil {
+			return nil, fmt.Errorf("slack: %w", err)
+		}
+	}
 	return p, nil
 }
 
@@ -51,8 +66,17 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 			return revoke.Exposure{}, inspectError(ctx, c, v.Answer)
 		}
 		return revoke.Exposure{Reach: []string{"post messages to one channel"}, Answer: v.Answer}, nil
+	case refreshToken, clientSecret:
+		v := p.Verify(ctx, c)
+		if v.Outcome != revoke.Alive {
+			return revoke.Exposure{}, inspectError(ctx, c, v.Answer)
+		}
+		return revoke.Exposure{Reach: []string{"mint tokens of the app: a refresh token and the client secret together"}, Answer: v.Answer}, nil
 	}
-	a := p.call(ctx, "auth.test", c.Secret)
+	a, err := p.test(ctx, c)
+	if err != nil {
+		return revoke.Exposure{}, inspectError(ctx, c, err.Error())
+	}
 	if !a.accepted() {
 		return revoke.Exposure{}, inspectError(ctx, c, a.text(c.Secret))
 	}
@@ -67,7 +91,8 @@ func inspectError(ctx context.Context, c credential.Credential, saw string) erro
 	return fmt.Errorf("slack: inspect %s: %s", c.Kind, saw)
 }
 
-// Revoke makes a token revoke itself: https://docs.slack.dev/reference/methods/auth.revoke
+// Revoke makes a token revoke itself (https://docs.slack.dev/reference/methods/auth.revoke), or all of
+// its installation where the desk set that.
 func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	k, known := info.Kind(c.Kind)
 	switch {
@@ -78,10 +103,21 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 	case c.Secret.Reveal("value") == "":
 		return revoke.Receipt{}, fmt.Errorf("slack: revoke %s: a token revokes itself, and this one is not known", c.Kind)
 	}
+	stays := ""
+	if p.settings.Uninstall && c.Kind != refreshToken && c.Kind != legacy {
+		r, why, err := p.uninstall(ctx, c)
+		if err != nil {
+			return revoke.Receipt{}, fmt.Errorf("slack: revoke %s: %w", c.Kind, err)
+		}
+		if why == "" {
+			return r, nil
+		}
+		stays = why
+	}
 	a := p.call(ctx, "auth.revoke", c.Secret)
-	r := revoke.Receipt{Answer: a.text(c.Secret), Left: left(c.Kind)}
+	r := revoke.Receipt{Answer: a.text(c.Secret), Left: left(c.Kind, stays)}
 	switch {
-	case a.ok() && a.Revoked:
+	case a.revoked():
 		p.accept(c.Secret)
 		r.Did = []string{"auth.revoke with the token itself"}
 		return r, nil
@@ -92,17 +128,23 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 	return revoke.Receipt{}, fmt.Errorf("slack: revoke %s: %w", c.Kind, a.failure(c.Secret))
 }
 
-// left names what outlives a token's revocation.
-func left(kind string) []string {
-	if kind == rotating {
-		// https://docs.slack.dev/authentication/using-token-rotation does not say that the refresh
-		// token dies with the access token.
-		return []string{"the refresh token of the installation may mint another: uninstall the app, or regenerate its client secret"}
+// left names what outlives a token's revocation. With token rotation auth.revoke "will revoke a single
+// token (a refresh token, a bot access token that expires, or a user access token that expires) without
+// changing the underlying installation": https://docs.slack.dev/authentication/using-token-rotation
+func left(kind, stays string) (all []string) {
+	switch kind {
+	case rotating:
+		all = append(all, "the refresh token of the installation may mint another: uninstall the app, or regenerate its client secret")
+	case refreshToken:
+		all = append(all, "access tokens that it was exchanged for, up to 12 hours, and the refresh token that came with them: uninstall the app where that may have been")
 	}
-	return nil
+	if stays != "" {
+		all = append(all, "the app's installation: "+stays)
+	}
+	return all
 }
 
-// Verify asks auth.test, or the webhook itself with a body that it cannot post.
+// Verify asks auth.test, or whatever else takes the credential and changes nothing.
 func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.Verdict {
 	switch {
 	case c.Kind == signingSecret:
@@ -111,11 +153,16 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		return revoke.Verdict{Answer: "not probed: its value is not known"}
 	case c.Kind == webhook:
 		return p.verifyWebhook(ctx, c)
+	case c.Kind == clientSecret:
+		return p.verifyClient(ctx, c)
 	}
-	a := p.call(ctx, "auth.test", c.Secret)
+	a, err := p.test(ctx, c)
+	if err != nil {
+		return revoke.Verdict{Answer: revoke.Answer(0, err.Error(), c.Secret)}
+	}
 	v := revoke.Verdict{Answer: a.text(c.Secret), RetryAfter: a.after}
 	switch {
-	case a.accepted():
+	case a.accepted(), c.Kind == refreshToken && a.spared():
 		p.accept(c.Secret)
 		v.Outcome = revoke.Alive
 	case p.refused(a, c):
@@ -124,6 +171,17 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		v.Answer += ": says Slack to a dead token, and to a live one from an address that it does not allow"
 	}
 	return v
+}
+
+// test asks whether a token works, in the way that its kind takes.
+func (p *provider) test(ctx context.Context, c credential.Credential) (answer, error) {
+	switch c.Kind {
+	case refreshToken:
+		return p.testRefresh(ctx, c)
+	case session:
+		return p.testSession(ctx, c)
+	}
+	return p.call(ctx, "auth.test", c.Secret), nil
 }
 
 // refused reports whether the answer refuses the token itself.

@@ -55,7 +55,55 @@ func (f *Fake) method(w http.ResponseWriter, r *http.Request, method string, cal
 		w.Header().Set("X-OAuth-Scopes", g.scopes)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if method == "oauth.v2.access" {
+		_ = json.NewEncoder(w).Encode(f.exchange(r, form, call))
+		return
+	}
+	if g != nil && g.kind == "slack.session" {
+		if cookie, err := r.Cookie("d"); err != nil || cookie.Value != g.cookie {
+			g = nil
+		}
+	}
 	_ = json.NewEncoder(w).Encode(f.answer(method, token, inHeader, g, form))
+}
+
+// exchange answers oauth.v2.access, which takes no token but the app's client id and secret.
+func (f *Fake) exchange(r *http.Request, form url.Values, call *fake.Call) object {
+	id, secret, ok := r.BasicAuth()
+	if !ok {
+		id, secret = form.Get("client_id"), form.Get("client_secret")
+	}
+	g, refusal := f.client(id, secret)
+	if g != nil {
+		call.Credential = g.masked
+	}
+	switch refresh := f.secrets[form.Get("refresh_token")]; {
+	case refusal != "":
+		return failed(refusal)
+	case form.Get("grant_type") != "refresh_token":
+		return failed("invalid_code")
+	case refresh == nil || refresh.kind != "slack.refresh" || refresh.app != g.app || !f.knobs.Live(&refresh.life):
+		return failed("invalid_refresh_token")
+	}
+	return object{"ok": true, "access_token": "xoxe.xoxb-1-" + letters(160), "expires_in": 43200, "refresh_token": "xoxe-1-" + letters(146), "token_type": "bot"}
+}
+
+// client finds an app's client secret by its client id, or says what is wrong with them.
+func (f *Fake) client(id, secret string) (g *grant, refusal string) {
+	known := false
+	for _, other := range f.secrets {
+		known = known || other.client == id && id != ""
+	}
+	g = f.secrets[secret]
+	switch {
+	case !known:
+		return nil, "invalid_client_id"
+	case g == nil || g.client != id:
+		return nil, "bad_client_secret"
+	case !f.knobs.Live(&g.life):
+		return g, "bad_client_secret"
+	}
+	return g, ""
 }
 
 type object map[string]any
@@ -64,22 +112,25 @@ func failed(code string) object { return object{"ok": false, "error": code} }
 
 // answer decides with the lock held. The codes are those that the methods' pages list.
 func (f *Fake) answer(method, token string, inHeader bool, g *grant, form url.Values) object {
-	allowed := map[string]bool{"auth.test": true, "auth.revoke": true, "chat.postMessage": true, "apps.connections.open": true}
+	allowed := map[string]bool{"auth.test": true, "auth.revoke": true, "apps.uninstall": true, "chat.postMessage": true, "apps.connections.open": true}
 	switch {
 	case !allowed[method]:
 		return object{"ok": false, "error": "unknown_method", "req_method": method}
 	case token == "":
 		return failed("not_authed")
-	case g == nil || g.kind == "slack.webhook" || g.kind == "slack.signing_secret":
+	case g == nil || g.kind == "slack.webhook" || g.kind == "slack.signing_secret" || g.kind == "slack.client_secret":
 		return failed("invalid_auth")
 	case g.kind == "slack.app" && !inHeader: // https://github.com/slackapi/python-slack-sdk/issues/1877
 		return failed("invalid_auth")
 	case !f.knobs.Live(&g.life):
 		return failed("token_revoked")
-	case (g.kind == "slack.app") != (method == "apps.connections.open") && method != "auth.test":
+	case (g.kind == "slack.app") != (method == "apps.connections.open") && method != "auth.test",
+		g.kind == "slack.refresh" && method != "auth.revoke", g.kind == "slack.session" && method == "auth.revoke":
 		return failed("not_allowed_token_type")
 	}
 	switch method {
+	case "apps.uninstall":
+		return f.uninstall(g, form)
 	case "auth.revoke":
 		if test := form.Get("test"); test == "1" || test == "true" {
 			return object{"ok": true, "revoked": false}
@@ -94,6 +145,24 @@ func (f *Fake) answer(method, token string, inHeader bool, g *grant, form url.Va
 		return object{"ok": true, "url": "wss://wss-primary.slack.com/link/?ticket=" + letters(20)}
 	}
 	return identity(g)
+}
+
+// uninstall ends all tokens of one installation: https://docs.slack.dev/reference/methods/apps.uninstall
+func (f *Fake) uninstall(g *grant, form url.Values) object {
+	client, refusal := f.client(form.Get("client_id"), form.Get("client_secret"))
+	switch {
+	case refusal != "":
+		return failed(refusal)
+	case client.app != g.app:
+		return failed("client_id_token_mismatch")
+	}
+	ends := map[string]bool{"slack.bot": true, "slack.user": true, "slack.rotating": true, "slack.refresh": true, "slack.webhook": true}
+	for _, other := range f.secrets {
+		if other.app == g.app && ends[other.kind] {
+			f.knobs.Revoke(&other.life)
+		}
+	}
+	return object{"ok": true}
 }
 
 func identity(g *grant) object {

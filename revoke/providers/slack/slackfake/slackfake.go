@@ -44,6 +44,8 @@ type grant struct {
 	bot    string // bot id
 	app    string // app id
 	scopes string
+	client string // client id, of a client secret
+	cookie string // of a session
 }
 
 // New returns a workspace without credentials.
@@ -55,7 +57,10 @@ func (f *Fake) Name() string       { return "slack" }
 func (f *Fake) Hosts() []string    { return []string{"slack.com", "hooks.slack.com"} }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 func (f *Fake) Kinds() []string {
-	return []string{"slack.bot", "slack.user", "slack.rotating", "slack.app", "slack.webhook", "slack.signing_secret"}
+	return []string{
+		"slack.bot", "slack.user", "slack.rotating", "slack.app", "slack.webhook", "slack.signing_secret",
+		"slack.refresh", "slack.legacy", "slack.session", "slack.client_secret",
+	}
 }
 
 // Mint makes a live credential of that kind. It panics on a kind that is not Slack's.
@@ -77,15 +82,44 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		value = "https://hooks.slack.com/services/" + id("T") + "/" + id("B") + "/" + letters(24)
 	case "slack.signing_secret":
 		value = strings.ToLower(letters(32))
+	case "slack.refresh":
+		value = "xoxe-1-" + letters(146)
+	case "slack.legacy":
+		g.name, g.bot, g.scopes = "ada", "", "read,post"
+		value = "xoxs-" + digits(12) + "-" + digits(13) + "-" + digits(13) + "-" + strings.ToLower(letters(10))
+	case "slack.session":
+		g.name, g.bot, g.scopes = "ada", "", ""
+		value, g.cookie = "xoxc-"+digits(12)+"-"+digits(13)+"-"+digits(13)+"-"+strings.ToLower(letters(64)), "xoxd-"+letters(80)+"%2B"+letters(80)
+	case "slack.client_secret":
+		value, g.client = strings.ToLower(letters(32)), digits(12)+"."+digits(13)
 	default:
 		panic("slackfake cannot mint " + kind)
 	}
-	secret := credential.Value(value)
-	g.masked = credential.Mask(kind, secret, nil)
+	c := credential.Credential{Provider: "slack", Kind: kind, Secret: credential.NewSecret(map[string]string{"value": value, "cookie": g.cookie})}
+	if g.client != "" {
+		c.Ref = map[string]string{"client_id": g.client}
+	}
+	g.masked = credential.Mask(kind, c.Secret, nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.secrets[key(value)] = g
-	return credential.Credential{Provider: "slack", Kind: kind, Secret: secret}
+	return c
+}
+
+// Install installs one app: it makes credentials of these kinds that belong together, and the app's
+// client id and secret.
+func (f *Fake) Install(kinds ...string) (all []credential.Credential, client credential.Secret) {
+	secret := f.Mint("slack.client_secret")
+	for _, kind := range kinds {
+		all = append(all, f.Mint(kind))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	app := f.secrets[secret.Secret.Reveal("value")]
+	for _, c := range all {
+		f.secrets[key(c.Secret.Reveal("value"))].app = app.app
+	}
+	return all, credential.NewSecret(map[string]string{"client_id": app.client, "client_secret": secret.Secret.Reveal("value")})
 }
 
 // MintAuthority reports that Slack's credentials need none: they revoke themselves or are
