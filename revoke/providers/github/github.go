@@ -45,8 +45,11 @@ type provider struct {
 	env    revoke.Env
 	base   *url.URL // ends in a slash
 	pinned bool
+	api    wire.Client // what go-github has no call for
 	web    wire.Client // where OAuth's own addresses are
-	info   revoke.Info
+
+	settings settings
+	info     revoke.Info
 }
 
 var (
@@ -75,6 +78,17 @@ func New(env revoke.Env) (revoke.Provider, error) {
 	}
 	if p.web, err = wire.New(web, "https://"+webHost); err != nil {
 		return nil, fmt.Errorf("github: %w", err)
+	}
+	if p.api, err = wire.New(env, "https://"+defaultHost); err != nil {
+		return nil, fmt.Errorf("github: %w", err)
+	}
+	if env.Settings != nil {
+		if err := env.Settings(&p.settings); err != nil {
+			return nil, fmt.Errorf("github: %w", err)
+		}
+	}
+	if id := p.settings.ClientID; id != "" && !clientID.MatchString(id) {
+		return nil, errors.New("github: client_id: want that of an OAuth or GitHub App")
 	}
 	if p.pinned {
 		// A GitHub Enterprise Server has no such limit unless its administrator sets one, and then
@@ -128,6 +142,7 @@ func info() revoke.Info {
 			{Method: http.MethodGet, Path: "/app"},
 			{Method: http.MethodGet, Path: "/app/installations"},
 			{Method: http.MethodGet, Path: "/app/installations/*"},
+			{Method: http.MethodPost, Path: "/applications/*/token"}, // PATCH and DELETE are what change something there
 			{Method: http.MethodPost, Path: exchangePath, Form: map[string]string{"code": noCode}},
 		},
 		// 60 requests an hour may come in a burst: waiting a minute for each would leave stolen
@@ -141,7 +156,7 @@ func info() revoke.Info {
 }
 
 func bulkKind(kind string) revoke.KindInfo {
-	return revoke.KindInfo{
+	k := revoke.KindInfo{
 		Kind:         kind,
 		SelfRevoking: true,
 		Effect: "GitHub mails the owner and enters it in the owner's security log; nothing can bring the token back; " +
@@ -149,6 +164,10 @@ func bulkKind(kind string) revoke.KindInfo {
 		Propagation: propagation,
 		Source:      docsRevoke,
 	}
+	if kind == kindOAuth || kind == kindUserToServer {
+		k.Effect += "; where the settings name its App (client_id) and the authority has its client_secret, all of the App's tokens at its user end with it"
+	}
+	return k
 }
 
 func refreshKind() revoke.KindInfo {

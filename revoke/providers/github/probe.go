@@ -47,6 +47,9 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 	case r.err != nil:
 	case r.refused():
 		v.Outcome = revoke.Refused
+		if p.granted(c) {
+			v = p.checked(ctx, c, v)
+		}
 	case strings.HasPrefix(r.message, "Resource not accessible by "):
 		// The token was accepted before its permissions were looked at, but 403 is no verdict.
 		v.Answer = revoke.Answer(r.status, r.message+" (the token was accepted)", c.Secret)

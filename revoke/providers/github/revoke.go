@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,8 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		r, err = p.deleteKey(ctx, c)
 	case c.Provider == name && c.Kind == kindAppInstallation:
 		r, err = p.suspend(ctx, c, http.MethodPut)
+	case p.granted(c):
+		return p.endGrant(ctx, c)
 	case c.Kind == kindInstallation:
 		r, err = p.endInstallation(ctx, c)
 	default:
@@ -64,10 +67,10 @@ func (p *provider) endInstallation(ctx context.Context, c credential.Credential)
 }
 
 // Batchable reports whether the token has the format of its kind. One that has not goes alone, so
-// that it cannot spoil a batch.
+// that it cannot spoil a batch, and so does one whose grant may end with it.
 func (p *provider) Batchable(c credential.Credential) bool {
 	token, ok := p.token(c)
-	if !ok || c.Kind == kindInstallation {
+	if !ok || c.Kind == kindInstallation || p.granted(c) {
 		return false
 	}
 	k, ok := credential.Recognize(token)
@@ -117,12 +120,11 @@ func accepted(cs []credential.Credential) revoke.Receipt {
 	r := revoke.Receipt{
 		Answer: "202 Accepted (it does not tell whether a token was dead before)",
 		Did:    []string{"bulk revocation requested; GitHub mails the owners of live tokens"},
+		// Who may add keys can say when and by whom, but not with which token: none is surely a thief's.
+		Left: []string{"keys, webhooks and secrets that were added with a token: see its owner's security log"},
 	}
-	for _, c := range cs {
-		if c.Kind == kindRefresh {
-			r.Left = []string{"access tokens (ghu_) minted with a refresh token, up to 8 h, unless they are revoked as well"}
-			break
-		}
+	if slices.ContainsFunc(cs, func(c credential.Credential) bool { return c.Kind == kindRefresh }) {
+		r.Left = append(r.Left, "access tokens (ghu_) minted with a refresh token, up to 8 h, unless they are revoked as well")
 	}
 	return r
 }

@@ -259,6 +259,79 @@ func (f *Fake) exchange(q *request) {
 	q.reply(http.StatusOK, map[string]any{"error": reason, "error_description": text, "error_uri": docs})
 }
 
+// MintGrant issues tokens of these kinds to a client, all under the grant of one user.
+func (f *Fake) MintGrant(to credential.Credential, kinds ...string) (under []credential.Credential) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	login := fmt.Sprintf("acme-user-%d", len(f.minted)+1)
+	for _, kind := range kinds {
+		c := f.mintToken(kind, login, "repo")
+		f.tokens[c.Secret.Reveal("value")].client = to.Ref["client_id"]
+		under = append(under, c)
+	}
+	return under
+}
+
+// client finds who a Basic authentication is of.
+func (f *Fake) client(r *http.Request) *oauthClient {
+	id, secret, ok := r.BasicAuth()
+	for _, o := range f.clients {
+		if ok && o.id == id && o.secret == secret && f.knobs.Live(&o.life) {
+			return o
+		}
+	}
+	return nil
+}
+
+// theirs is the valid token that a client asks about. GitHub does not find another's.
+func (f *Fake) theirs(q *request) *token {
+	var in struct {
+		Token string `json:"access_token"`
+	}
+	if q.client == nil || q.client.id != q.args[0] {
+		q.fail(http.StatusNotFound, "Not Found")
+		return nil
+	}
+	if json.NewDecoder(q.Body).Decode(&in) != nil || in.Token == "" {
+		q.fail(http.StatusUnprocessableEntity, "Validation Failed")
+		return nil
+	}
+	t := f.tokens[in.Token]
+	if t == nil || t.client != q.client.id || !f.knobs.Live(&t.life) {
+		q.fail(http.StatusNotFound, "Not Found")
+		return nil
+	}
+	return t
+}
+
+// checkToken: https://docs.github.com/rest/apps/oauth-applications#check-a-token
+func (f *Fake) checkToken(q *request) {
+	t := f.theirs(q)
+	if t == nil {
+		return
+	}
+	q.reply(http.StatusOK, map[string]any{
+		"id": t.id, "url": f.api() + "/authorizations/" + strconv.Itoa(t.id), "scopes": strings.Split(t.scopes, ", "), "token": "",
+		"token_last_eight": nil, "hashed_token": nil, "app": map[string]any{"client_id": t.client, "name": "Agent", "url": "https://acme.example"},
+		"note": nil, "note_url": nil, "updated_at": "2024-01-02T03:04:05Z", "created_at": "2024-01-02T03:04:05Z", "fingerprint": nil,
+		"expires_at": nil, "user": f.simpleUser(t),
+	})
+}
+
+// deleteGrant: https://docs.github.com/rest/apps/oauth-applications#delete-an-app-authorization
+func (f *Fake) deleteGrant(q *request) {
+	of := f.theirs(q)
+	if of == nil {
+		return
+	}
+	for _, t := range f.minted {
+		if t.client == of.client && t.login == of.login {
+			f.knobs.Revoke(&t.life)
+		}
+	}
+	q.w.WriteHeader(http.StatusNoContent)
+}
+
 func (f *Fake) appState() string {
 	var out strings.Builder
 	for _, s := range f.signers {

@@ -44,6 +44,7 @@ type token struct {
 	id     int
 	kind   string
 	login  string // of the user, or of the organisation where the App is installed
+	client string // id of the App that it was given to, where that is known
 	scopes string // of the kinds that have them
 	masked string
 	mails  int // that its owner got

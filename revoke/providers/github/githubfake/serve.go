@@ -21,11 +21,12 @@ const (
 // request is one that is being answered.
 type request struct {
 	*http.Request
-	w    http.ResponseWriter
-	call *fake.Call
-	tok  *token   // nil without authentication
-	app  *signer  // where a GitHub App signed
-	args []string // what stands for the parts of its path
+	w      http.ResponseWriter
+	call   *fake.Call
+	tok    *token       // nil without authentication
+	app    *signer      // where a GitHub App signed
+	client *oauthClient // where an App gave its secret
+	args   []string     // what stands for the parts of its path
 }
 
 // operation is an endpoint: what its provider calls it, who answers.
@@ -54,6 +55,8 @@ var operations = map[string]operation{
 	"GET /app/installations/*":              {"apps/get-installation", asApp((*Fake).theInstallation)},
 	"PUT /app/installations/*/suspended":    {"apps/suspend-installation", asApp((*Fake).suspendInstallation)},
 	"DELETE /app/installations/*/suspended": {"apps/unsuspend-installation", asApp((*Fake).unsuspendInstallation)},
+	"POST /applications/*/token":            {"apps/check-token", (*Fake).checkToken},
+	"DELETE /applications/*/grant":          {"apps/delete-authorization", (*Fake).deleteGrant},
 	"POST /login/oauth/access_token":        {"oauth/access-token", (*Fake).exchange},
 	"DELETE /repos/*/*/keys/*":              {"repos/delete-deploy-key", deleteDeployKey},
 }
@@ -114,6 +117,7 @@ func (f *Fake) admit(q *request, free bool) bool {
 	if sent := bearer(q.Request); strings.Count(sent, ".") == 2 {
 		q.app, refusal = f.signedBy(sent)
 	}
+	q.client = f.client(q.Request)
 	if t := f.tokens[bearer(q.Request)]; t != nil && t.kind != "github.refresh" && f.knobs.Live(&t.life) {
 		q.tok = t
 	}
@@ -121,6 +125,8 @@ func (f *Fake) admit(q *request, free bool) bool {
 	switch {
 	case q.tok != nil:
 		who, limit = fmt.Sprintf("token %d", q.tok.id), authenticatedLimit
+	case q.client != nil:
+		who, limit = "client "+q.client.id, authenticatedLimit
 	case q.app != nil:
 		who, limit = fmt.Sprintf("App %d", q.app.app), authenticatedLimit
 	case authenticated:
@@ -133,7 +139,7 @@ func (f *Fake) admit(q *request, free bool) bool {
 	case !allowed:
 		q.fail(http.StatusForbidden, "API rate limit exceeded for "+who+".")
 		return false
-	case authenticated && q.tok == nil && q.app == nil:
+	case authenticated && q.tok == nil && q.app == nil && q.client == nil:
 		q.fail(http.StatusUnauthorized, refusal)
 		return false
 	}
