@@ -35,9 +35,10 @@ type File struct {
 // ErrNoText is returned for what is no text.
 var ErrNoText = errors.New("not text")
 
-// sniff tells from its first bytes what a file is: whether it is text at all, and whether JSON.
-func sniff(head []byte) (text, json bool) {
-	if bytes.IndexByte(head, 0) >= 0 {
+// sniff tells from its first bytes what a file is: whether it is to be searched as text, and whether JSON.
+// small says that there are few more.
+func sniff(head []byte, small bool) (text, json bool) {
+	if bytes.IndexByte(head, 0) >= 0 && (binary(head) || !small && !mostlyText(head)) {
 		return false, false
 	}
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
@@ -70,7 +71,7 @@ func (s *Scanner) Searcher() *Searcher {
 // other windows are searched with, or ErrNoText. An error beside a result says why it ends early.
 func (s *Searcher) First(r io.ReaderAt, path string) (File, Result, error) {
 	text, err := s.read(nil, r, 0, firstRead)
-	isText, isJSON := sniff(text[:min(len(text), sniffed)])
+	isText, isJSON := sniff(text[:min(len(text), sniffed)], len(text) < firstRead)
 	f := File{r, path, isJSON}
 	if !isText {
 		return f, Result{}, ErrNoText
