@@ -30,6 +30,7 @@ var Kinds = []Kind{
 	{Name: "aws.bedrock_session_key", Provider: "aws", Title: "Bedrock API key (short-term)", Format: `bedrock-api-key-[A-Za-z0-9+/]{100,}={0,2}`, Prefix: "bedrock-api-key-", Tier: 2},
 	{Name: "stripe.api_key", Provider: "stripe", Title: "API key", Format: `(?:sk|rk)_(?:live|test)_[0-9a-zA-Z]{10,247}`, Prefix: "sk_live_", Tier: 3},
 	{Name: "stripe.webhook_secret", Provider: "stripe", Title: "webhook signing secret", Format: `whsec_[0-9a-zA-Z+/=]{16,128}`, Prefix: "whsec_", Tier: 2},
+	{Name: "stripe.ephemeral_key", Provider: "stripe", Title: "ephemeral key", Format: `ek_(?:live|test)_[0-9a-zA-Z_]{10,400}`, Prefix: "ek_live_", Tier: 2},
 	{Name: "braintree.access_token", Provider: "braintree", Title: "OAuth access token", Format: `access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}`, Prefix: "access_token$", Tier: 3},
 	{Name: "github.fine_grained", Provider: "github", Title: "fine-grained personal access token", Format: `github_pat_[0-9A-Za-z_]{22,255}`, Prefix: "github_pat_", Tier: 3},
 	{Name: "github.pat", Provider: "github", Title: "personal access token (classic)", Format: `ghp_[0-9A-Za-z]{36,255}`, Prefix: "ghp_", Tier: 3},

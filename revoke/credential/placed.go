@@ -68,4 +68,6 @@ var Told = []Kind{
 	{Name: "oauth2.access_token", Provider: "oauth2", Title: "OAuth access token", Tier: 3},
 	{Name: "custom.token", Provider: "custom", Title: "credential of an internal API", Tier: 3},
 	{Name: "braintree.api_key", Provider: "braintree", Title: "API key", NamePart: "public_key", Tier: 3},
+	{Name: "stripe.connected_account", Provider: "stripe", Title: "access of a platform to a connected account", Tier: 3},
+	{Name: "stripe.app_secret", Provider: "stripe", Title: "secret in the store of a Stripe App", Tier: 3},
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	library "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/form"
@@ -19,12 +20,13 @@ import (
 // without bound, log and quote them, and drop the status of those that are not Stripe's.
 type backend struct {
 	*provider
+	at   string            // the address of the API, or of Connect
 	hide credential.Secret // what no error may show
 }
 
 // sending returns a backend whose errors show neither the key that it sends nor the credential.
 func (p *provider) sending(key string, c credential.Credential) backend {
-	return backend{p, credential.NewSecret(map[string]string{"key": key, "leaked": c.Secret.Reveal("value")})}
+	return backend{p, p.base, credential.NewSecret(map[string]string{"key": key, "leaked": c.Secret.Reveal("value")})}
 }
 
 // failure is any answer but the one that was asked for, or none. Its text is safe to show.
@@ -58,16 +60,10 @@ func (b backend) Call(method, path, key string, params library.ParamsContainer, 
 
 // CallRaw returns nil or a *failure.
 func (b backend) CallRaw(method, path, key string, values *form.Values, params *library.Params, v library.LastResponseSetter) error {
-	if !values.Empty() {
-		path += "?" + values.Encode() // of reads only: our one mutation has no parameters
-	}
-	r, err := http.NewRequestWithContext(params.Context, method, b.base+path, nil)
+	r, err := b.request(method, path, key, values, params)
 	if err != nil {
 		return b.unanswered(err, true)
 	}
-	r.Header.Set("Authorization", "Bearer "+key)
-	r.Header.Set("Stripe-Version", library.APIVersion) // the shapes that the library's structs have
-	r.Header.Set("User-Agent", "clawback")
 	if err := params.Context.Err(); err != nil {
 		return b.unanswered(err, true)
 	}
@@ -85,6 +81,31 @@ func (b backend) CallRaw(method, path, key string, values *form.Values, params *
 		return nil
 	}
 	return b.refused(resp, body)
+}
+
+// request writes parameters where Stripe reads them: of a POST in its body, otherwise in the query.
+func (b backend) request(method, path, key string, values *form.Values, params *library.Params) (*http.Request, error) {
+	body := ""
+	if !values.Empty() {
+		body = values.Encode()
+	}
+	if body != "" && method != http.MethodPost {
+		path, body = path+"?"+body, ""
+	}
+	r, err := http.NewRequestWithContext(params.Context, method, b.at+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Stripe-Version", library.APIVersion) // the shapes that the library's structs have
+	r.Header.Set("User-Agent", "clawback")
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if params.StripeAccount != nil {
+		r.Header.Set("Stripe-Account", *params.StripeAccount)
+	}
+	return r, nil
 }
 
 func (b backend) unanswered(err error, unsent bool) *failure {

@@ -6,7 +6,7 @@ import (
 	"clawback/revoke"
 )
 
-// Stripe publishes no figure for either kind. Others who expire keys by its preview API report
+// Stripe publishes no figure for any kind. Others who expire keys by its preview API report
 // that an expired key goes on working for a short while
 // (https://infisical.com/docs/documentation/platform/secret-rotation/stripe-api-key): the minute
 // is ours.
@@ -21,12 +21,13 @@ func (p *provider) Info() revoke.Info {
 	return revoke.Info{
 		Name:  "stripe",
 		Title: "Stripe",
-		Kinds: []revoke.KindInfo{keyInfo, webhookInfo},
+		Kinds: []revoke.KindInfo{keyInfo, connectedInfo, appSecretInfo, webhookInfo, ephemeralInfo},
 		Reads: []revoke.Read{
 			{Method: "GET", Path: "/v1/balance"},
 			{Method: "GET", Path: "/v1/webhook_endpoints/*"},
+			{Method: "GET", Path: "/v1/apps/secrets/find"},
 		},
-		Hosts: []string{host},
+		Hosts: []string{host, connectHost},
 	}
 }
 
@@ -63,4 +64,35 @@ var webhookInfo = revoke.KindInfo{
 	Effect:      "Stripe sends no more events to the endpoint's address; " + forgery,
 	Propagation: propagation,
 	Source:      "https://docs.stripe.com/api/webhook_endpoints/delete",
+}
+
+var ephemeralInfo = revoke.KindInfo{
+	Kind: kindEphemeral, NeedsAlive: true, Propagation: propagation,
+	Steps: []string{
+		"Nothing ends an ephemeral key of which the id (ephkey_…) is not known, but it expires within an hour of its making.",
+		"Find where it was made: whoever has the account's secret key can make more, so that key comes first.",
+	},
+	Authority: "secret key of the same account and mode",
+	Effect:    "the app that holds it has to ask its server for another",
+	Source:    "https://docs.stripe.com/api/ephemeral_keys/delete",
+}
+
+var connectedInfo = revoke.KindInfo{
+	Kind: kindConnected, Payment: true, ByRef: true, NeedsAlive: true, Propagation: propagation,
+	Link: "https://dashboard.stripe.com/connect/accounts",
+	Steps: []string{
+		"Done by hand where the platform's client id is not configured (settings.stripe.client_id), or the platform made the account itself and controls it: such an account cannot be deauthorized.",
+		"Open the link, choose the account and disconnect it; or have its owner remove the platform among the installed apps of the account's own dashboard.",
+		"For an account that the platform controls, pause its payouts instead, and roll the platform's own keys.",
+	},
+	Authority: "the platform's secret key, of the same mode",
+	Effect:    "the platform loses the account, and its tokens for it, until its owner connects it again",
+	Source:    "https://docs.stripe.com/connect/oauth-reference#post-deauthorize",
+}
+
+var appSecretInfo = revoke.KindInfo{
+	Kind: kindAppSecret, ByRef: true, NeedsAlive: true, Propagation: propagation,
+	Authority: "secret key of the account that runs the app, with its permission secret_write",
+	Effect:    "the app does not find the secret any more; it is not ended where it came from",
+	Source:    "https://docs.stripe.com/api/secret_management/delete_secret",
 }

@@ -1,4 +1,5 @@
-// Package stripe ends Stripe API keys, by hand and proved by probe, and webhook endpoints.
+// Package stripe ends what opens a Stripe account: API keys, by hand and proved by probe, ephemeral
+// keys, webhook endpoints, a platform's access to connected accounts, and secrets of Stripe Apps.
 package stripe
 
 import (
@@ -7,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -15,15 +17,29 @@ import (
 )
 
 const (
-	kindKey     = "stripe.api_key"
-	kindWebhook = "stripe.webhook_secret"
+	kindKey       = "stripe.api_key"
+	kindWebhook   = "stripe.webhook_secret"
+	kindEphemeral = "stripe.ephemeral_key"
+	kindConnected = "stripe.connected_account"
+	kindAppSecret = "stripe.app_secret"
 
-	host = "api.stripe.com"
+	host        = "api.stripe.com"
+	connectHost = "connect.stripe.com"
 )
+
+// settings is what the desk says of its Stripe account.
+type settings struct {
+	ClientID string `yaml:"client_id"` // of the platform in Connect: ca_…
+}
+
+// clientID is a platform's id: https://docs.stripe.com/connect/oauth-reference
+var clientID = regexp.MustCompile(`\Aca_[0-9A-Za-z]{8,100}\z`)
 
 type provider struct {
 	http      *http.Client
 	base      string // no slash at its end
+	connect   string // likewise
+	settings  settings
 	authority func(context.Context) (revoke.Authority, error)
 	now       func() time.Time
 }
@@ -33,7 +49,7 @@ func New(env revoke.Env) (revoke.Provider, error) {
 	if env.HTTP == nil {
 		return nil, errors.New("stripe: no HTTP client")
 	}
-	p := &provider{http: env.HTTP, base: "https://" + host, authority: env.Authority, now: env.Now}
+	p := &provider{http: env.HTTP, base: "https://" + host, connect: "https://" + connectHost, authority: env.Authority, now: env.Now}
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -42,10 +58,18 @@ func New(env revoke.Env) (revoke.Provider, error) {
 			return nil, fmt.Errorf("stripe: endpoint: %w", err)
 		}
 	}
+	if env.Settings != nil {
+		if err := env.Settings(&p.settings); err != nil {
+			return nil, fmt.Errorf("stripe: settings: %w", err)
+		}
+	}
+	if p.settings.ClientID != "" && !clientID.MatchString(p.settings.ClientID) {
+		return nil, errors.New("stripe: settings: client_id: want ca_…")
+	}
 	return p, nil
 }
 
-// pin replaces the compiled-in endpoint.
+// pin replaces the compiled-in endpoints.
 func (p *provider) pin(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	switch {
@@ -58,6 +82,7 @@ func (p *provider) pin(endpoint string) error {
 	}
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
 	p.base = u.String()
+	p.connect = p.base
 	return nil
 }
 
@@ -67,6 +92,12 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 		return p.inspectKey(ctx, c)
 	case kindWebhook:
 		return p.inspectWebhook(ctx, c)
+	case kindEphemeral:
+		return p.inspectEphemeral(ctx, c)
+	case kindConnected:
+		return p.inspectConnected(ctx, c)
+	case kindAppSecret:
+		return p.inspectAppSecret(ctx, c)
 	}
 	return revoke.Exposure{}, unknownKind(c)
 }
@@ -77,6 +108,12 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		return revoke.Receipt{}, p.refuseToRoll(ctx, c)
 	case kindWebhook:
 		return p.deleteWebhook(ctx, c)
+	case kindEphemeral:
+		return p.deleteEphemeral(ctx, c)
+	case kindConnected:
+		return p.deauthorize(ctx, c)
+	case kindAppSecret:
+		return p.deleteAppSecret(ctx, c)
 	}
 	return revoke.Receipt{}, unknownKind(c)
 }
@@ -87,6 +124,12 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		return p.verifyKey(ctx, c)
 	case kindWebhook:
 		return p.verifyWebhook(ctx, c)
+	case kindEphemeral:
+		return p.verifyEphemeral(ctx, c)
+	case kindConnected:
+		return p.verifyConnected(ctx, c)
+	case kindAppSecret:
+		return p.verifyAppSecret(ctx, c)
 	}
 	return inconclusive(unknownKind(c), c)
 }

@@ -46,7 +46,7 @@ func (w *world) reach(t *testing.T, by http.RoundTripper, endpoint string) revok
 	if tr, ok := by.(*http.Transport); ok {
 		t.Cleanup(tr.CloseIdleConnections)
 	}
-	p, err := New(revoke.Env{HTTP: client, Endpoint: endpoint, Now: time.Now,
+	p, err := platform(revoke.Env{HTTP: client, Endpoint: endpoint, Now: time.Now,
 		Authority: func(context.Context) (revoke.Authority, error) {
 			if w.authority.Secret.Empty() {
 				return revoke.Authority{}, revoke.ErrNoAuthority
@@ -78,8 +78,17 @@ func (w *world) sent() []string {
 	return out
 }
 
+// platform makes a provider for a desk that named its platform.
+func platform(env revoke.Env) (revoke.Provider, error) {
+	env.Settings = func(into any) error {
+		into.(*settings).ClientID = stripefake.ClientID
+		return nil
+	}
+	return New(env)
+}
+
 func TestConformance(t *testing.T) {
-	revoketest.Run(t, revoketest.Suite{New: New, Fake: func(c fake.Clock) fake.Provider { return stripefake.New(c) }})
+	revoketest.Run(t, revoketest.Suite{New: platform, Fake: func(c fake.Clock) fake.Provider { return stripefake.New(c) }})
 }
 
 func jsonError(kind, code, message string) string {

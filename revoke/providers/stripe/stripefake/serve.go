@@ -45,6 +45,10 @@ var routes = []route{
 	{"GET", "/v1/webhook_endpoints", "GetWebhookEndpoints", WebhookRead, (*Fake).listEndpoints},
 	{"GET", "/v1/webhook_endpoints/", "GetWebhookEndpointsWebhookEndpoint", WebhookRead, (*Fake).getEndpoint},
 	{"DELETE", "/v1/webhook_endpoints/", "DeleteWebhookEndpointsWebhookEndpoint", WebhookWrite, (*Fake).deleteEndpoint},
+	{"DELETE", "/v1/ephemeral_keys/", "DeleteEphemeralKeysKey", EphemeralWrite, (*Fake).deleteEphemeral},
+	{"GET", "/v1/apps/secrets/find", "GetAppsSecretsFind", SecretWrite, (*Fake).findSecret},
+	{"POST", "/v1/apps/secrets/delete", "PostAppsSecretsDelete", SecretWrite, (*Fake).deleteSecret},
+	{"POST", "/oauth/deauthorize", "PostOauthDeauthorize", BalanceRead, (*Fake).deauthorize},
 }
 
 // find returns the route of a request and the id in its path, or nil.
@@ -132,6 +136,12 @@ func (f *Fake) answer(to *route, id, value string, r *http.Request) reply {
 		})
 	}
 	k := f.keys[value]
+	if n := f.ephemeral(value); n != nil {
+		k = &key{live: n.live, restricted: true, expired: fake.Revocation{}}
+		if !f.knobs.Live(&n.ended) {
+			k = nil
+		}
+	}
 	switch {
 	case value == "":
 		no := refuse(http.StatusUnauthorized, apiError{Message: "You did not provide an API key."})
@@ -147,6 +157,10 @@ func (f *Fake) answer(to *route, id, value string, r *http.Request) reply {
 		no := refuse(http.StatusTooManyRequests, apiError{Code: "rate_limit", Message: "Request rate limit exceeded."})
 		no.header = map[string]string{"Stripe-Rate-Limited-Reason": "global-rate"}
 		return no
+	case f.strange(r):
+		return refuse(http.StatusForbidden, apiError{Code: "account_invalid", Message: fmt.Sprintf(
+			"The provided key '%s' does not have access to account '%s' (or that account does not exist). Application access may have been revoked.",
+			starred(value), r.Header.Get("Stripe-Account"))})
 	case !k.may(to.permission):
 		return refuse(http.StatusForbidden, apiError{Message: fmt.Sprintf(
 			"The provided key '%s' does not have the required permissions for this endpoint on account '%s'. "+

@@ -23,11 +23,18 @@ const (
 	CustomerRead = "rak_customer_read"
 	WebhookRead  = "rak_webhook_read"
 	WebhookWrite = "rak_webhook_write"
+
+	EphemeralWrite = "rak_ephemeral_key_write"
+	SecretWrite    = "rak_apps_secret_write"
 )
 
 const (
 	kindKey     = "stripe.api_key"
 	kindWebhook = "stripe.webhook_secret"
+
+	kindEphemeral = "stripe.ephemeral_key"
+	kindConnected = "stripe.connected_account"
+	kindAppSecret = "stripe.app_secret"
 )
 
 // Fake is one simulated Stripe account.
@@ -38,6 +45,7 @@ type Fake struct {
 	mu        sync.Mutex
 	keys      map[string]*key // by value
 	endpoints []*endpoint     // oldest first
+	named     []*named        // what has an id and an end, oldest first
 	rate      map[bool]int    // requests a second, by live mode; 0 means no limit
 	second    map[bool]window
 }
@@ -58,6 +66,15 @@ type endpoint struct {
 	deleted fake.Revocation
 }
 
+// named is an ephemeral key, a connected account, or a secret of an app.
+type named struct {
+	kind  string
+	id    string
+	value string // of an ephemeral key
+	live  bool
+	ended fake.Revocation
+}
+
 // window counts the requests of one second.
 type window struct {
 	second int64
@@ -76,9 +93,11 @@ func New(c fake.Clock) *Fake {
 	}
 }
 
-func (f *Fake) Name() string       { return "stripe" }
-func (f *Fake) Hosts() []string    { return []string{"api.stripe.com"} }
-func (f *Fake) Kinds() []string    { return []string{kindKey, kindWebhook} }
+func (f *Fake) Name() string    { return "stripe" }
+func (f *Fake) Hosts() []string { return []string{"api.stripe.com", "connect.stripe.com"} }
+func (f *Fake) Kinds() []string {
+	return []string{kindKey, kindConnected, kindAppSecret, kindWebhook, kindEphemeral}
+}
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
 // SetRateLimit replaces both rate limits; 0 means none.
@@ -88,20 +107,41 @@ func (f *Fake) SetRateLimit(perSecond int) {
 	f.rate = map[bool]int{true: perSecond, false: perSecond}
 }
 
-// Mint makes a live mode secret key, or a live mode webhook endpoint and its signing secret.
+// Mint makes a credential of that kind in live mode.
 func (f *Fake) Mint(kind string) credential.Credential {
 	switch kind {
 	case kindKey:
 		return f.MintKey(true)
 	case kindWebhook:
 		return f.MintEndpoint(true)
+	case kindEphemeral, kindConnected, kindAppSecret:
+		return f.mintNamed(kind)
 	}
 	panic("stripefake: no such kind: " + kind)
 }
 
-// MintAuthority makes a restricted key that may read and delete webhook endpoints.
+// MintAuthority makes a restricted key that may do what the revocation of each kind needs.
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
-	return f.MintRestricted(true, WebhookWrite), true
+	return f.MintRestricted(true, WebhookWrite, EphemeralWrite, SecretWrite, BalanceRead), true
+}
+
+func (f *Fake) mintNamed(kind string) credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := &named{kind: kind, live: true}
+	c := credential.Credential{Provider: "stripe", Kind: kind}
+	switch kind {
+	case kindEphemeral:
+		n.id, n.value = "ephkey_"+random(24), "ek_live_"+random(60)
+		c.Secret = credential.Value(n.value)
+	case kindConnected:
+		n.id = "acct_" + random(16)
+	case kindAppSecret:
+		n.id = "partner-token-" + random(6)
+	}
+	c.Ref = map[string]string{"id": n.id}
+	f.named = append(f.named, n)
+	return c
 }
 
 // MintKey makes a secret key: it may do everything.
@@ -178,6 +218,11 @@ func (f *Fake) revocation(c credential.Credential) *fake.Revocation {
 			}
 		}
 	}
+	for _, n := range f.named {
+		if n.kind == c.Kind && (n.value != "" && n.value == value || n.id == c.Ref["id"]) {
+			return &n.ended
+		}
+	}
 	return nil
 }
 
@@ -192,6 +237,9 @@ func (f *Fake) State() string {
 	}
 	for _, e := range f.endpoints {
 		lines = append(lines, fmt.Sprintf("endpoint %s %s %s", e.id, mode(e.live), ended(e.deleted)))
+	}
+	for _, n := range f.named {
+		lines = append(lines, fmt.Sprintf("%s %s %s %s", n.kind, n.id, mode(n.live), ended(n.ended)))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
