@@ -50,7 +50,7 @@ const (
 
 func fillMarks(src []byte) ([]byte, error) {
 	tables := map[string]func(*strings.Builder) error{
-		"commands": docCommands, "exit codes": docExitCodes, "providers": docProviders, "settings": docSettings,
+		"commands": docCommands, "exit codes": docExitCodes, "coverage": docCoverage, "providers": docProviders, "settings": docSettings,
 		"places": docPlaces, "playbooks": docPlaybooks, "scenarios": docScenarios,
 	}
 	var out strings.Builder
@@ -116,31 +116,71 @@ func docExitCodes(b *strings.Builder) error {
 	return nil
 }
 
+// docCoverage is what of each provider is revoked by what, at a glance.
+func docCoverage(b *strings.Builder) error {
+	all, err := (&app{}).coverages()
+	if err != nil {
+		return err
+	}
+	row(b, "provider", "revoked with itself", "with an authority of yours", "by hand, then proved", "no probe proves it")
+	row(b, "---", "---", "---", "---", "---")
+	for _, c := range all {
+		by := make(map[string][]string)
+		for _, k := range c.Kinds {
+			_, short, _ := strings.Cut(k.Kind, ".")
+			how := k.Revoked
+			switch {
+			case k.Proof.Unverifiable != "":
+				how = "unproved"
+			case k.Revoked == "expiry":
+				how = "person"
+			}
+			by[how] = append(by[how], "`"+short+"`")
+		}
+		cells := []string{docTitle(c)}
+		for _, how := range []string{"itself", "authority", "person", "unproved"} {
+			cells = append(cells, cmp.Or(strings.Join(by[how], ", "), "–"))
+		}
+		row(b, cells...)
+	}
+	return nil
+}
+
+func docTitle(c coverage) string {
+	if c.SelfHosted {
+		return c.Title + ", at your own address"
+	}
+	return c.Title
+}
+
 func docProviders(b *strings.Builder) error {
 	all, err := (&app{}).coverages()
 	if err != nil {
 		return err
 	}
-	row(b, "provider", "credential", "revoked", "what the authority has to be allowed", "proved by", "what else")
+	row(b, "credential", "of", "revoked", "what the authority has to be allowed", "proved by", "what else")
 	row(b, "---", "---", "---", "---", "---", "---")
 	for _, c := range all {
-		title := c.Title
-		if c.SelfHosted {
-			title += " (at your own address)"
-		}
 		for _, k := range c.Kinds {
-			proved := linked(k.Proof.String(), k.Proof.Source)
-			if k.Proof.Unverifiable != "" {
-				proved = k.Proof.String() + ": " + k.Proof.Unverifiable
-			}
 			where := k.Source
 			if k.Manual && k.Link != "" {
 				where = k.Link
 			}
-			row(b, title, k.Title+" `"+k.Kind+"`", linked(k.how(), where), cmp.Or(k.Authority, "–"), proved, cmp.Or(k.also(), "–"))
+			row(b, "`"+k.Kind+"`", c.Title+": "+k.Title, linked(k.how(), where), cmp.Or(k.Authority, "–"), docProof(k.Proof), cmp.Or(k.also(), "–"))
 		}
 	}
 	return nil
+}
+
+// docProof says by what a death is proved, and whose the number is.
+func docProof(p proof) string {
+	switch {
+	case p.Unverifiable != "":
+		return p.String() + ": " + p.Unverifiable
+	case strings.Contains(p.Source, "own margin"):
+		return p.String() + ", our margin"
+	}
+	return linked(p.String(), p.Source)
 }
 
 func docSettings(b *strings.Builder) error {
@@ -148,24 +188,28 @@ func docSettings(b *strings.Builder) error {
 	row(b, "---", "---")
 	takes := settingsTaken()
 	for _, name := range slices.Sorted(maps.Keys(takes)) {
-		row(b, "`"+name+"`", "`"+strings.Join(takes[name], "`, `")+"`")
+		var first []string // below a name of the desk's, and no deeper
+		for _, path := range takes[name] {
+			parts := strings.Split(path, ".")
+			if parts[0] == "NAME" && len(parts) > 1 {
+				parts = []string{"NAME." + parts[1]}
+			}
+			first = append(first, "`"+parts[0]+"`")
+		}
+		row(b, "`"+name+"`", strings.Join(slices.Compact(first), ", "))
 	}
 	return nil
 }
 
 var address = regexp.MustCompile(`https://[^\s,;)]+`)
 
-// linked makes a text a link to the address that its source names, and says whose number it is.
+// linked makes a text a link to the address that its source names.
 func linked(text, source string) string {
 	at := strings.TrimRight(address.FindString(source), ":.")
 	if at == "" {
 		return text
 	}
-	text = "[" + text + "](" + at + ")"
-	if strings.Contains(source, "own margin") {
-		text += " (our margin)"
-	}
-	return text
+	return "[" + text + "](" + at + ")"
 }
 
 func docPlaces(b *strings.Builder) error {

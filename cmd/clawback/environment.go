@@ -9,11 +9,13 @@ import (
 // out of the process: children get the few variables that they need.
 type environment map[string]string
 
-// kept are the variables that stay: who and where we are, the terminal, and what ssh needs.
+// kept are the variables that stay: who and where we are, the terminal, what ssh needs, and where the
+// tools that print an authority have their logins and servers. None of them is a secret.
 var kept = []string{
 	"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
 	"TERM", "COLORTERM", "NO_COLOR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR",
 	"SSH_AUTH_SOCK", "SSH_CONNECTION", "SSH_TTY", "CLAWBACK_CONFIG",
+	"VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_CAPATH", "AZURE_CONFIG_DIR", "CLOUDSDK_CONFIG",
 }
 
 // scrubEnvironment empties the process's environment but for what is kept, and returns all of it.

@@ -59,7 +59,7 @@ authorities:                # your own credentials, for what cannot revoke itsel
     parts: {value: {login: gcloud}}    # of the Google Cloud CLI: gcloud auth login
   stripe:
     kind: stripe.api_key
-    parts: {value: {vault: secret/responder/stripe#key}}   # by the vault CLI, with the token that it has
+    parts: {value: {vault: secret/responder/stripe#key}}   # by the vault CLI, which is logged in
   gitlab:
     kind: gitlab.pat
     parts: {value: {command: [/usr/bin/pass, show, responder/gitlab]}}   # what a program prints, within 30 s
@@ -103,6 +103,7 @@ const settingsHelp = `settings:                   # of providers, all of them op
     pki_mount: pki
     lease_prefixes: [database/creds/openclaw]   # leased by agents alone: revoked, and looked for again
   conjur: {account: example}           # of the organization
+  slack: {uninstall: false}            # uninstall the app with its first token, by its client secret: all of its tokens die
   whatsapp: {deregister: ["10203040506070809"]}   # ids of phone numbers to take off the API: back takes their PIN
   oauth2:                              # any OAuth 2.0 server, by a name of yours
     sso:
