@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -87,7 +88,7 @@ func (b boardColumns) row(c *console, cred *incident.Credential, selected bool) 
 		span{accent, cursor},
 		span{m.look, m.symbol + " " + column(m.word, 12)},
 		span{look, column(cred.Provider, b.provider) + " " + column(shorten(cred.Masked, b.masked), b.masked)},
-		span{dim, " " + column(evidence(cred, b.evidence), b.evidence)},
+		span{dim, " " + column(evidence(cred, c.now, b.evidence), b.evidence)},
 		span{plain, " " + columnRight(age(c.rec.lived(cred, c.now)), b.age) + " "},
 	)
 }
@@ -107,8 +108,11 @@ func (b boardColumns) harmless(h incident.Harmless, selected bool) line {
 }
 
 // evidence is reason, behind what has to be known of the credential before it.
-func evidence(c *incident.Credential, w int) string {
+func evidence(c *incident.Credential, now time.Time, w int) string {
 	text := reason(c, w)
+	if left := countdown(c, now); left != "" {
+		text = left + "; " + text
+	}
 	if word := doubtWords[c.Doubt]; word != "" {
 		text = word + "; " + text
 	}
@@ -116,6 +120,16 @@ func evidence(c *incident.Credential, w int) string {
 		text = "of " + c.Other + "; " + text
 	}
 	return text
+}
+
+// countdown is when a credential ends by itself that is not dead: all there is to wait for where nothing
+// else ends it.
+func countdown(c *incident.Credential, now time.Time) string {
+	left := c.Expires.Sub(now)
+	if left <= 0 || left > 48*time.Hour || c.Life != credential.Alive && c.Life != credential.Unverified && c.Life != credential.Manual {
+		return ""
+	}
+	return "expires in " + age(left)
 }
 
 // doubtWords are the doubts about what is revoked all the same.
