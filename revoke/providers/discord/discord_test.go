@@ -187,12 +187,23 @@ func TestAuthorityOfAnotherApplication(t *testing.T) {
 	w := newWorld(t)
 	c := w.Mint("discord.oauth_token")
 	w.authority.Secret = credential.NewSecret(map[string]string{"client_id": "100000000000000000", "client_secret": w.authority.Secret.Reveal("client_secret")})
-	if _, err := w.provider.Revoke(t.Context(), c); !errors.Is(err, revoke.ErrAuthority) || !w.Alive(c) {
-		t.Errorf("%v, alive %v", err, w.Alive(c))
+	if _, err := w.provider.Revoke(t.Context(), c); !errors.Is(err, revoke.ErrAuthority) || !w.Alive(c) || w.posted() {
+		t.Errorf("%v, alive %v, asked for it %v", err, w.Alive(c), w.posted())
 	}
 	w.authority.Secret = credential.Value("a secret without its client id")
 	if _, err := w.provider.Revoke(t.Context(), c); !errors.Is(err, revoke.ErrNoAuthority) {
 		t.Error(err)
+	}
+}
+
+// RFC 7009 has one answer for every token: without the look before, nobody could tell what was ended.
+func TestNothingIsRevokedUnseen(t *testing.T) {
+	w := newWorld(t)
+	w.saysTo(http.MethodGet, fake.Fault{Status: 503})
+	c := w.Mint("discord.oauth_token")
+	var retry *revoke.RetryError
+	if _, err := w.provider.Revoke(t.Context(), c); !errors.As(err, &retry) || errors.Is(err, revoke.ErrUncertain) || w.posted() || !w.Alive(c) {
+		t.Errorf("%v, asked for it %v", err, w.posted())
 	}
 }
 

@@ -3,6 +3,7 @@ package discord_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,6 +48,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.sent = append(w.sent, r)
 	return w.transport.RoundTrip(r)
+}
+
+// posted reports whether anything but a read was sent.
+func (w *world) posted() bool {
+	return slices.ContainsFunc(w.sent, func(r *http.Request) bool { return r.Method != http.MethodGet })
 }
 
 func (w *world) says(f fake.Fault) {

@@ -235,15 +235,17 @@ func TestUninstallFailures(t *testing.T) {
 	w := newWorkspace(t, "uninstall: true")
 	all, client := w.Install("slack.user")
 	w.authority = client
-	w.Knobs().SetFault(func(r *http.Request) fake.Fault { // a Slack that quotes what it was asked
-		body, _ := io.ReadAll(r.Body)
-		return fake.Fault{Status: 200, Body: fmt.Sprintf(`{"ok":false,"error":%q}`, r.Header.Get("Authorization")+" "+string(body))}
-	})
-	_, err := w.provider.Revoke(t.Context(), all[0])
-	said := map[string]string{"the error": err.Error()}
-	for _, c := range []credential.Credential{all[0], {Kind: "slack.client_secret", Secret: client, Ref: map[string]string{"id": client.Reveal("client_id")}}} {
-		if where, leaks := revoketest.Leak(said, c); leaks {
-			t.Errorf("%s shows a piece of %s", where, c.Kind)
+	for _, answer := range []string{`{"ok":false,"error":%q}`, `{"ok":true,"user":%q}`} {
+		w.Knobs().SetFault(func(r *http.Request) fake.Fault { // a Slack that quotes what it was asked
+			body, _ := io.ReadAll(r.Body)
+			return fake.Fault{Status: 200, Body: fmt.Sprintf(answer, r.Header.Get("Authorization")+" "+string(body))}
+		})
+		r, err := w.provider.Revoke(t.Context(), all[0])
+		said := map[string]string{"the receipt": fmt.Sprint(r), "the error": fmt.Sprint(err)}
+		for _, c := range []credential.Credential{all[0], {Kind: "slack.client_secret", Secret: client, Ref: map[string]string{"id": client.Reveal("client_id")}}} {
+			if where, leaks := revoketest.Leak(said, c); leaks {
+				t.Errorf("%s shows a piece of %s", where, c.Kind)
+			}
 		}
 	}
 	w.Knobs().SetFault(nil)

@@ -16,6 +16,7 @@ import (
 	"clawback/revoke/fake"
 	"clawback/revoke/providers/whatsapp"
 	"clawback/revoke/providers/whatsapp/whatsappfake"
+	"clawback/revoke/revoketest"
 )
 
 // world is a simulated Graph API and a provider that sees nothing else.
@@ -192,6 +193,41 @@ func TestRevoke(t *testing.T) {
 		if c.ok && len(r.Did) != 1 {
 			t.Errorf("%s: %+v", name, r)
 		}
+	}
+}
+
+// The application's secret goes in the address, which Meta documents so: no error shows it.
+func TestTheSecretOfTheAppStaysInside(t *testing.T) {
+	w := newWorld(t, "").withAuthority()
+	c := w.Mint("whatsapp.token")
+	for _, status := range []int{200, 400, 500} {
+		w.Knobs().SetFault(func(r *http.Request) fake.Fault {
+			if r.URL.Path != "/oauth/revoke" {
+				return fake.Fault{}
+			}
+			return fake.Fault{Status: status, Body: refused(100, 0, r.Header.Get("Authorization")+" "+r.RequestURI)}
+		})
+		r, err := w.provider.Revoke(t.Context(), c)
+		said := map[string]string{"the receipt": fmt.Sprint(r), "the error": fmt.Sprint(err)}
+		for _, c := range []credential.Credential{c, {Secret: w.authority, Ref: map[string]string{"id": w.authority.Reveal("client_id")}}} {
+			if where, leaks := revoketest.Leak(said, c); leaks || err == nil {
+				t.Errorf("%d: %s shows a piece of the secret", status, where)
+			}
+		}
+	}
+}
+
+// Nothing is changed where nobody can tell what is there.
+func TestNothingIsRevokedUnseen(t *testing.T) {
+	w := newWorld(t, "deregister")
+	w.says("/me", fake.Fault{Status: 503})
+	c := w.Mint("whatsapp.token")
+	var retry *revoke.RetryError
+	if _, err := w.provider.Revoke(t.Context(), c); !errors.As(err, &retry) || errors.Is(err, revoke.ErrUncertain) || !w.Alive(c) {
+		t.Error(err)
+	}
+	if _, on := w.Number(); !on {
+		t.Error("a number went off the API")
 	}
 }
 
