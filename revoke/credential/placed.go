@@ -46,6 +46,7 @@ var Told = []Kind{
 	{Name: "slack.client_secret", Provider: "slack", Title: "client secret of an app", Tier: 3},
 	{Name: "aws.minted_key", Provider: "aws", Title: "access key that another one created", Prefix: "AKIA", Tier: 4, Mints: "keys, users and sessions"},
 	{Name: "aws.user", Provider: "aws", Title: "user that a key created", Prefix: "AIDA", Tier: 4, Mints: "keys, users and sessions"},
+	{Name: "aws.secret_version", Provider: "aws", Title: "version of a secret in Secrets Manager", Tier: 4},
 	{Name: "azure.key_vault_secret", Provider: "azure", Title: "secret in a Key Vault", Tier: 4},
 	{Name: "google.secret_version", Provider: "google", Title: "version of a secret in Secret Manager", Tier: 4},
 	{Name: "github.app_key", Provider: "github", Title: "private key of a GitHub App", Tier: 4, Mints: "installation tokens"},

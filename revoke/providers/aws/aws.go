@@ -23,6 +23,7 @@ const (
 	userKind    = "aws.user"
 	bedrockKind = "aws.bedrock_key"
 	shortKind   = "aws.bedrock_session_key"
+	secretKind  = "aws.secret_version"
 
 	stsHost = "sts.amazonaws.com"
 	iamHost = "iam.amazonaws.com"
@@ -43,6 +44,7 @@ type settings struct {
 type provider struct {
 	env              revoke.Env
 	sts, iam, trails string // base URLs
+	pinned           string // the one that serves all of AWS; empty where none is pinned
 	bedrock          wire.Client
 	trail            *trail
 	settings         settings
@@ -54,7 +56,7 @@ type provider struct {
 
 var _ revoke.Rememberer = (*provider)(nil)
 
-// New makes the provider. A pinned endpoint serves both STS and IAM.
+// New makes the provider. A pinned endpoint serves all of AWS.
 func New(env revoke.Env) (revoke.Provider, error) {
 	p := &provider{
 		env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, trails: "https://" + trailHost,
@@ -70,7 +72,8 @@ func New(env revoke.Env) (revoke.Provider, error) {
 			return nil, errors.New("aws: the endpoint is no plain http or https address")
 		}
 		u.Path = strings.TrimRight(u.Path, "/") + "/" // what is asked below it is its "/"
-		p.sts, p.iam, p.trails = u.String(), u.String(), u.String()
+		p.pinned = u.String()
+		p.sts, p.iam, p.trails = p.pinned, p.pinned, p.pinned
 	}
 	if p.env.Now == nil {
 		p.env.Now = time.Now
@@ -116,6 +119,8 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		return p.revokeBedrock(ctx, c)
 	case shortKind:
 		return revoke.Receipt{}, revokeShort(c)
+	case secretKind:
+		return p.revokeSecret(ctx, c)
 	}
 	k := keysOf(c)
 	if k.id == "" {

@@ -17,7 +17,7 @@ import (
 
 // changes are the actions that change something at AWS.
 var changes = []string{
-	"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "UpdateServiceSpecificCredential",
+	"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "UpdateServiceSpecificCredential", "UpdateSecretVersionStage",
 	"DeleteUserPolicy", "DeleteRolePolicy", "DeleteLoginProfile",
 }
 
@@ -140,7 +140,8 @@ func (f *failure) Unwrap() []error {
 	if later && !f.unsent && !f.throttled() && slices.Contains(changes, f.action) {
 		out = append(out, revoke.ErrUncertain)
 	}
-	if f.authority && (f.refused() || f.is(http.StatusForbidden, "SignatureDoesNotMatch") || f.is(http.StatusForbidden, "AccessDenied")) {
+	if f.authority && (f.refused() || f.is(http.StatusForbidden, "SignatureDoesNotMatch") || f.is(http.StatusForbidden, "AccessDenied") ||
+		f.is(http.StatusBadRequest, "AccessDeniedException") || f.is(http.StatusBadRequest, "UnrecognizedClientException")) {
 		out = append(out, revoke.ErrAuthority)
 	}
 	if f.cause != nil {

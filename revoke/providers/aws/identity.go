@@ -108,6 +108,8 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 		return p.inspectCreated(ctx, c)
 	case bedrockKind:
 		return p.inspectBedrock(ctx, c)
+	case secretKind:
+		return p.inspectSecret(ctx, c)
 	case shortKind:
 		return revoke.Exposure{}, errors.New("aws: a short-term Bedrock key is not asked: " + verifyShort(c).Answer)
 	}

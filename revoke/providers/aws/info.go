@@ -17,12 +17,13 @@ var propagation = revoke.Propagation{
 func (p *provider) Info() revoke.Info {
 	info := revoke.Info{
 		Name: "aws", Title: "AWS",
-		Hosts: []string{stsHost, iamHost, trailHost, bedrockHost},
+		Hosts: []string{stsHost, iamHost, trailHost, bedrockHost, secretsHost},
 		Reads: []revoke.Read{
 			{Method: http.MethodGet, Path: "/foundation-models"},
 			{Method: http.MethodPost, Path: "/", Header: map[string]string{"X-Amz-Target": lookupEvents, "Content-Type": jsonType}},
+			{Method: http.MethodPost, Path: "/", Header: map[string]string{"X-Amz-Target": describeSecret, "Content-Type": jsonType}},
 		},
-		Kinds: []revoke.KindInfo{keyInfo, sessionInfo, mintedInfo, userInfo, bedrockInfo, shortInfo},
+		Kinds: []revoke.KindInfo{keyInfo, sessionInfo, mintedInfo, userInfo, bedrockInfo, shortInfo, secretInfo},
 	}
 	for _, action := range []string{
 		"GetCallerIdentity", "GetAccessKeyInfo", "GetAccessKeyLastUsed", "ListAccessKeys", "ListAccountAliases", "GetUser", "GetUserPolicy",
@@ -123,4 +124,19 @@ var shortInfo = revoke.KindInfo{
 	Unkillable:   "it is a signed request that AWS keeps no record of: revoke the session or key that signed it, which ends it within 12 hours",
 	Unverifiable: "AWS documents no answer that tells a dead key",
 	Source:       "https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-revoke.html",
+}
+
+var secretInfo = revoke.KindInfo{
+	Kind:  secretKind,
+	ByRef: true,
+	Link:  "https://console.aws.amazon.com/secretsmanager/listsecrets",
+	Steps: []string{
+		"Done by hand for the current version of a secret, which its label cannot be taken from: rotate the secret, and what it opens.",
+		"Then the version that was exposed is an older one: revoke it again, or take its label AWSPREVIOUS.",
+	},
+	Authority:    "secretsmanager:DescribeSecret, secretsmanager:UpdateSecretVersionStage",
+	Reversible:   true,
+	Effect:       "what asks for the secret by the labels of the version is refused",
+	Unverifiable: "who may read the secret can read a version without labels by its id, until Secrets Manager deletes it",
+	Source:       "https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html",
 }

@@ -20,7 +20,7 @@ import (
 const jsonType = "application/x-amz-json-1.1"
 
 // jsonAction is one action of a service that speaks the JSON protocol.
-type jsonAction struct{ service, base, target string }
+type jsonAction struct{ service, region, base, target string }
 
 func (a jsonAction) name() string { return a.target[strings.LastIndex(a.target, ".")+1:] }
 
@@ -41,11 +41,14 @@ func (c *caller) askOnce(ctx context.Context, a jsonAction, in, out any) error {
 	if err != nil {
 		return &noAnswer{errors.New("the endpoint makes no address")}
 	}
+	if r.URL.Path == "" {
+		r.URL.Path = "/"
+	}
 	r.Header.Set("Content-Type", jsonType)
 	r.Header.Set("X-Amz-Target", a.target)
 	hash := sha256.Sum256(body)
 	signing, _ := c.keys.Retrieve(ctx)
-	if err := c.signer.SignHTTP(ctx, signing, r, hex.EncodeToString(hash[:]), a.service, region, c.signer.now()); err != nil {
+	if err := c.signer.SignHTTP(ctx, signing, r, hex.EncodeToString(hash[:]), a.service, a.region, c.signer.now()); err != nil {
 		return &noAnswer{errors.New("the request could not be signed")}
 	}
 	resp, err := c.wire.Do(r)

@@ -154,6 +154,22 @@ func TestMintedTellsWhatAPersonHasToJudge(t *testing.T) {
 	})
 }
 
+func TestMintedOnlyReads(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		victim := w.MintFor("deploy")
+		w.Allow("deploy", attacks...)
+		_, own := w.as(victim)
+		must[*iam.CreateUserOutput](t)(own.CreateUser(t.Context(), &iam.CreateUserInput{UserName: sdk.String("backdoor")}))
+		env := w.env(w.authority())
+		env.HTTP = &http.Client{Transport: revoke.ReadOnly(w.net.Transport(), provider(t, env).Info().Reads, "")}
+		before := w.State()
+		named, _, err := minted(t, provider(t, env), victim)
+		if err != nil || !slices.Equal(named, []string{"aws.user backdoor"}) || w.State() != before {
+			t.Errorf("minted %q, %v", named, err)
+		}
+	})
+}
+
 func TestMintedWaitsForCloudTrail(t *testing.T) {
 	inWorld(t, func(t *testing.T, w world) {
 		victim := w.MintFor("deploy")

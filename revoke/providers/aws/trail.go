@@ -139,7 +139,7 @@ func (t *trail) list(ctx context.Context, a responder, base, name string) (listi
 			Events    []struct{ CloudTrailEvent string }
 			NextToken string
 		}
-		f := a.ask(ctx, jsonAction{"cloudtrail", base, lookupEvents}, in, &out)
+		f := a.ask(ctx, jsonAction{"cloudtrail", region, base, lookupEvents}, in, &out)
 		switch {
 		case f != nil:
 			return l, f

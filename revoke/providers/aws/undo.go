@@ -23,6 +23,8 @@ func (p *provider) Undo(ctx context.Context, c credential.Credential) (revoke.Re
 		return p.undoCreated(ctx, c)
 	case bedrockKind:
 		return p.undoBedrock(ctx, c)
+	case secretKind:
+		return p.undoSecret(ctx, c)
 	}
 	k := keysOf(c)
 	if k.id == "" {

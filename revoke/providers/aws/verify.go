@@ -21,6 +21,8 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		return p.verifyBedrock(ctx, c)
 	case shortKind:
 		return verifyShort(c)
+	case secretKind:
+		return p.verifySecret(ctx, c)
 	}
 	k := keysOf(c)
 	switch {

@@ -257,7 +257,7 @@ func TestInfoIsComplete(t *testing.T) {
 		t.Errorf("hosts %v", info.Hosts)
 	}
 	for _, k := range info.Kinds {
-		if k.Unkillable != "" {
+		if k.Unverifiable != "" {
 			continue
 		}
 		if _, known := credential.Lookup(k.Kind); !known || k.Authority == "" || k.Effect == "" || k.Source == "" || !k.Reversible || k.SelfRevoking {

@@ -23,6 +23,7 @@ const (
 	iamHost     = "iam.amazonaws.com"
 	trailHost   = "cloudtrail.us-east-1.amazonaws.com"
 	bedrockHost = "bedrock.us-east-1.amazonaws.com"
+	secretsHost = "secretsmanager.us-east-1.amazonaws.com"
 
 	keyKind     = "aws.access_key"
 	sessionKind = "aws.session"
@@ -30,6 +31,7 @@ const (
 	userKind    = "aws.user"
 	bedrockKind = "aws.bedrock_key"
 	shortKind   = "aws.bedrock_session_key"
+	secretKind  = "aws.secret_version"
 
 	sessionLife = 12 * time.Hour
 )
@@ -45,6 +47,7 @@ type Fake struct {
 	roles   map[string]*principal
 	keys    map[string]*key
 	bedrock map[string]*bedrockKey // by what a caller sends
+	secrets map[string]*secret     // by ARN
 	serial  int
 
 	events     []event
@@ -87,6 +90,7 @@ func New(c fake.Clock) *Fake {
 		roles:   map[string]*principal{},
 		keys:    map[string]*key{},
 		bedrock: map[string]*bedrockKey{},
+		secrets: map[string]*secret{},
 	}
 	f.root = &principal{
 		kind: "root", id: f.account, created: c.Now(),
@@ -95,10 +99,12 @@ func New(c fake.Clock) *Fake {
 	return f
 }
 
-func (f *Fake) Name() string    { return "aws" }
-func (f *Fake) Hosts() []string { return []string{stsHost, iamHost, trailHost, bedrockHost} }
+func (f *Fake) Name() string { return "aws" }
+func (f *Fake) Hosts() []string {
+	return []string{stsHost, iamHost, trailHost, bedrockHost, secretsHost}
+}
 func (f *Fake) Kinds() []string {
-	return []string{keyKind, sessionKind, mintedKind, userKind, bedrockKind, shortKind}
+	return []string{keyKind, sessionKind, mintedKind, userKind, bedrockKind, shortKind, secretKind}
 }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
@@ -120,6 +126,8 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		return f.MintBedrock(f.fresh("BedrockAPIKey"))
 	case shortKind:
 		return f.MintBedrockShort(f.fresh("agent-role"))
+	case secretKind:
+		return f.MintSecret(f.fresh("agent/secret"), "AWSPREVIOUS")
 	}
 	panic("awsfake mints no " + kind)
 }
@@ -253,6 +261,9 @@ func (f *Fake) Alive(c credential.Credential) bool {
 			return d.before.IsZero() && !f.knobs.Works(d.revocation)
 		})
 	}
+	if s := f.secrets[c.Ref["secret"]]; s != nil {
+		return s.inUse(c.Ref["id"])
+	}
 	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {
 		return b.status != "Expired" && f.knobs.Works(b.revocation)
 	}
@@ -276,6 +287,10 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 	defer f.mu.Unlock()
 	if u := f.userByID(c.Ref["id"]); u != nil {
 		f.deleteUser(u)
+		return
+	}
+	if s := f.secrets[c.Ref["secret"]]; s != nil {
+		delete(s.stages, c.Ref["id"])
 		return
 	}
 	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {
@@ -324,6 +339,9 @@ func (f *Fake) State() string {
 	for _, k := range f.keys {
 		lines = append(lines, fmt.Sprintf("key %s of %s %s: %s deleted=%t expires=%v revoked=%v",
 			k.id, k.owner.kind, k.owner.name, k.status, k.deleted, k.expires, k.revocation.At))
+	}
+	for arn, s := range f.secrets {
+		lines = append(lines, fmt.Sprintf("secret %s: %v", arn, s.stages))
 	}
 	for _, b := range f.bedrock {
 		lines = append(lines, fmt.Sprintf("bedrock key %s %s: %s deleted=%t revoked=%v", b.id, b.alias, b.status, b.deleted, b.revocation.At))

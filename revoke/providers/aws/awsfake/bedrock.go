@@ -92,7 +92,7 @@ func (f *Fake) serveBedrock(w http.ResponseWriter, r *http.Request) {
 	b := f.bedrock[value]
 	status, answer := http.StatusForbidden, map[string]any{}
 	switch {
-	case host == stsHost || host == iamHost || host == trailHost:
+	case slices.Contains([]string{stsHost, iamHost, trailHost, secretsHost}, host):
 		status = http.StatusNotFound
 	case !bearer:
 		answer["message"] = "Missing Authentication Token"

@@ -80,13 +80,21 @@ func (f *Fake) record(k *key, s service, form url.Values) {
 	f.events = append(f.events, event{at, action, k.id, string(text)})
 }
 
-var trailService = service{name: "cloudtrail", host: trailHost}
+// jsonActions are the operations of the JSON protocol, by target.
+var jsonActions = map[string]struct {
+	service
+	action string
+	act    func(*Fake, []byte) (map[string]any, *apiError)
+}{
+	lookupEvents:   {service{name: "cloudtrail", host: trailHost}, "cloudtrail:LookupEvents", (*Fake).lookup},
+	describeSecret: {service{name: "secretsmanager", host: secretsHost}, describeSecretAction, (*Fake).describeSecret},
+	updateStage:    {service{name: "secretsmanager", host: secretsHost}, updateStageAction, (*Fake).updateStage},
+}
 
-// serveJSON answers LookupEvents:
-// https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
+// serveJSON answers a request of the JSON protocol.
 func (f *Fake) serveJSON(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Header().Set("Content-Type", jsonType)
-	answer, refusal := f.lookup(r, body)
+	answer, refusal := f.actJSON(r, body)
 	if refusal != nil {
 		w.WriteHeader(refusal.status)
 		answer = map[string]any{"__type": refusal.code, "message": refusal.message}
@@ -94,23 +102,30 @@ func (f *Fake) serveJSON(w http.ResponseWriter, r *http.Request, body []byte) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-func (f *Fake) lookup(r *http.Request, body []byte) (map[string]any, *apiError) {
+func (f *Fake) actJSON(r *http.Request, body []byte) (map[string]any, *apiError) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	if host == stsHost || host == iamHost || host == bedrockHost || r.Header.Get("X-Amz-Target") != lookupEvents {
+	a, ok := jsonActions[r.Header.Get("X-Amz-Target")]
+	if !ok || host != a.host && slices.Contains(f.Hosts(), host) {
 		return nil, &apiError{400, "UnknownOperationException", ""}
 	}
-	k, refusal := f.authenticate(r, body, trailService)
+	k, refusal := f.authenticate(r, body, a.service)
 	if refusal != nil {
 		return nil, inJSON(refusal)
 	}
-	if refusal := f.authorize(k, "cloudtrail:LookupEvents"); refusal != nil {
+	if refusal := f.authorize(k, a.action); refusal != nil {
 		return nil, inJSON(refusal)
 	}
+	return a.act(f, body)
+}
+
+// lookup is LookupEvents:
+// https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
+func (f *Fake) lookup(body []byte) (map[string]any, *apiError) {
 	now := f.knobs.Clock.Now()
 	f.lookups = slices.DeleteFunc(f.lookups, func(at time.Time) bool { return now.Sub(at) >= time.Second })
 	if len(f.lookups) >= trailRate {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"clawback/revoke/fake"
@@ -129,7 +130,7 @@ func serviceOf(host, version string) (service, bool) {
 		host = h
 	}
 	for _, s := range services {
-		if s.version == version && (host == s.host || host != stsHost && host != iamHost && host != trailHost && host != bedrockHost) {
+		if s.version == version && (host == s.host || !slices.Contains([]string{stsHost, iamHost, trailHost, bedrockHost, secretsHost}, host)) {
 			return s, true
 		}
 	}
