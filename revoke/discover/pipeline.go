@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
-	"time"
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/discover/sift"
@@ -100,40 +99,12 @@ func (t *texts) produce(roots []string, order chan<- *task) {
 	t.logs(each)
 }
 
-// patiently calls op and returns what it returns, or errSilent where it takes too long: a call into
-// a file system that hangs cannot be ended. It stays behind, and what it still returns is given to late.
-func patiently[T any](op func() (T, error), late func(T)) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	answers, gone := make(chan answer), make(chan struct{})
-	go func() {
-		value, err := op()
-		select {
-		case answers <- answer{value, err}:
-		case <-gone:
-			late(value)
-		}
-	}()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case a := <-answers:
-		return a.value, a.err
-	case <-timer.C:
-		close(gone)
-		var none T
-		return none, errSilent
-	}
-}
-
 // search does tasks until there are no more.
 func (t *texts) search() {
 	searcher := t.scanner.Searcher()
 	for next := range t.work {
 		attempt, own := *next, searcher // for an attempt that may stay behind
-		done, err := patiently(func() (task, error) { return t.attempt(attempt, own) }, func(late task) {
+		done, err := watching(func(w *watch) (task, error) { return t.attempt(attempt, own, w) }, func(late task) {
 			if late.rest != nil {
 				_ = late.rest.Close() // opened for reading only
 			}
@@ -147,7 +118,7 @@ func (t *texts) search() {
 }
 
 // attempt searches one window of a file, the first one after opening it.
-func (t *texts) attempt(next task, s *sift.Searcher) (_ task, err error) {
+func (t *texts) attempt(next task, s *sift.Searcher, w *watch) (_ task, err error) {
 	if next.in != nil {
 		defer next.in.release()
 	}
@@ -155,20 +126,24 @@ func (t *texts) attempt(next task, s *sift.Searcher) (_ task, err error) {
 		return next, err
 	}
 	if next.file != nil {
-		next.result, err = s.Window(next.file.text, next.at)
+		text := next.file.text
+		text.ReaderAt = watched{next.file, w}
+		next.result, err = s.Window(text, next.at)
 		return next, err
 	}
 	if !reads(t.scanner, next.name) {
 		t.skip(notOwnText)
 		return next, errSkip
 	}
+	w.begin()
 	f, err := next.in.open(path.Base(next.name))
+	w.end()
 	if err != nil {
 		return next, err
 	}
 	o := &openText{textFile: f}
 	var whole bool
-	o.text, next.result, whole, err = t.first(s, f, next.name)
+	o.text, next.result, whole, err = t.first(s, watched{f, w}, next.name)
 	if err == nil && !whole && f.size() > sift.Step {
 		next.rest = o
 		return next, nil
@@ -205,13 +180,21 @@ func (t *texts) others(first *task) (free bool) {
 	free = true
 	file, line := first.rest, first.result.Lines
 	var ahead []*task
-	at := t.goOn(file, sift.Step)
+	goOn := func(from int64) int64 {
+		to, err := file.goOn(from)
+		if err != nil {
+			free = false
+			t.trouble(first.name, err)
+		}
+		return to
+	}
+	at := goOn(sift.Step)
 	for {
 		for len(ahead) < cap(t.work)+runtime.GOMAXPROCS(0)+1 && at < min(file.size(), maxTextFile) {
 			next := &task{name: first.name, file: file, at: at, done: make(chan struct{})}
 			t.work <- next
 			ahead = append(ahead, next)
-			at = t.goOn(file, at+sift.Step)
+			at = goOn(at + sift.Step)
 		}
 		if len(ahead) == 0 {
 			break
@@ -229,13 +212,17 @@ func (t *texts) others(first *task) (free bool) {
 	return free
 }
 
-// goOn is the first window at or behind an offset that is no hole.
-func (t *texts) goOn(file *openText, at int64) int64 {
-	to, err := file.data(at)
-	if err != nil {
-		return file.size()
+// goOn is the first window at or behind an offset that is no hole; the end of the file where it does not
+// say, which is errSilent.
+func (o *openText) goOn(at int64) (int64, error) {
+	to, err := patiently(func() (int64, error) { return o.data(at) }, func(int64) {})
+	switch {
+	case errors.Is(err, errSilent):
+		return o.size(), err
+	case err != nil:
+		return o.size(), nil
 	}
-	return max(at, to/sift.Step*sift.Step)
+	return max(at, to/sift.Step*sift.Step), nil
 }
 
 // takeWindow takes the result of one window, which begins behind so many lines.

@@ -2,6 +2,9 @@ package discover
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -252,6 +255,97 @@ func TestWindowThatHangs(t *testing.T) {
 			t.Errorf("closed %d times under %d calls that read", file.closed.Load(), file.reading.Load())
 		}
 	})
+}
+
+// slowTree is on a disk that takes its time for each read, and answers all of them.
+type slowTree struct{ rootTree }
+
+type slowDir struct{ lister }
+
+type slowFile struct{ textFile }
+
+func (s slowTree) list(dir string) (lister, error) {
+	l, err := s.rootTree.list(dir)
+	return slowDir{l}, err
+}
+
+func (s slowDir) open(base string) (textFile, error) {
+	f, err := s.lister.open(base)
+	return slowFile{f}, err
+}
+
+func (s slowFile) ReadAt(p []byte, at int64) (int, error) {
+	<-time.After(patience / 2)
+	return s.textFile.ReadAt(p, at)
+}
+
+// What is slow as a whole is searched: a call alone tells whether its file system answers.
+func TestSlowIsNotSilent(t *testing.T) {
+	value := pat()
+	noise := make([]byte, 64<<10) // what does not shrink takes many reads
+	_, _ = rand.Read(noise)
+	dir := tree(t, map[string]string{
+		state + "openclaw.json":      "{}",
+		state + "workspace/a.log.gz": gzipped(t, base64.StdEncoding.EncodeToString(noise)+"\n"+value+"\n"),
+	})
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	synctest.Test(t, func(t *testing.T) {
+		var found []Found
+		s := newScan(t.Context(), root, places, func(f Found) { found = append(found, f) })
+		s.files = slowTree{rootTree{root}}
+		start := time.Now()
+		summary, err := s.run(nil)
+		must(t, err)
+		if time.Since(start) < 2*patience {
+			t.Error("it is not slow")
+		}
+		if len(placesOf(found, value)) != 1 || len(summary.Problems) > 0 {
+			t.Errorf("found %s, problems %+v", showAll(found), summary.Problems)
+		}
+	})
+}
+
+// The search of a text may take as long as it does, and a read behind it no longer than any.
+func TestWatching(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, call, after time.Duration
+		silent              bool
+	}{
+		"work alone":         {5 * patience, 0, 3 * patience, false},
+		"a read that hangs":  {0, 100 * patience, 0, true},
+		"one behind work":    {patience / 2, 100 * patience, 0, true},
+		"one that answers":   {patience / 2, patience - 1, 2 * patience, false},
+		"one behind so much": {7*patience + patience/3, 100 * patience, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start, given := time.Now(), make(chan int, 1)
+				n, err := watching(func(w *watch) (int, error) {
+					<-time.After(c.before)
+					w.begin()
+					<-time.After(c.call)
+					w.end()
+					<-time.After(c.after)
+					return 1, nil
+				}, func(n int) { given <- n })
+				took := time.Since(start)
+				if !c.silent {
+					if n != 1 || err != nil || took != c.before+c.call+c.after {
+						t.Errorf("%d, %v after %v", n, err, took)
+					}
+					return
+				}
+				if !errors.Is(err, errSilent) || took < c.before+patience || took > c.before+2*patience {
+					t.Errorf("%v after %v", err, took)
+				}
+				if <-given != 1 {
+					t.Error("what came late was lost")
+				}
+			})
+		})
+	}
 }
 
 // The order of the finds does not depend on which searcher is faster, and an end from outside is obeyed.
