@@ -200,6 +200,9 @@ func TestRevoke(t *testing.T) {
 func TestTheSecretOfTheAppStaysInside(t *testing.T) {
 	w := newWorld(t, "").withAuthority()
 	c := w.Mint("whatsapp.token")
+	w.authority = credential.NewSecret(map[string]string{ // with a token of its own, it calls by that
+		"client_id": w.authority.Reveal("client_id"), "client_secret": w.authority.Reveal("client_secret"), "value": w.Mint("whatsapp.token").Secret.Reveal("value"),
+	})
 	for _, status := range []int{200, 400, 500} {
 		w.Knobs().SetFault(func(r *http.Request) fake.Fault {
 			if r.URL.Path != "/oauth/revoke" {
