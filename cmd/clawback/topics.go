@@ -94,6 +94,8 @@ const settingsHelp = `settings:                   # of providers, all of them op
     disable_service_accounts: false    # disable the account of a key too: ends what the key minted before
     oauth_clients: {123-abc.apps.googleusercontent.com: GOCSPX-example}   # the one kind of secret that may stand here:
                                        # a refresh token proves its death only to the client that it was issued to
+  github: {client_id: Iv1.0123456789abcdef}   # of your own App, with part client_secret of authorities.github: what
+                                       # it was granted ends as a whole
   gitlab:
     end_rotated: false                 # end what a token was rotated into, even where nobody here saw that alive
   vault:
@@ -104,6 +106,7 @@ const settingsHelp = `settings:                   # of providers, all of them op
     lease_prefixes: [database/creds/openclaw]   # leased by agents alone: revoked, and looked for again
   conjur: {account: example}           # of the organization
   slack: {uninstall: false}            # uninstall the app with its first token, by its client secret: all of its tokens die
+  stripe: {client_id: ca_0123456789abcdef}   # of your platform in Connect
   whatsapp: {deregister: ["10203040506070809"]}   # ids of phone numbers to take off the API: back takes their PIN
   oauth2:                              # any OAuth 2.0 server, by a name of yours
     sso:
