@@ -52,6 +52,7 @@ var Told = []Kind{
 	{Name: "github.app_key", Provider: "github", Title: "private key of a GitHub App", Tier: 4, Mints: "installation tokens"},
 	{Name: "github.app_installation", Provider: "github", Title: "installation of a GitHub App at an account", Tier: 3},
 	{Name: "github.client_secret", Provider: "github", Title: "client secret of an OAuth or GitHub App", Tier: 3},
+	{Name: "github.org_access", Provider: "github", Title: "access of a fine-grained token to an organization", Tier: 3},
 	{Name: "github.deploy_key", Provider: "github", Title: "deploy key", Tier: 3},
 	{Name: "github.ssh_key", Provider: "github", Title: "SSH key of a user", Tier: 3},
 	{Name: "github.signing_key", Provider: "github", Title: "SSH signing key of a user", Tier: 3},

@@ -161,12 +161,10 @@ func (p *provider) lookAtApp(ctx context.Context, c credential.Credential) looke
 		l.Answer = "of the App's key: " + l.Answer
 		l.err = fmt.Errorf("%w: %s", revoke.ErrAuthority, l.Answer)
 	default:
-		u := p.unlisted(r.unreadable(), hide)
-		if l.err = u.err; c.Kind == kindAppKey && errors.Is(u.err, revoke.ErrAuthority) {
-			l.err = errors.New(l.Answer)
-			return l
+		own := l.Answer
+		if l.Verdict, l.err = p.unlisted(r.unreadable(), hide); c.Kind == kindAppKey && errors.Is(l.err, revoke.ErrAuthority) {
+			l.Answer, l.err = own, errors.New(own) // the key is under no authority
 		}
-		l.Answer = u.Answer
 	}
 	return l
 }
@@ -264,28 +262,23 @@ func (p *provider) Minted(ctx context.Context, c credential.Credential) ([]crede
 	if err != nil {
 		return nil, fail(err)
 	}
-	var found []credential.Credential
-	for page := 1; page <= maxPages; page++ {
-		var some []appAnswer
-		r := p.send(ctx, http.MethodGet, fmt.Sprintf("app/installations?per_page=%d&page=%d", perPage, page), token, nil, &some)
-		if r.unsigned() { // the key is dead, and opens nothing any more
-			return found, nil
+	var minted []credential.Credential
+	_, _, r := find(ctx, p, "app/installations", token, func(i appAnswer) (bool, error) {
+		if i.ID <= 0 {
+			return false, errors.New("an entry is no installation")
 		}
-		if r.err != nil || r.status != http.StatusOK || some == nil || r.header.Get(mediaType) == "" {
-			return found, fail(p.unlisted(r.unreadable(), hide).err)
+		if bytes.Equal(i.Suspended, []byte("null")) {
+			minted = append(minted, credential.Credential{
+				Provider: name, Kind: kindAppInstallation, Secret: installed(c, i.ID),
+				Owner: revoke.Answer(0, i.Account.Login+i.Account.Slug, hide),
+				Ref:   map[string]string{"id": strconv.FormatInt(i.ID, 10), "app_id": c.Ref["app_id"]},
+			})
 		}
-		for _, i := range some {
-			if i.ID > 0 && bytes.Equal(i.Suspended, []byte("null")) {
-				found = append(found, credential.Credential{
-					Provider: name, Kind: kindAppInstallation, Secret: installed(c, i.ID),
-					Owner: revoke.Answer(0, i.Account.Login+i.Account.Slug, hide),
-					Ref:   map[string]string{"id": strconv.FormatInt(i.ID, 10), "app_id": c.Ref["app_id"]},
-				})
-			}
-		}
-		if !r.more() {
-			return found, nil
-		}
+		return false, nil
+	})
+	if r.whole() || r.unsigned() { // a key that is dead opens nothing any more
+		return minted, nil
 	}
-	return found, fail(fmt.Errorf("only the first %d installations were looked at", perPage*maxPages))
+	_, err = p.unlisted(r, hide)
+	return minted, fail(err)
 }

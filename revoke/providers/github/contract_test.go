@@ -27,6 +27,7 @@ func TestContract(t *testing.T) {
 		contract.Exception{Method: "GET", Path: "/rate_limit", Status: 401, Why: everywhere},
 		contract.Exception{Method: "POST", Path: "/credentials/revoke", Status: 403, Why: "https://docs.github.com/rest/credentials/revoke"},
 		contract.Exception{Method: "POST", Path: "/credentials/revoke", Status: 401, Why: everywhere},
+		contract.Exception{Method: "GET", Path: "/orgs/{org}/personal-access-tokens", Status: 401, Why: everywhere},
 		contract.Exception{Method: "GET", Path: "/app", Status: 401, Why: everywhere},
 		contract.Exception{Method: "GET", Path: "/app/installations", Status: 401, Why: everywhere},
 		contract.Exception{Method: "GET", Path: "/app/installations/{installation_id}", Status: 404, Why: everywhere},
@@ -81,6 +82,7 @@ func TestContract(t *testing.T) {
 		{"GET", "/user"}, {"GET", "/installation/repositories"}, {"DELETE", "/installation/token"}, {"GET", "/rate_limit"},
 		{"GET", "/user/keys"}, {"DELETE", "/user/keys/1"}, {"GET", "/repos/mona/payments/keys"}, {"GET", "/users/nobody/keys"},
 		{"DELETE", "/repos/mona/payments/keys/1"}, {"GET", "/user/ssh_signing_keys"}, {"DELETE", "/user/ssh_signing_keys/1"},
+		{"GET", "/orgs/acme/personal-access-tokens"},
 	} {
 		for _, c := range []credential.Credential{{}, pat, dead, app} {
 			ask(t, client, call.method, call.path, c, "")
@@ -98,6 +100,7 @@ func TestContract(t *testing.T) {
 		"GET /app 200", "GET /app 401", "GET /app/installations 200", "GET /app/installations 401",
 		"GET /app/installations/{installation_id} 200", "GET /app/installations/{installation_id} 404",
 		"GET /installation/repositories 200", "GET /installation/repositories 401", "GET /installation/repositories 403",
+		"GET /orgs/{org}/personal-access-tokens 200", "GET /orgs/{org}/personal-access-tokens 401", "GET /orgs/{org}/personal-access-tokens 403",
 		"GET /rate_limit 200", "GET /rate_limit 401",
 		"GET /repos/{owner}/{repo}/keys 200", "GET /repos/{owner}/{repo}/keys 401", "GET /repos/{owner}/{repo}/keys 404",
 		"GET /user 200", "GET /user 401", "GET /user 403",
@@ -106,6 +109,7 @@ func TestContract(t *testing.T) {
 		"GET /users/{username}/keys 200", "GET /users/{username}/keys 401", "GET /users/{username}/keys 404",
 		"GET /users/{username}/ssh_signing_keys 200",
 		"POST /credentials/revoke 202", "POST /credentials/revoke 401", "POST /credentials/revoke 403",
+		"POST /orgs/{org}/personal-access-tokens/{pat_id} 204",
 		"PUT /app/installations/{installation_id}/suspended 204",
 	}
 	if got := checked.Seen(); !slices.Equal(got, want) {

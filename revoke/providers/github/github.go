@@ -130,7 +130,7 @@ func info() revoke.Info {
 		Kinds: slices.Concat([]revoke.KindInfo{
 			bulkKind(kindFineGrained), bulkKind(kindPAT), bulkKind(kindOAuth),
 			bulkKind(kindUserToServer), refreshKind(), installationKind(),
-		}, keyKinds(), appKinds()),
+		}, keyKinds(), appKinds(), []revoke.KindInfo{orgKind()}),
 		Reads: []revoke.Read{
 			{Method: http.MethodGet, Path: "/user"},
 			{Method: http.MethodGet, Path: "/installation/repositories"},
@@ -139,6 +139,7 @@ func info() revoke.Info {
 			{Method: http.MethodGet, Path: "/users/*/keys"},
 			{Method: http.MethodGet, Path: "/users/*/ssh_signing_keys"},
 			{Method: http.MethodGet, Path: "/repos/*/*/keys"},
+			{Method: http.MethodGet, Path: "/orgs/*/personal-access-tokens"},
 			{Method: http.MethodGet, Path: "/app"},
 			{Method: http.MethodGet, Path: "/app/installations"},
 			{Method: http.MethodGet, Path: "/app/installations/*"},

@@ -22,13 +22,7 @@ const (
 	kindSSHKey     = "github.ssh_key"
 	kindSigningKey = "github.signing_key"
 
-	perPage    = 100 // the most that GitHub gives
-	maxPages   = 20
 	maxKeyFile = 16 << 10 // bytes of a private key: one of RSA with 16,384 bits has 13 KB
-
-	// mediaType is a header of every answer of the API, and of no captive portal:
-	// https://docs.github.com/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
-	mediaType = "X-GitHub-Media-Type"
 )
 
 // What of a Ref may become part of an address, or is compared: it may come from a hostile host.
@@ -149,10 +143,8 @@ func (w wanted) is(k publicKey) (bool, error) {
 	return w.fingerprint == "SHA256:"+base64.RawStdEncoding.EncodeToString(sum[:]), nil
 }
 
-// lookAtKey asks whether GitHub lists the key: a list that was read whole and does not have it
-// proves more than the 404 of a key's own address, which is also for what the asker may not see.
-// The authority sees its own user's keys alone: where the key's user is known, their public list
-// has to lack it, too.
+// lookAtKey asks whether GitHub lists the key. The authority sees its own user's keys alone: where the
+// key's user is known, their public list has to lack it, too.
 func (p *provider) lookAtKey(ctx context.Context, c credential.Credential) lookedKey {
 	w, err := wantedOf(c)
 	if err == nil && ctx.Err() != nil {
@@ -175,58 +167,21 @@ func (p *provider) lookAtKey(ctx context.Context, c credential.Credential) looke
 	return l
 }
 
-// lookInList reads one list to its end, or to the key.
 func (p *provider) lookInList(ctx context.Context, w wanted, list, token string, secret credential.Secret) lookedKey {
 	secret = joined(secret, token)
-	for page, others := 1, 0; page <= maxPages; page++ {
-		var keys []publicKey
-		r := p.send(ctx, http.MethodGet, fmt.Sprintf("%s?per_page=%d&page=%d", list, perPage, page), token, nil, &keys)
-		if r.err != nil || r.status != http.StatusOK || keys == nil || r.header.Get(mediaType) == "" {
-			return p.unlisted(r.unreadable(), secret)
-		}
-		for _, k := range keys {
-			found, err := w.is(k)
-			switch {
-			case err != nil:
-				r.err = err
-				return p.unlisted(r, secret)
-			case found:
-				return lookedKey{key: k, Verdict: revoke.Verdict{
-					Outcome: revoke.Alive, Answer: revoke.Answer(r.status, fmt.Sprintf("%s has it: %d %s", list, k.ID, k.Title), secret),
-				}}
-			}
-		}
-		others += len(keys)
-		if !r.more() {
-			return lookedKey{Verdict: revoke.Verdict{
-				Outcome: revoke.Refused, Answer: revoke.Answer(r.status, fmt.Sprintf("%s does not have it, and has %d others", list, others), secret),
-			}}
-		}
-	}
-	err := fmt.Errorf("only the first %d keys of the list were looked at", perPage*maxPages)
-	return lookedKey{Verdict: revoke.Verdict{Answer: err.Error()}, err: err}
-}
-
-// unlisted is for a list that was not read whole.
-func (p *provider) unlisted(r reply, secret credential.Secret) lookedKey {
-	l := lookedKey{Verdict: revoke.Verdict{Answer: r.answer(secret), RetryAfter: r.wait(p.env.Now())}}
-	retry := &revoke.RetryError{After: l.RetryAfter, Answer: l.Answer}
+	k, others, r := find(ctx, p, list, token, w.is)
 	switch {
-	case r.err != nil && r.status != 0:
-		retry.Answer = revoke.Answer(r.status, "but not GitHub's answer", secret)
-		l.Answer, l.err = retry.Answer, retry
-	case r.err != nil:
-		l.err = fmt.Errorf("%w: %w", retry, masked{l.Answer, r.err})
-	case r.limited, r.status >= 500:
-		l.err = retry
-	case r.refused(), r.message != "" && (r.status == http.StatusForbidden || r.status == http.StatusNotFound):
-		// A list that the asker may not read is not found.
-		l.Answer = "of the authority: " + l.Answer
-		l.err = fmt.Errorf("%w: %s", revoke.ErrAuthority, l.Answer)
-	default:
-		l.err = errors.New(l.Answer)
+	case k != nil:
+		return lookedKey{key: *k, Verdict: revoke.Verdict{
+			Outcome: revoke.Alive, Answer: revoke.Answer(r.status, fmt.Sprintf("%s has it: %d %s", list, k.ID, k.Title), secret),
+		}}
+	case r.whole():
+		return lookedKey{Verdict: revoke.Verdict{
+			Outcome: revoke.Refused, Answer: revoke.Answer(r.status, fmt.Sprintf("%s does not have it, and has %d others", list, others), secret),
+		}}
 	}
-	return l
+	v, err := p.unlisted(r, secret)
+	return lookedKey{Verdict: v, err: err}
 }
 
 // inspectKey tells where the key is listed.
@@ -284,8 +239,7 @@ func (p *provider) deleteKey(ctx context.Context, c credential.Credential) (revo
 	switch {
 	case r.status == http.StatusNoContent:
 		return revoke.Receipt{Answer: r.answer(secret), Did: []string{fmt.Sprintf("deleted key %d from %s", w.id, w.own)}}, nil
-	case r.refused(), r.message != "" && (r.status == http.StatusForbidden || r.status == http.StatusNotFound):
-		// GitHub says that it does not find what it does not let somebody delete.
+	case r.denied():
 		return revoke.Receipt{}, fmt.Errorf("%w: it may see the key, and not delete it: %s", revoke.ErrAuthority, r.answer(secret))
 	}
 	return revoke.Receipt{}, r.unexpected(secret)

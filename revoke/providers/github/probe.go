@@ -35,6 +35,8 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		return p.lookAtApp(ctx, c).Verdict
 	case c.Kind == kindClientSecret:
 		return p.lookAtClient(ctx, c)
+	case c.Kind == kindOrgAccess:
+		return p.lookAtOrg(ctx, c).Verdict
 	}
 	id, r := p.probe(ctx, c)
 	v := revoke.Verdict{Answer: r.answer(c.Secret)}
@@ -69,6 +71,8 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 		return p.inspectApp(ctx, c)
 	case c.Kind == kindClientSecret:
 		return p.inspectClient(ctx, c)
+	case c.Kind == kindOrgAccess:
+		return p.inspectOrg(ctx, c)
 	}
 	id, r := p.probe(ctx, c)
 	switch {

@@ -25,6 +25,8 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		r, err = p.deleteKey(ctx, c)
 	case c.Provider == name && c.Kind == kindAppInstallation:
 		r, err = p.suspend(ctx, c, http.MethodPut)
+	case c.Provider == name && c.Kind == kindOrgAccess:
+		r, err = p.endOrgAccess(ctx, c)
 	case p.granted(c):
 		return p.endGrant(ctx, c)
 	case c.Kind == kindInstallation:

@@ -28,7 +28,7 @@ const (
 	deskApp = 9000 // the App that the authority has a key of
 )
 
-var appKinds = []string{appKey, appInstallation, clientSecret}
+var appKinds = []string{appKey, appInstallation, clientSecret, orgAccess}
 
 // signer is a private key of a GitHub App.
 type signer struct {
@@ -74,6 +74,8 @@ func rsaKey(i int) *rsa.PrivateKey {
 func (f *Fake) mintApp(kind string) credential.Credential {
 	c := credential.Credential{Provider: f.Name(), Kind: kind}
 	switch kind {
+	case orgAccess:
+		c = f.mintOrgAccess()
 	case appKey:
 		s := f.mintSigner(deskApp + len(f.signers) + 1)
 		f.install(s.app)
@@ -107,6 +109,12 @@ func (f *Fake) install(app int) *installation {
 // appLife is the life of what an App has.
 func (f *Fake) appLife(c credential.Credential) *fake.Revocation {
 	switch c.Kind {
+	case orgAccess:
+		for _, g := range f.orgGrants {
+			if strconv.Itoa(g.token) == c.Ref["id"] {
+				return &g.life
+			}
+		}
 	case appInstallation:
 		for _, i := range f.installations {
 			if strconv.Itoa(i.id) == c.Ref["id"] {
@@ -339,6 +347,9 @@ func (f *Fake) appState() string {
 	}
 	for _, i := range f.installations {
 		fmt.Fprintf(&out, "installation %d of App %d %s\n", i.id, i.app, lifeText(i.life))
+	}
+	for _, g := range f.orgGrants {
+		fmt.Fprintf(&out, "access of token %d %s\n", g.token, lifeText(g.life))
 	}
 	for _, o := range f.clients {
 		fmt.Fprintf(&out, "secret of client %s %s\n", o.id, lifeText(o.life))

@@ -35,6 +35,7 @@ type Fake struct {
 	signers       []*signer
 	installations []*installation
 	clients       []*oauthClient
+	orgGrants     []*orgGrant
 	windows       map[string]*window
 	countRefusals bool
 }
@@ -153,15 +154,18 @@ func (f *Fake) mintToken(kind, login, scopes string) credential.Credential {
 	}
 }
 
-// MintAuthority is a token of the user whose keys the fake has, and a key of the App that is installed.
+// MintAuthority is a token of the user whose keys the fake has, a key of the App that is installed, and
+// a token of that App at the organization.
 // Tokens need it at a GitHub Enterprise Server only.
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.mintToken("github.pat", person, allScopes)
 	s := f.mintSigner(deskApp)
+	installed := f.mintToken(integration, organization, "")
 	c.Secret = credential.NewSecret(map[string]string{
 		"value": c.Secret.Reveal("value"), "private_key": s.file, "app_id": strconv.Itoa(s.app),
+		"installation_token": installed.Secret.Reveal("value"),
 	})
 	return c, true
 }
@@ -179,8 +183,9 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 	if life := f.lifeOf(c); life != nil {
 		f.knobs.Revoke(life)
 	}
-	if life := f.appLife(c); life != nil && c.Secret.Reveal("private_key") != "" { // an authority has two halves
-		f.knobs.Revoke(life)
+	if t := f.tokens[c.Secret.Reveal("installation_token")]; t != nil { // an authority: it has a key, too
+		f.knobs.Revoke(&t.life)
+		f.knobs.Revoke(f.appLife(c))
 	}
 }
 

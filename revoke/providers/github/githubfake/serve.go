@@ -57,6 +57,8 @@ var operations = map[string]operation{
 	"DELETE /app/installations/*/suspended": {"apps/unsuspend-installation", asApp((*Fake).unsuspendInstallation)},
 	"POST /applications/*/token":            {"apps/check-token", (*Fake).checkToken},
 	"DELETE /applications/*/grant":          {"apps/delete-authorization", (*Fake).deleteGrant},
+	"GET /orgs/*/personal-access-tokens":    {"orgs/list-pat-grants", (*Fake).listOrgGrants},
+	"POST /orgs/*/personal-access-tokens/*": {"orgs/update-pat-access", (*Fake).endOrgGrant},
 	"POST /login/oauth/access_token":        {"oauth/access-token", (*Fake).exchange},
 	"DELETE /repos/*/*/keys/*":              {"repos/delete-deploy-key", deleteDeployKey},
 }
