@@ -28,15 +28,15 @@ func margin(page string) revoke.Propagation {
 
 var info = revoke.Info{
 	Name: "discord", Title: "Discord", Hosts: []string{"discord.com"},
-	Concurrency: 2, // Discord's limits are small, and are told with each answer
+	// Its limits are small, and are told with each answer; 10,000 refused requests in ten minutes shut an
+	// address out: https://discord.com/developers/docs/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
+	Concurrency: 2,
 	Reads: []revoke.Read{
 		{Method: "GET", Path: "/api/v10/webhooks/*/*"},
 		{Method: "GET", Path: "/api/v10/users/@me"},
 		{Method: "GET", Path: "/api/v10/oauth2/@me"},
 		{Method: "GET", Path: "/api/v10/oauth2/applications/@me"},
 	},
-	// 10,000 refused requests in ten minutes shut an address out:
-	// https://discord.com/developers/docs/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
 	Kinds: []revoke.KindInfo{
 		{
 			Kind: webhook, SelfRevoking: true,

@@ -36,7 +36,7 @@ func New(env revoke.Env) (revoke.Provider, error) {
 
 var info = revoke.Info{
 	Name: "telegram", Title: "Telegram", Hosts: []string{"api.telegram.org"},
-	Concurrency: 1, // 20 bots a minute from one address: see ClientManager.cpp below
+	Concurrency: 1, // its server takes 20 bots a minute from one address: ClientManager.cpp, see outcome
 	Reads:       []revoke.Read{{Method: "GET", Path: "/bot*/getMe"}, {Method: "GET", Path: "/bot*/getWebhookInfo"}},
 	Kinds: []revoke.KindInfo{{
 		Kind: bot, Manual: true, Link: "https://t.me/BotFather",
