@@ -122,23 +122,21 @@ func docCoverage(b *strings.Builder) error {
 	if err != nil {
 		return err
 	}
-	row(b, "provider", "revoked with itself", "with an authority of yours", "by hand, then proved", "no probe proves it")
-	row(b, "---", "---", "---", "---", "---")
+	row(b, "provider", "revoked with itself", "with an authority of yours", "by hand")
+	row(b, "---", "---", "---", "---")
 	for _, c := range all {
 		by := make(map[string][]string)
 		for _, k := range c.Kinds {
 			_, short, _ := strings.Cut(k.Kind, ".")
-			how := k.Revoked
-			switch {
-			case k.Proof.Unverifiable != "":
-				how = "unproved"
-			case k.Revoked == "expiry":
-				how = "person"
+			short = "`" + short + "`"
+			if k.Proof.Unverifiable != "" {
+				short += " (unproved)"
 			}
-			by[how] = append(by[how], "`"+short+"`")
+			by[k.Revoked] = append(by[k.Revoked], short)
 		}
 		cells := []string{docTitle(c)}
-		for _, how := range []string{"itself", "authority", "person", "unproved"} {
+		by["person"] = append(by["person"], by["expiry"]...) // it waits for a person
+		for _, how := range []string{"itself", "authority", "person"} {
 			cells = append(cells, cmp.Or(strings.Join(by[how], ", "), "–"))
 		}
 		row(b, cells...)

@@ -265,7 +265,7 @@ func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err 
 		s.authorities.Runs[name] = authority.runs()
 	}
 	s.providers, err = providers.New(s.env(endpoints, s.authorities, dry))
-	return err
+	return misconfigured(err)
 }
 
 // endpoints are those of the configuration, and those of the command line over them.

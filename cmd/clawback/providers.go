@@ -172,13 +172,21 @@ func (a *app) coverages() ([]coverage, error) {
 		return revoke.Env{HTTP: revoke.NewClient(revoke.Refuse{}), Endpoint: a.config.Endpoints[name].URL, Settings: a.config.settings(name)}
 	})
 	if err != nil {
-		return nil, &failure{incident.ExitUsage, err, "clawback help config shows what it can hold"}
+		return nil, misconfigured(err)
 	}
 	all := make([]coverage, 0, len(known))
 	for _, name := range providers.Names() {
 		all = append(all, covers(known[name].Info(), a.config.Endpoints[name].URL, takes[name]))
 	}
 	return all, nil
+}
+
+// misconfigured is why a provider cannot be made: what the configuration says of it is wrong.
+func misconfigured(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{incident.ExitUsage, err, "clawback help config shows what settings and endpoints can hold"}
 }
 
 // narrowed leaves one provider, or one kind of its provider's.
