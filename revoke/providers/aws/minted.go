@@ -25,7 +25,7 @@ const maxTold = 12
 
 // Minted lists the users and access keys which CloudTrail shows that c itself created, or a session
 // that it began: nobody else had a part in those. What it changed else, such as who may assume a
-// role, comes as an error, for a person to judge. CloudTrail has 90 days of events and is late:
+// role, comes as an error, for a person to judge, when it is asked again. CloudTrail has 90 days of events and is late:
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/how-cloudtrail-works.html
 func (p *provider) Minted(ctx context.Context, c credential.Credential) ([]credential.Credential, error) {
 	by, ok := creatorOf(c)
@@ -36,7 +36,11 @@ func (p *provider) Minted(ctx context.Context, c credential.Credential) ([]crede
 	if err != nil {
 		return nil, err
 	}
-	events, cut, err := p.trail.events(ctx, a, p.trails, slices.Concat(created, sessions, changed))
+	names := slices.Concat(created, sessions)
+	if p.lookedBefore(keysOf(c).id) {
+		names = append(names, changed...) // it takes ten seconds, in which others could have been revoked
+	}
+	events, cut, err := p.trail.events(ctx, a, p.trails, names)
 	by.follow(events)
 	var found []credential.Credential
 	var told []string
@@ -50,6 +54,15 @@ func (p *provider) Minted(ctx context.Context, c credential.Credential) ([]crede
 		}
 	}
 	return found, errors.Join(err, judgement(told), incomplete(cut))
+}
+
+// lookedBefore reports whether it was called for that id before.
+func (p *provider) lookedBefore(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.looked[id]
+	p.looked[id] = true
+	return before
 }
 
 func judgement(told []string) error {

@@ -22,9 +22,10 @@ import (
 
 var attacks = []string{"iam:CreateUser", "iam:AttachUserPolicy", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"}
 
-// minted asks what c minted and names it by kind and user.
+// minted asks what c minted, twice as a sweep does, and names it by kind and user.
 func minted(t *testing.T, p revoke.Provider, c credential.Credential) (named []string, all []credential.Credential, err error) {
 	t.Helper()
+	_, _ = p.(revoke.Enumerator).Minted(t.Context(), c)
 	all, err = p.(revoke.Enumerator).Minted(t.Context(), c)
 	for _, m := range all {
 		if !m.Secret.Empty() || m.Ref["id"] == "" || m.Owner == "" {
@@ -150,6 +151,22 @@ func TestMintedTellsWhatAPersonHasToJudge(t *testing.T) {
 		if !strings.Contains(text, "AttachUserPolicy of policy AdministratorAccess") || !strings.Contains(text, "9 older ones") ||
 			strings.ContainsAny(text, "\x1b\n") {
 			t.Errorf("told: %q", text)
+		}
+	})
+}
+
+// Revocations of other keys wait for the first look: it is short.
+func TestMintedIsQuickAtFirst(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		p, victim := w.provider(t), w.MintFor("deploy")
+		for _, most := range []time.Duration{2 * time.Second, 10 * time.Second, 0} {
+			began := time.Now()
+			if _, err := p.(revoke.Enumerator).Minted(t.Context(), victim); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took > most {
+				t.Errorf("it took %v, want %v at most", took, most)
+			}
 		}
 	})
 }

@@ -94,8 +94,10 @@ func unknownToIAM(ctx context.Context, c *caller, f *failure) revoke.Verdict {
 	return identityVerdict(who, err)
 }
 
-// Remember takes in that a session was seen without a deny: it never counts as alive with one.
+// Remember takes in that a session was seen without a deny: it never counts as alive with one. What any
+// credential minted was looked for by that process.
 func (p *provider) Remember(c credential.Credential) {
+	p.lookedBefore(keysOf(c).id)
 	if c.Kind == sessionKind {
 		p.sawUndenied(keysOf(c).id)
 	}

@@ -45,9 +45,9 @@ func (f *Fake) SetTrailDelay(d time.Duration) {
 	f.trailDelay = d
 }
 
-// record keeps what changed something, and the sessions that were begun, in CloudTrail's words:
+// record keeps what was to change something, and the sessions that were begun, in CloudTrail's words:
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
-func (f *Fake) record(k *key, s service, form url.Values) {
+func (f *Fake) record(k *key, s service, form url.Values, refusal *apiError) {
 	action := form.Get("Action")
 	if action == "GetCallerIdentity" || s.name == "iam" && (strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "List")) ||
 		action == "GetAccessKeyInfo" {
@@ -69,11 +69,15 @@ func (f *Fake) record(k *key, s service, form url.Values) {
 		identity["type"] = "Root"
 	}
 	at := f.knobs.Now().UTC()
-	text, err := json.Marshal(map[string]any{
+	said := map[string]any{
 		"eventVersion": "1.09", "eventTime": at.Format(time.RFC3339), "eventSource": s.host, "eventName": action,
 		"awsRegion": "us-east-1", "userIdentity": identity, "requestParameters": request, "responseElements": f.result,
 		"eventID": requestID(), "eventType": "AwsApiCall", "recipientAccountId": f.account, "managementEvent": true,
-	})
+	}
+	if refusal != nil {
+		said["errorCode"], said["errorMessage"], said["responseElements"] = refusal.code, refusal.message, nil
+	}
+	text, err := json.Marshal(said)
 	if err != nil {
 		panic(err) // nothing but strings
 	}

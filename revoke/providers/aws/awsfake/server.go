@@ -150,14 +150,12 @@ func (f *Fake) answer(r *http.Request, body []byte, form url.Values, s service) 
 	if !ok {
 		return "", &apiError{400, "InvalidAction", "Could not find operation " + form.Get("Action") + " for version " + s.version}
 	}
-	if refusal := f.authorize(k, name); refusal != nil {
-		return "", refusal
-	}
 	f.result = nil
-	result, refusal := act(f, k, form)
-	if refusal == nil {
-		f.record(k, s, form)
+	result := ""
+	if refusal = f.authorize(k, name); refusal == nil {
+		result, refusal = act(f, k, form)
 	}
+	f.record(k, s, form, refusal)
 	return result, refusal
 }
 
