@@ -27,7 +27,7 @@ func (a *app) recheckCommand() *cobra.Command {
 			"record and the report. It asks nobody, so that cron can run it; the check a day later wipes the kept\n" +
 			"secrets.\n\n" +
 			"Its exit code is that of the credentials alone: 0 all dead, 3 one lives, 5 a death is unproved, 6 a\n" +
-			"person has still to revoke one.",
+			"person has still to revoke one. 1 says that nothing was kept with which to ask.",
 		Args: upTo(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.recheck(c.Context(), strings.Join(args, ""), o)
