@@ -72,4 +72,5 @@ var Told = []Kind{
 	{Name: "braintree.api_key", Provider: "braintree", Title: "API key", NamePart: "public_key", Tier: 3},
 	{Name: "stripe.connected_account", Provider: "stripe", Title: "access of a platform to a connected account", Tier: 3},
 	{Name: "stripe.app_secret", Provider: "stripe", Title: "secret in the store of a Stripe App", Tier: 3},
+	{Name: "stripe.payouts", Provider: "stripe", Title: "payouts of a connected account", Tier: 3},
 }

@@ -21,14 +21,36 @@ func (p *provider) Info() revoke.Info {
 	return revoke.Info{
 		Name:  "stripe",
 		Title: "Stripe",
-		Kinds: []revoke.KindInfo{keyInfo, connectedInfo, appSecretInfo, webhookInfo, ephemeralInfo},
+		Kinds: []revoke.KindInfo{p.keyInfo(), p.payoutsInfo(), connectedInfo, appSecretInfo, webhookInfo, ephemeralInfo},
 		Reads: []revoke.Read{
 			{Method: "GET", Path: "/v1/balance"},
 			{Method: "GET", Path: "/v1/webhook_endpoints/*"},
 			{Method: "GET", Path: "/v1/apps/secrets/find"},
+			{Method: "GET", Path: "/v1/accounts/*"},
 		},
 		Hosts: []string{host, connectHost},
 	}
+}
+
+// keyInfo is a person's work, unless the desk has the preview's call do it.
+func (p *provider) keyInfo() revoke.KindInfo {
+	k := keyInfo
+	if p.settings.PreviewExpire {
+		k.Manual = false
+		k.Authority = "secret key of the same account and mode, in the private preview of API key management"
+		k.Source = "https://stripe.dev/stripe-java/com/stripe/service/v2/iam/ApiKeyService.html"
+	}
+	return k
+}
+
+// payoutsInfo is a person's work, unless the desk allows it.
+func (p *provider) payoutsInfo() revoke.KindInfo {
+	k := payoutsInfo
+	if p.settings.HoldPayouts {
+		k.Manual, k.Reversible, k.ByRef = false, true, true
+		k.Authority = "the platform's secret key, of the same mode, for an account of which the platform controls the payouts"
+	}
+	return k
 }
 
 var keyInfo = revoke.KindInfo{
@@ -88,6 +110,20 @@ var connectedInfo = revoke.KindInfo{
 	Authority: "the platform's secret key, of the same mode",
 	Effect:    "the platform loses the account, and its tokens for it, until its owner connects it again",
 	Source:    "https://docs.stripe.com/connect/oauth-reference#post-deauthorize",
+}
+
+// payoutsInfo is no credential's end, but keeps the money where it is while credentials end.
+var payoutsInfo = revoke.KindInfo{
+	Kind: kindPayouts, Manual: true, Payment: true, NeedsAlive: true, Propagation: propagation,
+	Link: "https://dashboard.stripe.com/connect/accounts",
+	Steps: []string{
+		"Done by hand unless the settings allow it (settings.stripe.hold_payouts): it stops the income of the account's owner.",
+		"Open the link, choose the account and pause its payouts, or set its payout schedule to manual.",
+		"Look at the payouts that are pending: a manual one can be canceled, an automatic one cannot.",
+		"Compare the account's external bank accounts with what its owner says. Then mark this as done.",
+	},
+	Effect: "no money leaves the account by itself until it is undone",
+	Source: "https://docs.stripe.com/connect/manage-payout-schedule",
 }
 
 var appSecretInfo = revoke.KindInfo{

@@ -26,7 +26,7 @@ func everything(t *testing.T, w *world, p revoke.Provider) {
 	t.Helper()
 	for _, c := range []credential.Credential{
 		w.MintKey(true), w.MintEndpoint(true), onlySecret(w.MintEndpoint(true)),
-		w.Mint(kindEphemeral), w.Mint(kindConnected), w.Mint(kindAppSecret),
+		w.Mint(kindEphemeral), w.Mint(kindConnected), w.Mint(kindAppSecret), w.Mint(kindPayouts),
 	} {
 		_, _ = p.Inspect(t.Context(), c)
 		_ = p.Verify(t.Context(), c)
@@ -123,6 +123,7 @@ func TestContract(t *testing.T) {
 		"DELETE /v1/webhook_endpoints/{webhook_endpoint} 200",
 		"DELETE /v1/webhook_endpoints/{webhook_endpoint} 403",
 		"DELETE /v1/webhook_endpoints/{webhook_endpoint} 404",
+		"GET /v1/accounts/{account} 200",
 		"GET /v1/apps/secrets/find 200",
 		"GET /v1/apps/secrets/find 404",
 		"GET /v1/balance 200",
@@ -131,6 +132,7 @@ func TestContract(t *testing.T) {
 		"GET /v1/balance 429",
 		"GET /v1/webhook_endpoints/{webhook_endpoint} 200",
 		"GET /v1/webhook_endpoints/{webhook_endpoint} 404",
+		"POST /v1/accounts/{account} 200",
 		"POST /v1/apps/secrets/delete 200",
 	}
 	if got := check.Seen(); !slices.Equal(got, want) {

@@ -1,5 +1,6 @@
 // Package stripe ends what opens a Stripe account: API keys, by hand and proved by probe, ephemeral
-// keys, webhook endpoints, a platform's access to connected accounts, and secrets of Stripe Apps.
+// keys, webhook endpoints, a platform's access to connected accounts, and secrets of Stripe Apps. Where
+// the desk allows it, it holds the payouts of connected accounts.
 package stripe
 
 import (
@@ -22,6 +23,7 @@ const (
 	kindEphemeral = "stripe.ephemeral_key"
 	kindConnected = "stripe.connected_account"
 	kindAppSecret = "stripe.app_secret"
+	kindPayouts   = "stripe.payouts"
 
 	host        = "api.stripe.com"
 	connectHost = "connect.stripe.com"
@@ -30,6 +32,22 @@ const (
 // settings is what the desk says of its Stripe account.
 type settings struct {
 	ClientID string `yaml:"client_id"` // of the platform in Connect: ca_…
+	// PreviewExpire has API keys ended by a call in private preview, where their id is known, in place
+	// of a person. It is off for the reasons that stand at expireKey.
+	PreviewExpire  bool   `yaml:"preview_expire"`
+	PreviewVersion string `yaml:"preview_version"` // the API version that Stripe named for it: 20….preview
+	// HoldPayouts allows that the payouts of connected accounts are set to manual.
+	HoldPayouts bool `yaml:"hold_payouts"`
+}
+
+func (s settings) check() error {
+	switch {
+	case s.ClientID != "" && !clientID.MatchString(s.ClientID):
+		return errors.New("client_id: want ca_…")
+	case s.PreviewExpire != previewVersion.MatchString(s.PreviewVersion):
+		return errors.New("preview_expire and preview_version: want both, the version as Stripe named it to the account")
+	}
+	return nil
 }
 
 // clientID is a platform's id: https://docs.stripe.com/connect/oauth-reference
@@ -63,8 +81,8 @@ func New(env revoke.Env) (revoke.Provider, error) {
 			return nil, fmt.Errorf("stripe: settings: %w", err)
 		}
 	}
-	if p.settings.ClientID != "" && !clientID.MatchString(p.settings.ClientID) {
-		return nil, errors.New("stripe: settings: client_id: want ca_…")
+	if err := p.settings.check(); err != nil {
+		return nil, fmt.Errorf("stripe: settings: %w", err)
 	}
 	return p, nil
 }
@@ -98,6 +116,8 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 		return p.inspectConnected(ctx, c)
 	case kindAppSecret:
 		return p.inspectAppSecret(ctx, c)
+	case kindPayouts:
+		return p.inspectPayouts(ctx, c)
 	}
 	return revoke.Exposure{}, unknownKind(c)
 }
@@ -105,6 +125,9 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	switch c.Kind {
 	case kindKey:
+		if p.settings.PreviewExpire {
+			return p.expireKey(ctx, c)
+		}
 		return revoke.Receipt{}, p.refuseToRoll(ctx, c)
 	case kindWebhook:
 		return p.deleteWebhook(ctx, c)
@@ -114,6 +137,8 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		return p.deauthorize(ctx, c)
 	case kindAppSecret:
 		return p.deleteAppSecret(ctx, c)
+	case kindPayouts:
+		return p.holdPayouts(ctx, c)
 	}
 	return revoke.Receipt{}, unknownKind(c)
 }
@@ -130,6 +155,8 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		return p.verifyConnected(ctx, c)
 	case kindAppSecret:
 		return p.verifyAppSecret(ctx, c)
+	case kindPayouts:
+		return p.verifyPayouts(ctx, c)
 	}
 	return inconclusive(unknownKind(c), c)
 }

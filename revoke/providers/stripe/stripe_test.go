@@ -81,14 +81,38 @@ func (w *world) sent() []string {
 // platform makes a provider for a desk that named its platform.
 func platform(env revoke.Env) (revoke.Provider, error) {
 	env.Settings = func(into any) error {
-		into.(*settings).ClientID = stripefake.ClientID
+		*into.(*settings) = settings{ClientID: stripefake.ClientID, HoldPayouts: true}
 		return nil
 	}
 	return New(env)
 }
 
+// previewing makes a provider for a desk that lets the preview's call end API keys.
+func previewing(env revoke.Env) (revoke.Provider, error) {
+	env.Settings = func(into any) error {
+		*into.(*settings) = settings{
+			ClientID: stripefake.ClientID, HoldPayouts: true, PreviewExpire: true, PreviewVersion: "2026-01-02.preview",
+		}
+		return nil
+	}
+	return New(env)
+}
+
+// preview is an account in the private preview.
+type preview struct{ *stripefake.Fake }
+
+func (p preview) Mint(kind string) credential.Credential {
+	p.Preview = true
+	return p.Fake.Mint(kind)
+}
+
 func TestConformance(t *testing.T) {
-	revoketest.Run(t, revoketest.Suite{New: platform, Fake: func(c fake.Clock) fake.Provider { return stripefake.New(c) }})
+	t.Run("by a person", func(t *testing.T) {
+		revoketest.Run(t, revoketest.Suite{New: platform, Fake: func(c fake.Clock) fake.Provider { return stripefake.New(c) }})
+	})
+	t.Run("by the preview", func(t *testing.T) {
+		revoketest.Run(t, revoketest.Suite{New: previewing, Fake: func(c fake.Clock) fake.Provider { return preview{stripefake.New(c)} }})
+	})
 }
 
 func jsonError(kind, code, message string) string {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+
+	"clawback/revoke/fake"
 )
 
 // ClientID is the platform's in Connect.
@@ -106,4 +109,82 @@ func (f *Fake) deauthorize(k *key, _ string, r *http.Request) reply {
 	}
 	f.knobs.Revoke(&n.ended)
 	return reply{status: http.StatusOK, body: object{"stripe_user_id": id}}
+}
+
+// https://docs.stripe.com/api/accounts/retrieve
+func (f *Fake) getAccount(k *key, id string, _ *http.Request) reply {
+	n := f.payouts(k, id)
+	if n == nil {
+		return missing("account", id)
+	}
+	interval := "manual"
+	if f.knobs.Live(&n.ended) {
+		interval = n.was
+	}
+	return reply{status: http.StatusOK, body: accountObject(id, interval, n.note)}
+}
+
+// https://docs.stripe.com/api/accounts/update
+func (f *Fake) updateAccount(k *key, id string, r *http.Request) reply {
+	n := f.payouts(k, id)
+	if n == nil {
+		return missing("account", id)
+	}
+	_ = r.ParseForm() // of nothing
+	asked := func(name string) string { return r.PostForm.Get("settings[payouts][schedule][" + name + "]") }
+	n.note = r.PostForm.Get("metadata[clawback_payouts_were]")
+	interval := asked("interval")
+	if interval == "manual" {
+		f.knobs.Revoke(&n.ended)
+		return reply{status: http.StatusOK, body: accountObject(id, interval, n.note)}
+	}
+	if interval += ":" + asked(interval+"_anchor"); !strings.HasPrefix(interval, "weekly:") {
+		interval = strings.TrimSuffix(interval, ":")
+	}
+	n.was, n.ended = interval, fake.Revocation{}
+	return reply{status: http.StatusOK, body: accountObject(id, interval, n.note)}
+}
+
+func (f *Fake) payouts(k *key, id string) *named {
+	for _, n := range f.named {
+		if n.kind == kindPayouts && n.id == id+"/payouts" && n.live == k.live {
+			return n
+		}
+	}
+	return nil
+}
+
+func accountObject(id, interval, note string) object {
+	interval, anchor, _ := strings.Cut(interval, ":")
+	schedule, metadata := object{"interval": interval, "delay_days": 2}, object{}
+	if anchor != "" {
+		schedule["weekly_anchor"] = anchor
+	}
+	if note != "" {
+		metadata["clawback_payouts_were"] = note
+	}
+	return object{
+		"id": id, "object": "account", "type": "express", "metadata": metadata,
+		"settings": object{
+			"branding": object{}, "card_payments": object{}, "dashboard": object{"display_name": "Shop"}, "payments": object{},
+			"payouts": object{"debit_negative_balances": true, "schedule": schedule, "statement_descriptor": nil},
+		},
+	}
+}
+
+// expireKey is of a private preview: to who has no part in it there is no such address.
+// https://stripe.dev/stripe-java/com/stripe/service/v2/iam/ApiKeyService.html
+func (f *Fake) expireKey(_ *key, id string, r *http.Request) reply {
+	if !f.Preview || !strings.HasSuffix(r.Header.Get("Stripe-Version"), ".preview") {
+		return refuse(http.StatusNotFound, apiError{Message: fmt.Sprintf("Unrecognized request URL (%s: %s).", r.Method, r.URL.Path)})
+	}
+	for value, k := range f.keys {
+		if k.id == id {
+			f.knobs.Revoke(&k.expired)
+			return reply{status: http.StatusOK, body: object{
+				"id": id, "object": "v2.iam.api_key", "status": "expired", "livemode": k.live, "secret_key": object{"token": value},
+			}}
+		}
+	}
+	return missing("API key", id)
 }

@@ -48,6 +48,9 @@ var routes = []route{
 	{"DELETE", "/v1/ephemeral_keys/", "DeleteEphemeralKeysKey", EphemeralWrite, (*Fake).deleteEphemeral},
 	{"GET", "/v1/apps/secrets/find", "GetAppsSecretsFind", SecretWrite, (*Fake).findSecret},
 	{"POST", "/v1/apps/secrets/delete", "PostAppsSecretsDelete", SecretWrite, (*Fake).deleteSecret},
+	{"GET", "/v1/accounts/", "GetAccountsAccount", AccountWrite, (*Fake).getAccount},
+	{"POST", "/v1/accounts/", "PostAccountsAccount", AccountWrite, (*Fake).updateAccount},
+	{"POST", "/v2/iam/api_keys/", "PostV2IamApiKeysIdExpire", KeyWrite, (*Fake).expireKey},
 	{"POST", "/oauth/deauthorize", "PostOauthDeauthorize", BalanceRead, (*Fake).deauthorize},
 }
 
@@ -56,6 +59,9 @@ func find(r *http.Request) (*route, string) {
 	for i := range routes {
 		to := &routes[i]
 		id, hasID := strings.CutPrefix(r.URL.Path, to.path)
+		if to.action == "PostV2IamApiKeysIdExpire" {
+			id, hasID = strings.CutSuffix(id, "/expire")
+		}
 		takesID := strings.HasSuffix(to.path, "/")
 		if hasID && r.Method == to.method && takesID == (id != "") && !strings.Contains(id, "/") {
 			return to, id

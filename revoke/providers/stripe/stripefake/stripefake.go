@@ -26,6 +26,8 @@ const (
 
 	EphemeralWrite = "rak_ephemeral_key_write"
 	SecretWrite    = "rak_apps_secret_write"
+	AccountWrite   = "rak_connected_account_write"
+	KeyWrite       = "rak_api_key_write"
 )
 
 const (
@@ -35,10 +37,15 @@ const (
 	kindEphemeral = "stripe.ephemeral_key"
 	kindConnected = "stripe.connected_account"
 	kindAppSecret = "stripe.app_secret"
+	kindPayouts   = "stripe.payouts"
 )
 
 // Fake is one simulated Stripe account.
 type Fake struct {
+	// Preview lets the account take part in the private preview of API key management, and mints keys
+	// whose id is known.
+	Preview bool
+
 	knobs   *fake.Knobs
 	account string
 
@@ -66,11 +73,13 @@ type endpoint struct {
 	deleted fake.Revocation
 }
 
-// named is an ephemeral key, a connected account, or a secret of an app.
+// named is an ephemeral key, a connected account, its payouts, or a secret of an app.
 type named struct {
 	kind  string
 	id    string
 	value string // of an ephemeral key
+	was   string // the schedule of payouts that are not held
+	note  string // in the account's metadata
 	live  bool
 	ended fake.Revocation
 }
@@ -96,7 +105,7 @@ func New(c fake.Clock) *Fake {
 func (f *Fake) Name() string    { return "stripe" }
 func (f *Fake) Hosts() []string { return []string{"api.stripe.com", "connect.stripe.com"} }
 func (f *Fake) Kinds() []string {
-	return []string{kindKey, kindConnected, kindAppSecret, kindWebhook, kindEphemeral}
+	return []string{kindKey, kindPayouts, kindConnected, kindAppSecret, kindWebhook, kindEphemeral}
 }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
@@ -114,7 +123,7 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		return f.MintKey(true)
 	case kindWebhook:
 		return f.MintEndpoint(true)
-	case kindEphemeral, kindConnected, kindAppSecret:
+	case kindEphemeral, kindConnected, kindAppSecret, kindPayouts:
 		return f.mintNamed(kind)
 	}
 	panic("stripefake: no such kind: " + kind)
@@ -122,7 +131,7 @@ func (f *Fake) Mint(kind string) credential.Credential {
 
 // MintAuthority makes a restricted key that may do what the revocation of each kind needs.
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
-	return f.MintRestricted(true, WebhookWrite, EphemeralWrite, SecretWrite, BalanceRead), true
+	return f.MintRestricted(true, WebhookWrite, EphemeralWrite, SecretWrite, AccountWrite, KeyWrite, BalanceRead), true
 }
 
 func (f *Fake) mintNamed(kind string) credential.Credential {
@@ -136,6 +145,8 @@ func (f *Fake) mintNamed(kind string) credential.Credential {
 		c.Secret = credential.Value(n.value)
 	case kindConnected:
 		n.id = "acct_" + random(16)
+	case kindPayouts: // they go out every Monday
+		n.id, n.was = "acct_"+random(16)+"/payouts", "weekly:monday"
 	case kindAppSecret:
 		n.id = "partner-token-" + random(6)
 	}
@@ -163,7 +174,11 @@ func (f *Fake) mint(prefix string, k *key) credential.Credential {
 	k.id = "mk_" + random(24)
 	value := prefix + "_" + mode(k.live) + "_" + random(99)
 	f.keys[value] = k
-	return credential.Credential{Provider: "stripe", Kind: kindKey, Secret: credential.Value(value)}
+	c := credential.Credential{Provider: "stripe", Kind: kindKey, Secret: credential.Value(value)}
+	if f.Preview {
+		c.Ref = map[string]string{"id": k.id}
+	}
+	return c
 }
 
 // MintEndpoint makes a webhook endpoint and returns its signing secret; its id is Ref["endpoint"].
@@ -239,7 +254,7 @@ func (f *Fake) State() string {
 		lines = append(lines, fmt.Sprintf("endpoint %s %s %s", e.id, mode(e.live), ended(e.deleted)))
 	}
 	for _, n := range f.named {
-		lines = append(lines, fmt.Sprintf("%s %s %s %s", n.kind, n.id, mode(n.live), ended(n.ended)))
+		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %s", n.kind, n.id, mode(n.live), n.was, n.note, ended(n.ended)))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
