@@ -48,6 +48,12 @@ var companions = []companion{
 	{kind: "gitlab.deploy_token", keys: []string{"login", "CI_DEPLOY_USER"}, ref: "username"},
 	{kind: "bitbucket.app_password", keys: []string{"login", "BITBUCKET_USERNAME", "BITBUCKET_USER"}, ref: "username"},
 	{kind: "bitbucket.api_token", keys: []string{"login", "BITBUCKET_EMAIL", "BITBUCKET_USERNAME", "BITBUCKET_USER", "ATLASSIAN_EMAIL"}, ref: "email"},
+	{kind: "slack.client_secret", keys: []string{"client_id", "SLACK_CLIENT_ID"}, part: "client_id"},
+	{kind: "github.client_secret", keys: []string{"client_id", "GITHUB_CLIENT_ID", "GITHUB_OAUTH_CLIENT_ID"}, ref: "client_id"},
+	{kind: "github.app_key", keys: []string{"app_id", "GITHUB_APP_ID"}, ref: "app_id"},
+	{kind: "whatsapp.app_secret", keys: []string{"app_id", "WHATSAPP_APP_ID", "META_APP_ID", "FACEBOOK_APP_ID"}, ref: "client_id"},
+	{kind: "braintree.api_key", keys: []string{"public_key", "publicKey", "BRAINTREE_PUBLIC_KEY"}, part: "public_key"},
+	{kind: "braintree.api_key", keys: []string{"merchant_id", "merchantId", "BRAINTREE_MERCHANT_ID"}, part: "merchant_id"},
 	{kind: "discord.client_secret", keys: []string{"client_id", "DISCORD_CLIENT_ID", "DISCORD_APPLICATION_ID"}, part: "client_id"},
 }
 
@@ -55,6 +61,7 @@ var companions = []companion{
 var mainParts = map[string]string{
 	"vault.approle_secret_id": "secret_id",
 	"discord.client_secret":   "client_secret",
+	"braintree.api_key":       "private_key",
 }
 
 // deployUser is the login of a GitLab deploy token that was given no other one.

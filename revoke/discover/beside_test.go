@@ -150,6 +150,20 @@ func TestBeside(t *testing.T) {
 			map[string]string{state + ".env": "BITBUCKET_USERNAME=ada\nBITBUCKET_EMAIL=ada@corp.example\nBITBUCKET_APP_PASSWORD=ATBB" + v[:32] + "\nBITBUCKET_TOKEN=ATATT3" + v + w + "\n"},
 			[]string{"bitbucket.app_password value=ATBB" + v[:32] + " username:ada of ", "bitbucket.api_token value=ATATT3" + v + w + " email:ada@corp.example of "},
 		},
+		"keys of payments": {
+			map[string]string{state + ".env": "BRAINTREE_MERCHANT_ID=merchant1\nBRAINTREE_PUBLIC_KEY=" + w + "\nBRAINTREE_PRIVATE_KEY=" + v + "\n"},
+			[]string{"braintree.api_key merchant_id=merchant1 private_key=" + v + " public_key=" + w + " of "},
+		},
+		"applications": {
+			map[string]string{state + ".env": "SLACK_CLIENT_ID=12.34\nSLACK_CLIENT_SECRET=" + v + "\nGITHUB_CLIENT_ID=Iv1.abc\nGITHUB_CLIENT_SECRET=" + w + "\nMETA_APP_ID=77\nMETA_APP_SECRET=" + x +
+				"\nGITHUB_APP_ID=99\nGITHUB_APP_PRIVATE_KEY=\"" + strings.ReplaceAll(pem, "\n", `\n`) + "\"\n"},
+			[]string{"slack.client_secret client_id=12.34 value=" + v + " of ", "github.client_secret value=" + w + " client_id:Iv1.abc of ", "whatsapp.app_secret value=" + x + " client_id:77 of ",
+				"github.app_key value=" + pem + " app_id:99 of "},
+		},
+		"a device linked to a phone": {
+			map[string]string{state + "credentials/whatsapp/main/creds.json": `{"me":{"id":"491234567890:3@s.whatsapp.net","name":"ada"},"advSecretKey":"` + v + `"}`},
+			[]string{"whatsapp.device value=" + v + " of 491234567890:3@s.whatsapp.net"},
+		},
 		"Discord's application": {
 			map[string]string{state + ".env": "DISCORD_CLIENT_ID=1234567890\nDISCORD_CLIENT_SECRET=" + v + "\n"},
 			[]string{"discord.client_secret client_id=1234567890 client_secret=" + v + " of "},

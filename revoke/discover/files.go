@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"clawback/forensics/agents/openclaw"
+	"clawback/forensics/agents/openclaw/json5"
 	"clawback/revoke/credential"
 )
 
@@ -263,6 +264,8 @@ func (r *reader) about(l leaf, row place, c *candidate) {
 		if c.endpoint == "" {
 			c.endpoint = origin("https://" + host)
 		}
+	case row.kind == "whatsapp.device":
+		owner(objectName([]json5.Step{key("me")}), "id", "name")
 	case row.file == "~/.config/glab-cli/config.yml":
 		r.aboutGlab(l, step(1), c)
 	case row.file == "~/.azure/msal_token_cache.json":
