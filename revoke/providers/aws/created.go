@@ -42,14 +42,17 @@ func (p *provider) thingOf(ctx context.Context, c credential.Credential) (thing,
 		return t, err
 	case c.Ref["account"] != t.is.account:
 		return t, fmt.Errorf("aws: it is of account %s, the authority of %s: %w", c.Ref["account"], t.is.account, revoke.ErrNoAuthority)
-	case t.is.kind == "user" && t.is.name == t.user:
+	case c.Kind == userKind && t.ours():
 		return t, fmt.Errorf("aws: the authority is user %s too: %w", t.user, revoke.ErrOurs)
 	}
 	return t, nil
 }
 
+// ours reports whether the user is the authority's own.
+func (t thing) ours() bool { return t.is.kind == "user" && t.is.name == t.user }
+
 // revokeMinted makes the key Inactive and ends its user's sessions. Its user may be innocent and is
-// not denied more.
+// not denied more, and the authority's own is not denied at all.
 func (p *provider) revokeMinted(ctx context.Context, c credential.Credential) (revoke.Receipt, error) {
 	t, err := p.thingOf(ctx, c)
 	if err != nil {
@@ -70,11 +73,9 @@ func (p *provider) revokeMinted(ctx context.Context, c credential.Credential) (r
 		r.Answer = "200 UpdateAccessKey"
 		r.Did = append(r.Did, "access key "+maskedKey(t.id)+" of user "+t.user+" Inactive")
 	}
-	document := fmt.Sprintf(older, t.is.at.UTC().Add(issueMargin).Format(time.RFC3339))
-	if t.is.at.IsZero() {
-		return r, errors.New("aws: AWS's answer bears no date to go by")
-	}
-	switch f := t.putPolicy(ctx, t.user, olderUserName, document); {
+	switch f := t.endSessions(ctx); {
+	case t.ours():
+		r.Left = append(r.Left, "sessions that the key began live on, 36 h at most: its user is the authority's own")
 	case f != nil && !f.final():
 		return r, f
 	case f != nil:
@@ -84,6 +85,17 @@ func (p *provider) revokeMinted(ctx context.Context, c credential.Credential) (r
 	}
 	r.Left = append(r.Left, "role sessions that the key began live on until they expire, 12 h at most")
 	return r, nil
+}
+
+// endSessions denies the user's sessions that were issued so far, by AWS's clock.
+func (t thing) endSessions(ctx context.Context) *failure {
+	switch {
+	case t.ours():
+		return nil
+	case t.is.at.IsZero():
+		return &failure{action: "GetCallerIdentity", status: 200, answer: "200 without a date to go by"}
+	}
+	return t.putPolicy(ctx, t.user, olderUserName, fmt.Sprintf(older, t.is.at.UTC().Add(issueMargin).Format(time.RFC3339)))
 }
 
 // revokeUser denies a user everything who was created by a leaked key, unless the name was given anew.

@@ -381,3 +381,28 @@ func TestVerdictsOfCreated(t *testing.T) {
 		})
 	}
 }
+
+// A key that was created for the responder's own user ends, and the responder goes on.
+func TestMintedKeyOfTheAuthoritysUser(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		authority := w.authority()
+		victim := w.MintFor("deploy")
+		_, own := w.as(victim)
+		must[*iam.CreateAccessKeyOutput](t)(own.CreateAccessKey(t.Context(), &iam.CreateAccessKeyInput{UserName: sdk.String("responder-1")}))
+		p := provider(t, w.env(authority))
+		named, all, err := minted(t, p, victim)
+		if err != nil || !slices.Equal(named, []string{"aws.minted_key responder-1"}) {
+			t.Fatalf("minted %q, %v", named, err)
+		}
+		if r := mustRevoke(t, p, all[0]); len(r.Did) != 1 || !mentions(r.Left, "the authority's own") {
+			t.Errorf("%+v", r)
+		}
+		if w.Alive(all[0]) || !w.Alive(authority) {
+			t.Errorf("the minted key works: %t, the authority: %t", w.Alive(all[0]), w.Alive(authority))
+		}
+		self := all[0]
+		self.Ref["id"] = authority.Secret.Reveal("access_key_id")
+		_, err = p.Revoke(t.Context(), self)
+		wantError(t, err, revoke.ErrOurs)
+	})
+}

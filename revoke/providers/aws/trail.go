@@ -77,9 +77,9 @@ type event struct {
 // drowned by those of a busy agent. One reader serves all credentials.
 type trail struct {
 	env  revoke.Env
-	turn chan struct{} // holds a token while nobody reads
-	last time.Time     // of the latest request
-	read map[string]listing
+	turn chan struct{}      // holds a token while nobody reads
+	last time.Time          // of the latest request
+	read map[string]listing // by account and name
 }
 
 // listing is the events of one name, the newest first.
@@ -104,12 +104,13 @@ func (t *trail) events(ctx context.Context, a responder, base string, names []st
 		return nil, nil, fmt.Errorf("aws: CloudTrail was not asked: %w", context.Cause(ctx))
 	}
 	for _, name := range names {
-		l, ok := t.read[name]
+		key := a.is.account + " " + name
+		l, ok := t.read[key]
 		if !ok || t.env.Now().Sub(l.at) > trailFresh {
 			if l, err = t.list(ctx, a, base, name); err != nil {
 				return all, cut, err
 			}
-			t.read[name] = l
+			t.read[key] = l
 		}
 		all = append(all, l.events...)
 		if l.more {
