@@ -106,7 +106,11 @@ const settingsHelp = `settings:                   # of providers, all of them op
     lease_prefixes: [database/creds/openclaw]   # leased by agents alone: revoked, and looked for again
   conjur: {account: example}           # of the organization
   slack: {uninstall: false}            # uninstall the app with its first token, by its client secret: all of its tokens die
-  stripe: {client_id: ca_0123456789abcdef}   # of your platform in Connect
+  stripe:
+    client_id: ca_0123456789abcdef     # of your platform in Connect
+    hold_payouts: false                # set the payouts of connected accounts to manual
+    preview_expire: false              # end API keys by a call in private preview, in place of a person,
+    preview_version: ""                # with the API version that Stripe named to the account for it
   whatsapp: {deregister: ["10203040506070809"]}   # ids of phone numbers to take off the API: back takes their PIN
   oauth2:                              # any OAuth 2.0 server, by a name of yours
     sso:

@@ -21,9 +21,34 @@ import (
 // What help config shows is a configuration: it is read as one, its CA, and each setting by the
 // provider that takes it.
 func TestConfigHelpParses(t *testing.T) {
+	c := parses(t, configHelp+settingsHelp+inventoryHelp+witnessHelp)
+	if len(c.Authorities) < 5 || len(c.Endpoints) < 3 || len(c.Inventory) == 0 || len(c.Witness) == 0 || c.Responder == "" || c.SSHConfig == "" || c.AllowedSigners == "" || len(c.Roles) == 0 {
+		t.Errorf("a part is missing: %+v", c)
+	}
+}
+
+// So is what the README shows.
+func TestREADMEConfigurationsParse(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	if len(blocks) < 3 {
+		t.Errorf("it has %d", len(blocks))
+	}
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		parses(t, block)
+	}
+}
+
+// parses makes of a text a configuration, and every provider by it.
+func parses(t *testing.T, text string) config {
+	t.Helper()
 	dir := t.TempDir()
 	writeCA(t, filepath.Join(dir, "ca.pem"))
-	text := strings.ReplaceAll(configHelp+settingsHelp+inventoryHelp+witnessHelp, "/etc/clawback/ca.pem", filepath.Join(dir, "ca.pem"))
+	text = strings.ReplaceAll(text, "/etc/clawback/ca.pem", filepath.Join(dir, "ca.pem"))
 	file := filepath.Join(dir, "clawback.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -51,9 +76,7 @@ func TestConfigHelpParses(t *testing.T) {
 			t.Errorf("settings.%s are shown, and %s takes none", name, name)
 		}
 	}
-	if len(c.Authorities) < 5 || len(c.Endpoints) < 3 || len(c.Inventory) == 0 || len(c.Witness) == 0 || c.Responder == "" || c.SSHConfig == "" || c.AllowedSigners == "" || len(c.Roles) == 0 {
-		t.Errorf("a part is missing: %+v", c)
-	}
+	return c
 }
 
 // Every setting that a provider takes is shown, and so is a self-hosted provider's address.
