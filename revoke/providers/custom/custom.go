@@ -4,6 +4,7 @@
 package custom
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,22 +75,22 @@ func (p *provider) request(ctx context.Context, q *requestSettings, c credential
 		f.authority = a.Secret
 	}
 	out := wire.Request{Method: q.Method, Header: make(http.Header), Hide: f.hidden()}
-	err := errors.Join(
+	err := cmp.Or(
 		f.into(&out.Path, q.path, intoPath),
 		f.into(&out.Body, q.Body, intoBody(contentType(q.Headers))))
 	if q.query != "" {
 		var query string
-		err = errors.Join(err, f.into(&query, q.query, intoQuery))
+		err = cmp.Or(err, f.into(&query, q.query, intoQuery))
 		out.Path += "?" + query
 	}
 	for name, value := range q.Headers {
 		var filled string
-		err = errors.Join(err, f.into(&filled, value, intoHeader))
+		err = cmp.Or(err, f.into(&filled, value, intoHeader))
 		out.Header.Set(name, filled)
 	}
 	if q.Basic != nil {
 		var user, password string
-		err = errors.Join(err, f.into(&user, q.Basic.User, intoHeader), f.into(&password, q.Basic.Password, intoHeader))
+		err = cmp.Or(err, f.into(&user, q.Basic.User, intoHeader), f.into(&password, q.Basic.Password, intoHeader))
 		out.User = url.UserPassword(user, password)
 	}
 	return out, err
