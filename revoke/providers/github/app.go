@@ -44,7 +44,8 @@ type app struct {
 
 // parseApp does not quote what it refuses.
 func parseApp(id, file string) (app, error) {
-	block, _ := pem.Decode([]byte(file[:min(len(file), maxKeyFile)]))
+	// In a variable or a line of a file its line breaks stand as \n.
+	block, _ := pem.Decode([]byte(strings.ReplaceAll(file[:min(len(file), maxKeyFile)], `\n`, "\n")))
 	switch {
 	case !appID.MatchString(id):
 		return app{}, errors.New("the App's id (app_id) is not known")

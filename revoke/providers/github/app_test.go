@@ -22,6 +22,11 @@ func TestAppKey(t *testing.T) {
 	if v := p.Verify(t.Context(), key); v.Outcome != revoke.Alive || !strings.Contains(v.Answer, "signs as App") {
 		t.Fatalf("%+v", v)
 	}
+	line := key
+	line.Secret = credential.Value(strings.ReplaceAll(key.Secret.Reveal("value"), "\n", `\n`))
+	if v := p.Verify(t.Context(), line); v.Outcome != revoke.Alive {
+		t.Errorf("as it stands in a variable: %+v", v)
+	}
 	if _, err := p.Revoke(t.Context(), key); !errors.Is(err, revoke.ErrManual) || !f.Alive(key) {
 		t.Errorf("Revoke: %v", err)
 	}
