@@ -25,7 +25,8 @@ const maxTold = 12
 
 // Minted lists the users and access keys which CloudTrail shows that c itself created, or a session
 // that it began: nobody else had a part in those. What it changed else, such as who may assume a
-// role, comes as an error, for a person to judge, when it is asked again. CloudTrail has 90 days of events and is late:
+// role, comes as an error, for a person to judge, when it is asked again. CloudTrail has 90 days of
+// events, of one region, and is late:
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/how-cloudtrail-works.html
 func (p *provider) Minted(ctx context.Context, c credential.Credential) ([]credential.Credential, error) {
 	by, ok := creatorOf(c)
