@@ -447,6 +447,9 @@ func (ch *chain) manual(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
+		if ch.seenAlive { // once a person ended it, it can tell nothing any more
+			ch.lookForMinted(ctx)
+		}
 	}
 	if !ch.sweep.Attended {
 		ch.sweep.wait(ch)

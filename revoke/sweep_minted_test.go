@@ -143,6 +143,25 @@ func TestSweepLooksForWhatWasMinted(t *testing.T) {
 	})
 }
 
+// What a person has to revoke is asked at once what it minted: when it is dead it can tell nothing.
+func TestSweepLooksForWhatWasMintedByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newMintStub()
+		child := credential.Credential{Provider: "stub", Kind: "minted", Masked: "child", Ref: map[string]string{"id": "child"}, Fingerprint: "child"}
+		p.minted = func(int) ([]credential.Credential, error) { return []credential.Credential{child}, nil }
+		var s *stubSweep
+		s = startStub(p, func(_ *revoke.Sweep, l *ledger) {
+			l.minted = func(found []credential.Credential) { _ = s.Add(found[0]) }
+		})
+		mint := cred("by hand", "manual mint", 3)
+		s.found <- mint
+		s.finish()
+		if s.ledger.last(child).Life != credential.Dead || s.ledger.last(mint).Life != credential.Manual {
+			t.Errorf("the child is %+v, its mint %+v", s.ledger.last(child), s.ledger.last(mint))
+		}
+	})
+}
+
 // A look that fails, hangs or throws is on record and holds up no proof for long.
 func TestSweepCannotLook(t *testing.T) {
 	for name, look := range map[string]func(int) ([]credential.Credential, error){

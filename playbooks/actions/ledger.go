@@ -90,8 +90,8 @@ func (l ledger) Life(c credential.Credential, ch revoke.Change) {
 func (l ledger) Minted(c credential.Credential, found []credential.Credential, err error) {
 	if err != nil {
 		l.rec.Note(incident.TypeWarning, incident.Warning{
-			Text: fmt.Sprintf("what %s %s may have minted could not be looked for: %v", c.Kind, c.Masked, err),
-			Hint: "look for it at " + c.Provider + " by hand: what a credential minted outlives it",
+			Text: fmt.Sprintf("not all that %s %s minted can be ended: %v", c.Kind, c.Masked, err),
+			Hint: "look for the rest at " + c.Provider + " by hand: what a credential minted outlives it",
 		})
 	}
 	finds := make([]discover.Found, len(found))

@@ -74,7 +74,7 @@ func reader(t *testing.T, f fake.Provider, w *wire) revoke.Provider {
 	all, err := providers.Readers(func(name string) revoke.Env {
 		return revoke.Env{
 			Endpoint: endpoint, Settings: settingsOf(name),
-			HTTP:     revoke.NewClient(w), Sleep: fake.Wall{}.Sleep, Now: fake.Wall{}.Now,
+			HTTP: revoke.NewClient(w), Sleep: fake.Wall{}.Sleep, Now: fake.Wall{}.Now,
 			Authority: func(context.Context) (revoke.Authority, error) {
 				if !has {
 					return revoke.Authority{}, revoke.ErrNoAuthority
