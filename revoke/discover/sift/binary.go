@@ -10,7 +10,8 @@ var magics = [][]byte{
 	[]byte("\x89PNG"), []byte("\xff\xd8\xff"), []byte("GIF8"), []byte("RIFF"), []byte("II*\x00"), []byte("MM\x00*"), []byte("\x00\x00\x01\x00"),
 	[]byte("\x1f\x8b"), []byte("\x28\xb5\x2f\xfd"), []byte("PK\x03\x04"), []byte("BZh"), []byte("\xfd7zXZ\x00"), []byte("7z\xbc\xaf\x27\x1c"), []byte("Rar!"), []byte("\x04\x22\x4d\x18"),
 	[]byte("ID3"), []byte("OggS"), []byte("fLaC"), []byte("\x1aE\xdf\xa3"), []byte("wOFF"), []byte("wOF2"), []byte("OTTO"), []byte("\x00\x01\x00\x00"),
-	[]byte("SQLite format 3\x00"), []byte("DIRC"), []byte("\xfftOc"), []byte("%PDF-"), []byte("\xff\xfe"), []byte("\xfe\xff"),
+	[]byte("SQLite format 3\x00"), []byte("7\x7f\x06\x82"), []byte("7\x7f\x06\x83"), []byte("\x18\xe2\x2d\x00"), []byte("\xd9\xd5\x05\xf9"), // and its log, index and journal
+	[]byte("DIRC"), []byte("\xfftOc"), []byte("%PDF-"), []byte("\xff\xfe"), []byte("\xfe\xff"),
 }
 
 // binary reports whether a file with a NUL in its head is of a format that is known to be no text.

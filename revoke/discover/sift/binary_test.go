@@ -26,6 +26,7 @@ func TestTextWithOddBytes(t *testing.T) {
 		"a program":                {"\x7fELF\x02\x01\x01\x00" + token, false},
 		"a picture":                {"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + token, false},
 		"a film":                   {"\x00\x00\x00\x18ftypmp42" + token, false},
+		"a database's log":         {"7\x7f\x06\x82\x00\x2d\xe2\x18" + token, false},
 		"a long binary":            {"\x00" + string(noise) + token, false},
 		"a magic and no NUL":       {"\x89PNG " + token, true},
 	} {
