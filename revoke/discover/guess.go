@@ -169,7 +169,7 @@ func (t *texts) paired(g *guess) bool {
 
 func accessKeyID(value string) bool {
 	k, ok := credential.Recognize(value)
-	return ok && k.Provider == "aws"
+	return ok && k.NamePart == "access_key_id"
 }
 
 // flush reports the guesses, as many as the bounds allow: from each rule in turn, from each file of

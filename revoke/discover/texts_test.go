@@ -144,3 +144,17 @@ func TestDecoysCrowdNothingOut(t *testing.T) {
 		t.Errorf("problems %+v", summary.Problems)
 	}
 }
+
+// Only an access key has another half: what else is AWS's and stands near a secret of that length does not.
+func TestBedrockKeyIsNoHalf(t *testing.T) {
+	key, other := "ABSKQmVkcm9ja0FQSUtleS"+(secret() + upper(40) + secret())[:112], secret()
+	dir := tree(t, map[string]string{state + "openclaw.json": "{}", state + "workspace/x.txt": "key " + key + "\nsecret_access_key = \"" + other + "\"\n"})
+	found, _ := search(t, dir, places)
+	var parts []string
+	for _, f := range found {
+		parts = append(parts, f.Secret.Parts()...)
+	}
+	if len(placesOf(found, key)) != 1 || slices.Contains(parts, "secret_access_key") {
+		t.Errorf("found %s", showAll(found))
+	}
+}

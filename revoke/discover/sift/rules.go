@@ -239,6 +239,8 @@ func ownRules() []rule {
 		{id: "atlassian-app-password", pattern: `\b(ATBB[0-9A-Za-z]{28,40})\b`, entropy: 3, keywords: []string{"atbb"}},
 		{id: "docker-token", pattern: `\b(dckr_[po]at_[\w-]{27,40})`, entropy: 3, keywords: []string{"dckr_"}},
 		{id: "braintree-token", pattern: `\b(access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32})\b`, keywords: []string{"access_token$"}},
+		{id: "notion-token", pattern: `\b(ntn_[0-9A-Za-z]{43,60})\b`, entropy: 3, keywords: []string{"ntn_"}},
+		{id: "aws-bedrock-key", pattern: `\b(ABSKQmVkcm9ja0FQSUtleS[0-9A-Za-z+/]{60,250}={0,2})`, entropy: 3, keywords: []string{"abskqmvkcm9ja0fqsutles"}},
 		{id: "publishable-key", pattern: `\bpk_(?:live|test)_[0-9a-zA-Z]{10,247}`, keywords: []string{"pk_live_", "pk_test_"}, what: publicKey},
 		{id: "public-key", pattern: `-----BEGIN[ A-Z0-9_-]{0,100}PUBLIC KEY(?: BLOCK)?-----`, keywords: []string{"-----begin"}, what: publicKey},
 		{id: "ssh-public-key", pattern: `\b(?:ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp[0-9]{3}) (AAAA[0-9A-Za-z+/]{60,}={0,2})`, keywords: []string{"ssh-rsa", "ssh-ed25519", "ecdsa-sha2"}, what: publicKey},

@@ -59,6 +59,8 @@ func TestFormatsInAnySurroundings(t *testing.T) {
 		"hubspot":      "pat-na1-" + random(8, hex) + "-" + random(4, hex) + "-" + random(4, hex) + "-" + random(4, hex) + "-" + random(12, hex),
 		"bitbucket":    "ATBB" + random(32, alphanumeric),
 		"docker":       "dckr_pat_" + random(27, alphanumeric),
+		"notion":       "ntn_" + random(46, alphanumeric),
+		"bedrock":      "ABSKQmVkcm9ja0FQSUtleS" + random(82, alphanumeric),
 		"braintree":    "access_token$production$" + random(16, hex) + "$" + random(32, hex),
 		"discord":      "https://discord.com/api/webhooks/1" + random(17, "0123456789") + "/" + random(68, alphanumeric),
 	}
