@@ -106,7 +106,7 @@ func (l *lane) send(ctx context.Context, items []*batchItem) {
 		return l.provider.(Batcher).RevokeBatch(ctx, cs)
 	})
 	l.mu.Lock()
-	l.vacate(mutating)
+	l.vacate(priority{stage: mutating})
 	l.mu.Unlock()
 	for _, item := range items {
 		item.result <- r

@@ -407,9 +407,6 @@ func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Ve
 		return Verdict{Answer: notOpen}, context.Cause(ctx)
 	}
 	defer leave()
-	if s == proving && ch.seenAlive {
-		defer ch.lane.provesSeen()()
-	}
 	if !ch.mayBeRefused(s) {
 		return Verdict{Answer: notAllowed}, nil
 	}
@@ -494,5 +491,5 @@ func (ch *chain) probeable() bool {
 func (ch *chain) now() time.Time { return ch.sweep.Clock.Now() }
 
 func (ch *chain) priority(s stage) priority {
-	return priority{stage: s, tier: ch.c.Tier, payment: ch.kind.Payment, mints: len(ch.kind.Mints) > 0}
+	return priority{stage: s, tier: ch.c.Tier, payment: ch.kind.Payment, mints: len(ch.kind.Mints) > 0, seen: ch.seenAlive}
 }

@@ -58,12 +58,13 @@ const (
 )
 
 // priority orders what waits. What has to be revoked comes before what has to be proved; then the
-// higher tier, then what moves money, then what mints others; then a mutation; then who came first.
+// higher tier, then what moves money, what mints others, what was seen alive; then a mutation; then who came first.
 type priority struct {
 	stage   stage
 	tier    int
 	payment bool
 	mints   bool
+	seen    bool // alive
 }
 
 func (p priority) before(q priority) bool {
@@ -76,6 +77,8 @@ func (p priority) before(q priority) bool {
 		return p.payment
 	case p.mints != q.mints:
 		return p.mints
+	case p.seen != q.seen:
+		return p.seen
 	}
 	return p.stage < q.stage
 }
@@ -107,7 +110,7 @@ func (l *lane) change(ctx context.Context, p priority, left func()) (leave func(
 	leave = func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.vacate(p.stage)
+		l.vacate(p)
 	}
 	if ctx.Err() == nil {
 		return leave, nil
@@ -117,27 +120,35 @@ func (l *lane) change(ctx context.Context, p priority, left func()) (leave func(
 	if w.index >= 0 {
 		heap.Remove(&l.waiting[p.stage], w.index)
 	} else {
-		l.vacate(p.stage) // given to us at the last moment
+		l.vacate(p) // given to us at the last moment
 	}
 	return nil, context.Cause(ctx)
 }
 
-func (l *lane) occupy(s stage) {
+func (l *lane) occupy(p priority) {
 	l.free--
-	switch s {
+	switch p.stage {
 	case mutating:
 		l.next = l.clock.Now().Add(l.info.Every)
 	case proving:
-		l.proofs++
+		l.count(p, 1)
 	}
 }
 
-func (l *lane) vacate(s stage) {
+func (l *lane) vacate(p priority) {
 	l.free++
-	if s == proving {
-		l.proofs--
+	if p.stage == proving {
+		l.count(p, -1)
 	}
 	l.wake()
+}
+
+// count keeps the books of the proofs under way.
+func (l *lane) count(p priority, n int) {
+	l.proofs += n
+	if p.seen {
+		l.seen += n
+	}
 }
 
 // pause leaves the provider alone for d.
@@ -196,12 +207,12 @@ func (l *lane) dispatch(ctx context.Context) time.Duration {
 		}
 		switch batch := ctx.Err() == nil && l.batchReady(now); {
 		case batch && (first == nil || l.batchTop.before(first.priority)):
-			l.occupy(mutating)
+			l.occupy(priority{stage: mutating})
 			items := l.takeBatch()
 			l.work.Go(func() { l.send(ctx, items) })
 		case first != nil:
 			heap.Pop(&l.waiting[first.stage])
-			l.occupy(first.stage)
+			l.occupy(first.priority)
 			close(first.ready)
 		default:
 			return l.untilReady(now)
@@ -229,14 +240,6 @@ func (l *lane) opens(s stage) time.Time {
 		return later(l.paused, l.next)
 	}
 	return later(l.paused, l.unasked)
-}
-
-// provesSeen counts a probe under way of what was seen alive, and ended one that is over.
-func (l *lane) provesSeen() (ended func()) {
-	l.mu.Lock()
-	l.seen++
-	l.mu.Unlock()
-	return func() { l.mu.Lock(); defer l.mu.Unlock(); l.seen-- }
 }
 
 // comes counts a credential whose revocation is to come, and passed one whose is not any more.
@@ -320,7 +323,7 @@ type waiters []*waiter
 
 func (w waiters) Len() int { return len(w) }
 func (w waiters) Less(i, j int) bool {
-	if w[i].priority != w[j].priority {
+	if w[i].before(w[j].priority) || w[j].before(w[i].priority) {
 		return w[i].before(w[j].priority)
 	}
 	return w[i].seq < w[j].seq

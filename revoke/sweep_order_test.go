@@ -351,7 +351,7 @@ func TestSweepAllowanceGoesToWhatLived(t *testing.T) {
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			p := newStub(revoke.KindInfo{Kind: "kind", Propagation: prompt})
-			p.info.RefusedAnHour = k.limit
+			p.info.Concurrency, p.info.RefusedAnHour = 1, k.limit // one look at a time: each holds what it may use
 			refusals := 0
 			p.verify = func(_ context.Context, c credential.Credential) revoke.Verdict {
 				v := p.verdict(c)
