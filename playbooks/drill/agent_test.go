@@ -248,14 +248,14 @@ func TestNewFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody := small
-	nobody.Held = []Holding{{"telegram.bot", 1}}
+	nobody.Held = []Holding{{"openai.api_key", 1}}
 	for name, c := range map[string]struct {
 		o    Options
 		want string
 	}{
 		"no such agent":     {Options{Scenario: small, Dir: t.TempDir(), Agent: []string{"/does/not/exist"}}, "start the drill's agent"},
 		"no such folder":    {Options{Scenario: small, Dir: filepath.Join(file, "below"), Agent: self(t)}, "make the drill's host"},
-		"nobody issues it":  {Options{Scenario: nobody, Dir: t.TempDir(), Agent: self(t)}, "nobody issues telegram.bot"},
+		"nobody issues it":  {Options{Scenario: nobody, Dir: t.TempDir(), Agent: self(t)}, "nobody issues openai.api_key"},
 		"no such kind":      {Options{Scenario: Scenario{Name: "odd", Held: []Holding{{"no.kind", 1}}}, Dir: t.TempDir(), Agent: self(t)}, "nobody issues no.kind"},
 		"a file for folder": {Options{Scenario: small, Dir: file, Agent: self(t)}, "make the drill's host"},
 	} {

@@ -96,7 +96,7 @@ func (b *builder) store(i int, deleted bool) string {
 	if name == "" {
 		name = strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(c.Provider)) + "_API_KEY"
 	}
-	if c.Provider == "aws" {
+	if c.Secret.Reveal("access_key_id") != "" {
 		prefix := b.fresh("STORE", "") + "_"
 		name = prefix + "AWS_ACCESS_KEY_ID"
 		row(name, c.Secret.Reveal("access_key_id"))
