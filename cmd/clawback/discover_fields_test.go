@@ -57,7 +57,7 @@ func TestDiscoverFillsEachField(t *testing.T) {
 				tree.StateDir + "/agents/ops/agent/auth-state.json":    `{"usageStats":{"openai-codex:me":{"lastUsed":1490000000000}}}`,
 				tree.StateDir + "/agents/ops/agent/models.json":        `{"providers":{"x":{"baseUrl":"https://models.example/v1","apiKey":"!pass show x"}}}`,
 				tree.Workspace + "/notes.md":                           "see " + guess.Secret.Reveal("value") + "\n",
-				tree.Workspace + "/pipe":                               "\x00\x01\x02\x00\x00binary",
+				tree.Workspace + "/pipe":                               "\x7fELF\x02\x01\x01\x00binary",
 			})
 			code, out, errs := search(t, held, "--root", root, "--json")
 			if code != incident.ExitContained {
