@@ -336,7 +336,7 @@ func TestRealNotSuspended(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 20*time.Second, "the reason", func() bool {
-		return bytes.Contains(run.stderr.bytes(), []byte("ctrl+z: not suspended: the revocation of slack"))
+		return bytes.Contains(run.stderr.bytes(), []byte("ctrl+z: not suspended: ")) // of all that is under way one thing is named
 	})
 	if state := stateOf(run.cmd.Process.Pid); state == "T" || state == "" {
 		t.Errorf("its state is %q", state)
