@@ -332,11 +332,16 @@ func TestRealNotSuspended(t *testing.T) {
 	revoking, answer := d.holdsUp()
 	run := d.start(d.command(d.killArgs("--deadline", shortDeadline)...))
 	<-revoking
+	eventually(t, 60*time.Second, "nothing but the revocation is in flight: a change of the host would be named first", func() bool {
+		s := d.recorded()
+		stop := s.Steps["stop"]
+		return stop != nil && stop.Status != incident.Waiting && strings.HasPrefix(s.InFlight(), "the revocation of slack")
+	})
 	if err := run.cmd.Process.Signal(syscall.SIGTSTP); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 20*time.Second, "the reason", func() bool {
-		return bytes.Contains(run.stderr.bytes(), []byte("ctrl+z: not suspended: ")) // of all that is under way one thing is named
+		return bytes.Contains(run.stderr.bytes(), []byte("ctrl+z: not suspended: the revocation of slack"))
 	})
 	if state := stateOf(run.cmd.Process.Pid); state == "T" || state == "" {
 		t.Errorf("its state is %q", state)
