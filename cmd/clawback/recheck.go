@@ -26,8 +26,9 @@ func (a *app) recheckCommand() *cobra.Command {
 			"death over the provider's whole propagation budget, as the first time. What it finds is added to the\n" +
 			"record and the report. It asks nobody, so that cron can run it; the check a day later wipes the kept\n" +
 			"secrets.\n\n" +
-			"Its exit code is that of the credentials alone: 0 all dead, 3 one lives, 5 a death is unproved, 6 a\n" +
-			"person has still to revoke one. 1 says that nothing was kept with which to ask.",
+			"Its exit code is that of the credentials alone: 0 all dead, 3 one lives, 5 a death is unproved or could\n" +
+			"not be looked at again, 6 a person has still to revoke one. 1 says that nothing was kept with which to\n" +
+			"ask.",
 		Args: upTo(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.recheck(c.Context(), strings.Join(args, ""), o)
@@ -53,8 +54,8 @@ func (a *app) recheck(ctx context.Context, id string, o resumption) error {
 	}
 	code := incident.ExitNothing
 	r.instead = func(ctx context.Context) (incident.State, error) {
-		s, err := r.work.Recheck(ctx, r.open.journal)
-		code = actions.Stands(s)
+		s, unasked, err := r.work.Recheck(ctx, r.open.journal)
+		code = actions.Stands(s, unasked)
 		return s, err
 	}
 	err = r.run(ctx)

@@ -25,22 +25,24 @@ var ErrNothingKept = errors.New("no credential on record can be probed again")
 // Recheck asks the providers again about every credential that is on record as dead, or of which it
 // is not known, as once they were revoked: nothing is sent but the providers' reads, of which the
 // caller makes sure. The record is taken up and closed again, with the deaths proved anew or what
-// lives.
-func (r *Response) Recheck(ctx context.Context, j *journal.Journal) (incident.State, error) {
+// lives. unasked counts those that a probe could judge, and whose secret nobody has any more.
+func (r *Response) Recheck(ctx context.Context, j *journal.Journal) (_ incident.State, unasked int, _ error) {
 	r.Actions()
 	defer r.vault.close()
 	always := context.WithoutCancel(ctx)
 	kept, err := r.secrets(ctx)
 	if err != nil {
-		return r.Before.State, err
+		return r.Before.State, 0, err
 	}
 	var again []credential.Credential
-	unasked := 0
+	silent := 0
 	for _, c := range r.Before.State.Credentials {
 		known := c.Credential
 		known.Secret = kept[c.Fingerprint]
 		switch {
 		case !recheckable(c):
+		case !r.judges(known):
+			silent++
 		case !r.canProbe(known):
 			unasked++
 		default:
@@ -48,18 +50,20 @@ func (r *Response) Recheck(ctx context.Context, j *journal.Journal) (incident.St
 		}
 	}
 	if len(again) == 0 {
-		return r.Before.State, ErrNothingKept
+		return r.Before.State, unasked, ErrNothingKept
 	}
 	r.Before.Resumed.For = incident.ToRecheck
 	if err := record(always, j, incident.TypeResumed, r.Before.Resumed); err != nil {
-		return r.Before.State, err
+		return r.Before.State, unasked, err
 	}
 	rec := notesOf{j}
 	r.warnBefore(rec)
-	if unasked > 0 {
-		rec.Note(incident.TypeWarning, incident.Warning{
-			Text: fmt.Sprintf("%s not checked again: the secret was not kept, or no probe can tell", plural(unasked, "credential was", "credentials were")),
-			Hint: "look at the provider's own console whether it is gone"})
+	for why, n := range map[string]int{"the secret was not kept": unasked, "no probe can tell": silent} {
+		if n > 0 {
+			rec.Note(incident.TypeWarning, incident.Warning{
+				Text: fmt.Sprintf("%s not checked again: %s", plural(n, "credential was", "credentials were"), why),
+				Hint: "look at the provider's own console whether it is gone"})
+		}
 	}
 	sweep := &revoke.Sweep{
 		Providers: r.Providers, Clock: r.Clock, Ledger: ledger{r: r, rec: rec},
@@ -76,7 +80,8 @@ func (r *Response) Recheck(ctx context.Context, j *journal.Journal) (incident.St
 	close(found)
 	sweep.Run(ctx, found)
 	interrupted(always, context.Cause(ctx), j)
-	return r.conclude(always, j)
+	s, err := r.conclude(always, j)
+	return s, unasked, err
 }
 
 // warnBefore records on what other terms than before the record is taken up.
@@ -112,19 +117,32 @@ func recheckable(c *incident.Credential) bool {
 	return slices.Contains([]credential.Life{credential.Dead, credential.Alive, credential.Unverified, credential.Propagating, credential.Accepted}, c.Life)
 }
 
+// judges reports whether a probe can tell if such a credential lives.
+func (r *Response) judges(c credential.Credential) bool {
+	kind, known := r.kindOf(c)
+	return known && kind.Unverifiable == ""
+}
+
 func (r *Response) canProbe(c credential.Credential) bool {
+	kind, _ := r.kindOf(c)
+	return !c.Secret.Empty() || kind.ByRef && c.Ref["id"] != ""
+}
+
+func (r *Response) kindOf(c credential.Credential) (revoke.KindInfo, bool) {
 	p := r.Providers[c.Provider]
 	if p == nil {
-		return false
+		return revoke.KindInfo{}, false
 	}
-	kind, known := p.Info().Kind(c.Kind)
-	return known && kind.Unverifiable == "" && (!c.Secret.Empty() || kind.ByRef && c.Ref["id"] != "")
+	return p.Info().Kind(c.Kind)
 }
 
 // Stands says how the credentials of an incident stand, as an exit code, whatever else became of the
-// response: what a later check is asked for.
-func Stands(s incident.State) int {
+// response: what a later check is asked for. A death that it could not look at again is unproved.
+func Stands(s incident.State, unasked int) int {
 	code := incident.ExitContained
+	if unasked > 0 {
+		code = incident.ExitUnproved
+	}
 	for _, c := range s.Credentials {
 		switch c.Life {
 		case credential.Dead, credential.Skipped:

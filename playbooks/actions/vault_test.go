@@ -257,13 +257,40 @@ func recheck(t *testing.T, r *Response, j *journal.Journal) {
 		t.Fatal(err)
 	}
 	again := &Response{Dir: r.Dir, Host: r.Host, Providers: r.Providers, Clock: r.Clock, Key: r.Key, Report: r.Report, Before: before}
-	s, err := again.Recheck(t.Context(), j)
-	if err != nil || s.Count(credential.Dead) != 1 || Stands(s) != incident.ExitContained || s.Exit == nil {
-		t.Errorf("%v, %d dead, stands %d, exit %v", err, s.Count(credential.Dead), Stands(s), s.Exit)
+	s, unasked, err := again.Recheck(t.Context(), j)
+	if stands := Stands(s, unasked); err != nil || s.Count(credential.Dead) != 1 || stands != incident.ExitContained || s.Exit == nil {
+		t.Errorf("%v, %d dead, stands %d, exit %v", err, s.Count(credential.Dead), stands, s.Exit)
 	}
 	for _, c := range s.Credentials {
 		if was := before.State.Credential(c.Fingerprint); c.Probes <= was.Probes || !c.RevokedAt.Equal(was.RevokedAt) || !c.DiedAt.Equal(was.DiedAt) {
 			t.Errorf("%d probes and %d before, revoked %v and %v before", c.Probes, was.Probes, c.RevokedAt, was.RevokedAt)
+		}
+	}
+}
+
+// A recheck that could not look at a death does not say that all are dead.
+func TestStands(t *testing.T) {
+	of := func(lives ...credential.Life) (s incident.State) {
+		for _, l := range lives {
+			s.Credentials = append(s.Credentials, &incident.Credential{Life: l})
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		state   incident.State
+		unasked int
+		want    int
+	}{
+		"all dead":                {of(credential.Dead, credential.Dead, credential.Skipped), 0, incident.ExitContained},
+		"one could not be asked":  {of(credential.Dead, credential.Dead), 1, incident.ExitUnproved},
+		"one is unproved":         {of(credential.Dead, credential.Unverified), 0, incident.ExitUnproved},
+		"one waits for a person":  {of(credential.Dead, credential.Manual), 0, incident.ExitManual},
+		"unproved before by hand": {of(credential.Manual, credential.Unverified), 0, incident.ExitUnproved},
+		"one lives":               {of(credential.Unverified, credential.Alive, credential.Manual), 1, incident.ExitPartial},
+		"one was never revoked":   {of(credential.Failed, credential.Unverified), 0, incident.ExitPartial},
+	} {
+		if got := Stands(c.state, c.unasked); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }
