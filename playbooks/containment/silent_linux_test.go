@@ -4,41 +4,16 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"clawback/forensics/agents/openclaw"
+	"clawback/forensics/disk/disktest"
 )
-
-// hang mounts a FUSE file system whose server never answers, until the test ends.
-func hang(t *testing.T, at string) {
-	t.Helper()
-	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal("needs /dev/fuse: ", err)
-	}
-	if err := unix.Mount("hang", at, "fuse", unix.MS_NOSUID|unix.MS_NODEV, "fd="+strconv.Itoa(dev)+",rootmode=40000,user_id=0,group_id=0"); err != nil {
-		_ = unix.Close(dev)
-		t.Fatal("needs the right to mount: ", err)
-	}
-	t.Cleanup(func() {
-		_ = unix.Unmount(at, unix.MNT_DETACH)
-		_ = unix.Close(dev) // ends every call that hangs
-	})
-}
 
 // A state directory that never answers holds up neither the verbs nor the queue of another one.
 func TestAStateDirectoryThatHangs(t *testing.T) {
-	if os.Getuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root to mount")
-		}
-		t.Skip("needs root to mount")
-	}
 	dir := t.TempDir()
 	silent, other := filepath.Join(dir, "home/ada/.openclaw"), filepath.Join(dir, "home/bob/.openclaw")
 	for _, d := range []string{silent, other} {
@@ -49,7 +24,7 @@ func TestAStateDirectoryThatHangs(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(other, "restart-sentinel.json"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	hang(t, silent)
+	disktest.Hang(t, silent)
 	a := openAgent(t, dir)
 	problems, held := soon(t, "stop", func() (string, []string) {
 		s, err := a.Stop(context.Background())

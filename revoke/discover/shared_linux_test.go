@@ -4,13 +4,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"clawback/forensics/disk/disktest"
 )
 
 // What two agents may both read is searched and counted once, and what only the second may read is
 // searched in its turn.
 func TestTextsOfTwoAccounts(t *testing.T) {
 	if os.Getuid() != 0 {
-		missing(t, "root to give files to other accounts")
+		disktest.Missing(t, "root to give files to other accounts")
 	}
 	both, second, known := pat(), pat(), secret()
 	config := `{agents:{defaults:{workspace:"/srv/shared"}},hooks:{token:"` + known + `"}}`
@@ -47,7 +49,7 @@ func TestTextsOfTwoAccounts(t *testing.T) {
 // A Compose file that two agents may read names files that only the second may.
 func TestComposeOfTwoAccounts(t *testing.T) {
 	if os.Getuid() != 0 {
-		missing(t, "root to give files to other accounts")
+		disktest.Missing(t, "root to give files to other accounts")
 	}
 	value := secret()
 	dir := tree(t, map[string]string{

@@ -4,44 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"clawback/forensics/agents/openclaw"
+	"clawback/forensics/disk/disktest"
 )
-
-// missing skips a test for what it needs and this machine lacks; where tests must be complete it fails.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs " + what)
-	}
-	t.Skip("needs " + what)
-}
-
-// hang mounts a FUSE file system whose server never answers, until the test ends.
-func hang(t *testing.T, at string) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		missing(t, "root to mount")
-	}
-	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		missing(t, "/dev/fuse: "+err.Error())
-	}
-	if err := unix.Mount("hang", at, "fuse", unix.MS_NOSUID|unix.MS_NODEV, "fd="+strconv.Itoa(dev)+",rootmode=40000,user_id=0,group_id=0"); err != nil {
-		_ = unix.Close(dev)
-		missing(t, "the right to mount: "+err.Error())
-	}
-	t.Cleanup(func() {
-		_ = unix.Unmount(at, unix.MNT_DETACH)
-		_ = unix.Close(dev) // ends every call that hangs
-	})
-}
 
 // A mount that never answers costs what stands on it, and nothing else: not the rest of what the
 // agent keeps, and not what its account, its units and its processes hold.
@@ -79,7 +48,7 @@ func TestMountsThatHang(t *testing.T) {
 			files["proc/7/cmdline"], files["proc/9/cmdline"] = "openclaw-gateway\x00", "openclaw-gateway\x00"
 			dir := tree(t, files)
 			at := strings.TrimSuffix(at, "/")
-			hang(t, filepath.Join(dir, at))
+			disktest.Hang(t, filepath.Join(dir, at))
 
 			root, err := os.OpenRoot(dir)
 			must(t, err)
