@@ -147,7 +147,7 @@ func (r *Response) stop(ctx context.Context, step playbooks.Step, rec engine.Rec
 	s, err := r.Host.Stop(ctx)
 	if err != nil {
 		return hinted{err: fmt.Errorf("kill the agent on %s: %w", r.Host.Name(), err),
-			hint: "power the machine off, or cut its network at the hypervisor or the cloud"}
+			hint: r.also(err, "power the machine off, or cut its network at the hypervisor or the cloud")}
 	}
 	r.wasStopped(s, rec)
 	return nil
@@ -182,7 +182,7 @@ func (r *Response) check(ctx context.Context, _ playbooks.Step, rec engine.Recor
 	c, err := r.Host.Check(ctx)
 	if err != nil {
 		return hinted{err: fmt.Errorf("look whether the agent stays down on %s: %w", r.Host.Name(), err),
-			hint: "nothing is known of the agent since it was killed: look at the machine"}
+			hint: r.also(err, "nothing is known of the agent since it was killed: look at the machine")}
 	}
 	rec.Note(incident.TypeChecked, incident.Checked{Down: c.Down, Proof: c.Proof, Problems: checkProblems(c)})
 	if !c.Down {
@@ -221,7 +221,7 @@ func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Rec
 	i, err := r.Host.Isolate(ctx)
 	if err != nil {
 		return hinted{err: fmt.Errorf("isolate %s: %w", r.Host.Name(), err),
-			hint: "cut the machine off at the hypervisor, the cloud or the switch; keep your own SSH connection"}
+			hint: r.also(err, "cut the machine off at the hypervisor, the cloud or the switch; keep your own SSH connection")}
 	}
 	rec.Note(incident.TypeIsolated, incident.Isolated{How: i.How, Kept: i.Kept, Proof: i.Proof, Problems: i.Problems})
 	return nil

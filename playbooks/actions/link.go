@@ -26,6 +26,14 @@ func (r *Response) next(err error, otherwise string) string {
 	return fmt.Sprintf("run it again as soon as %s can be reached; %s: %s", r.Host.Name(), state, r.resume())
 }
 
+// also is what a responder does by hand at once after err, and then, where the link was lost, from here.
+func (r *Response) also(err error, byHand string) string {
+	if again := r.next(err, ""); again != "" {
+		return byHand + "; " + again
+	}
+	return byHand
+}
+
 // resume is the command that goes on with this incident.
 func (r *Response) resume() string {
 	if r.Dir == "" {
