@@ -3,11 +3,11 @@ package discover
 import (
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // maxBeside bounds what stands beside a secret and is kept with it, in bytes.
@@ -66,7 +66,7 @@ var mainParts = map[string]string{
 
 // deployUser is the login of a GitLab deploy token that was given no other one.
 // Source: https://docs.gitlab.com/user/project/deploy_tokens/
-var deployUser = regexp.MustCompile(`\Agitlab\+deploy-token-([0-9]{1,18})\z`)
+var deployUser = lazyregexp.New(`\Agitlab\+deploy-token-([0-9]{1,18})\z`)
 
 // complete adds what stands beside a candidate's value and belongs to it. beside is what stands at a
 // key there, or "".

@@ -2,11 +2,11 @@ package discover
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode"
 
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 const unknown = "unknown"
@@ -27,7 +27,7 @@ var apiKeyKinds = map[string]string{
 	"stripe":    "stripe.api_key",
 }
 
-var providerFormat = regexp.MustCompile(`\A[a-z0-9][a-z0-9._-]{0,39}\z`)
+var providerFormat = lazyregexp.New(`\A[a-z0-9][a-z0-9._-]{0,39}\z`)
 
 // providerName makes a provider of a word of the host, and "unknown" of one that is none.
 func providerName(word string) string {
@@ -136,10 +136,10 @@ var variables = map[string]variable{
 }
 
 var (
-	secretName = regexp.MustCompile(`(?i)(?:^|[_.-])(?:API_?KEY|AUTH_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|CREDENTIALS?|COOKIE|PAT|AUTH|AUTHORIZATION|WEBHOOK_URL)(?:_?[0-9]+)?$`)
-	publicName = regexp.MustCompile(`(?i)(?:^|[_.-])(?:PUBLIC|PUBLISHABLE)[_.-]`)
+	secretName = lazyregexp.New(`(?i)(?:^|[_.-])(?:API_?KEY|AUTH_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|CREDENTIALS?|COOKIE|PAT|AUTH|AUTHORIZATION|WEBHOOK_URL)(?:_?[0-9]+)?$`)
+	publicName = lazyregexp.New(`(?i)(?:^|[_.-])(?:PUBLIC|PUBLISHABLE)[_.-]`)
 	// What a name loses so that its provider's name remains: BRAVE_SEARCH_API_KEY, brave_search.
-	secretWords = regexp.MustCompile(`(?i)[_.-]?(?:API[_-]?KEY|AUTH[_-]?KEY|ACCESS[_-]?TOKEN|AUTH[_-]?TOKEN|BOT[_-]?TOKEN|SECRET[_-]?KEY|CLIENT[_-]?SECRET|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT|CREDENTIALS?|COOKIE|WEBHOOK[_-]?URL)(?:_?[0-9]+)?$`)
+	secretWords = lazyregexp.New(`(?i)[_.-]?(?:API[_-]?KEY|AUTH[_-]?KEY|ACCESS[_-]?TOKEN|AUTH[_-]?TOKEN|BOT[_-]?TOKEN|SECRET[_-]?KEY|CLIENT[_-]?SECRET|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT|CREDENTIALS?|COOKIE|WEBHOOK[_-]?URL)(?:_?[0-9]+)?$`)
 )
 
 // classifyVariable decides whether an environment variable is a secret, and which.
@@ -179,7 +179,7 @@ func secretNamed(name string) bool {
 
 // variableProvider is the provider that a variable's name begins with: "brave" of BRAVE_API_KEY.
 func variableProvider(name string) string {
-	rest := secretWords.ReplaceAllString(name, "")
+	rest := secretWords().ReplaceAllString(name, "")
 	if rest == "" || rest == name {
 		return unknown
 	}

@@ -70,7 +70,7 @@ func (s *scan) composed(at string, leaves []leaf) {
 			if l.path[3].Index >= 0 { // a name alone: passed on
 				name, v = l.text, beside[l.text]
 			}
-			v.value = reference.ReplaceAllStringFunc(v.value, func(m string) string {
+			v.value = reference().ReplaceAllStringFunc(v.value, func(m string) string {
 				if other, ok := beside[strings.Trim(m, "${}")]; ok && !strings.HasPrefix(m, "$$") {
 					v.path, v.line = other.path, other.line
 					return other.value

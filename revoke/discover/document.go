@@ -2,7 +2,6 @@ package discover
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"clawback/forensics/agents/openclaw"
 	"clawback/forensics/agents/openclaw/json5"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 const (
@@ -147,7 +147,7 @@ func (d *document) objects() map[string]*object {
 	return out
 }
 
-var plainKey = regexp.MustCompile(`\A[A-Za-z0-9_$@:/+-]{1,64}\z`)
+var plainKey = lazyregexp.New(`\A[A-Za-z0-9_$@:/+-]{1,64}\z`)
 
 // locator names a path for people: channels.slack.accounts["my team"].botToken. A key that is a
 // secret itself is not shown.

@@ -1,10 +1,10 @@
 package discover
 
 import (
-	"regexp"
 	"strings"
 
 	"clawback/forensics/agents/openclaw"
+	"clawback/revoke/lazyregexp"
 )
 
 // setting is one name and value of a file of settings.
@@ -19,7 +19,7 @@ type setting struct {
 	secret    bool   // its store says that it is one, whatever its name
 }
 
-var dotenvLine = regexp.MustCompile(`\A\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]{0,255})\s*(?:=|:\s)[ \t]*`)
+var dotenvLine = lazyregexp.New(`\A\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]{0,255})\s*(?:=|:\s)[ \t]*`)
 
 // parseDotenv reads a .env file as dotenv does: export, quotes of three kinds, values over several
 // lines, comments. A line that it does not understand is left out. Lines that are commented out
@@ -33,7 +33,7 @@ func parseDotenv(data string) []setting {
 		if trimmed := strings.TrimLeft(text, " \t"); strings.HasPrefix(trimmed, "#") {
 			body, comment = strings.TrimLeft(trimmed, "# \t"), true
 		}
-		m := dotenvLine.FindStringSubmatchIndex(body)
+		m := dotenvLine().FindStringSubmatchIndex(body)
 		if m == nil {
 			data, line = rest, line+1
 			continue

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/forensics/agents/openclaw/json5"
+	"clawback/revoke/lazyregexp"
 )
 
 // format takes a file apart. What it does not understand it leaves out; its error never quotes the
@@ -343,7 +343,7 @@ func entries(n *yaml.Node) func(func(string, *yaml.Node) bool) {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`line ([0-9]+)`)
+var yamlLine = lazyregexp.New(`line ([0-9]+)`)
 
 // yamlFault keeps of a YAML error the line alone: its text may quote the file.
 func yamlFault(err error) error {

@@ -2,13 +2,13 @@ package discover
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/credential"
 	"clawback/revoke/discover/sift"
+	"clawback/revoke/lazyregexp"
 )
 
 // Bounds of what is reported because of its looks alone. Whoever planted ten thousand decoys gets
@@ -140,7 +140,7 @@ func doubtOf(m sift.Match) Doubt {
 	return ByFormat
 }
 
-var secretAccessKey = regexp.MustCompile(`\A[0-9A-Za-z/+]{40}\z`)
+var secretAccessKey = lazyregexp.New(`\A[0-9A-Za-z/+]{40}\z`)
 
 // paired joins the two halves of an AWS access key that stand near each other.
 func (t *texts) paired(g *guess) bool {

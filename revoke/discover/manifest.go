@@ -1,8 +1,9 @@
 package discover
 
 import (
-	"regexp"
 	"strings"
+
+	"clawback/revoke/lazyregexp"
 )
 
 // manifest reports what one value of an agent's manifest names. No specification of that file is
@@ -45,7 +46,7 @@ func (r *reader) manifest(l leaf, c candidate) {
 // leased is a path at which a vault makes credentials anew for whoever reads it. What stands at other paths,
 // such as those of its key-value stores, it only keeps; static credentials have no lease either.
 // Source: https://developer.hashicorp.com/vault/docs/secrets
-var leased = regexp.MustCompile(`\A/?(?:v1/)?[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}(?:/[0-9A-Za-z_.-]{1,99}){0,4}/(?:creds|sts)/[0-9A-Za-z_][0-9A-Za-z_.@:+-]{0,99}/?\z`)
+var leased = lazyregexp.New(`\A/?(?:v1/)?[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}(?:/[0-9A-Za-z_.-]{1,99}){0,4}/(?:creds|sts)/[0-9A-Za-z_][0-9A-Za-z_.@:+-]{0,99}/?\z`)
 
 // appRole reports whether a key is that of an AppRole's secret half.
 func appRole(key string) bool {
@@ -53,7 +54,7 @@ func appRole(key string) bool {
 }
 
 // serialNumber is that of a certificate, as tools print it: pairs of hex digits.
-var serialNumber = regexp.MustCompile(`\A[0-9A-Fa-f]{2}(?:[:-]?[0-9A-Fa-f]{2}){1,31}\z`)
+var serialNumber = lazyregexp.New(`\A[0-9A-Fa-f]{2}(?:[:-]?[0-9A-Fa-f]{2}){1,31}\z`)
 
 // certificate reports the certificate whose serial number stands in l's object, with its private key where
 // that is there or in a file that is named there, and whether there is one: its other values say no more.

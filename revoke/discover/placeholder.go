@@ -1,19 +1,20 @@
 package discover
 
 import (
-	"regexp"
 	"strings"
+
+	"clawback/revoke/lazyregexp"
 )
 
 // placeholders are values that stand where a secret should: they are told apart. Each pattern
 // holds for the whole of a short value, so that no random secret is taken for one.
-var placeholders = regexp.MustCompile(`(?i)\A(?:` + strings.Join([]string{
-	`<[^<>]*>`, `\{\{.*\}\}`, `\[[^\[\]]*\]`, `%[a-z_]+%`,
-	`.*(?:\b|_)your[_ -](?:[a-z]+[_ -]?)+(?:here)?[_ -]?[0-9x.*]*`, `your[a-z]{3,20}(?:key|token|secret|password)(?:here)?`,
-	`(?:[a-z0-9]+[_-])*?(?:change[_ -]?me|change[_ -]?it|replace[_ -]?(?:me|this|with)[a-z _-]*|insert[_ -][a-z _-]+|put[_ -][a-z _-]+|fill[_ -]?(?:me|in)[a-z _-]*)[!.]*`,
-	`(?:[a-z]+[_-])*?(?:placeholder|dummy|redacted|example|sample|fake|todo|tbd|fixme|foobar|secret|password|token|api[_-]?key|key|none|null|undefined|n/a|unset|empty)(?:[_-](?:key|token|secret|password|value|here))*`,
-	`__openclaw_redacted__`, `secretref-(?:managed|env:.*)`,
-}, "|") + `)\z`)
+var placeholders = lazyregexp.New(`(?i)\A(?:` +
+	`<[^<>]*>|\{\{.*\}\}|\[[^\[\]]*\]|%[a-z_]+%|` +
+	`.*(?:\b|_)your[_ -](?:[a-z]+[_ -]?)+(?:here)?[_ -]?[0-9x.*]*|your[a-z]{3,20}(?:key|token|secret|password)(?:here)?|` +
+	`(?:[a-z0-9]+[_-])*?(?:change[_ -]?me|change[_ -]?it|replace[_ -]?(?:me|this|with)[a-z _-]*|insert[_ -][a-z _-]+|put[_ -][a-z _-]+|fill[_ -]?(?:me|in)[a-z _-]*)[!.]*|` +
+	`(?:[a-z]+[_-])*?(?:placeholder|dummy|redacted|example|sample|fake|todo|tbd|fixme|foobar|secret|password|token|api[_-]?key|key|none|null|undefined|n/a|unset|empty)(?:[_-](?:key|token|secret|password|value|here))*|` +
+	`__openclaw_redacted__|secretref-(?:managed|env:.*)` +
+	`)\z`)
 
 // examples are secrets that documentation prints and people paste.
 // Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html,

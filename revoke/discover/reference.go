@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/forensics/agents/openclaw/json5"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // secretsProvider is an entry of secrets.providers in the configuration.
@@ -21,8 +21,8 @@ const maxSecretsFile = 1 << 20
 
 var (
 	// Upper case only, as in OpenClaw: https://docs.openclaw.ai/help/environment
-	reference      = regexp.MustCompile(`\$?\$\{(?:[A-Z_][A-Z0-9_]{0,127}|(?:go)?pass:[^{}]{1,256})\}`)
-	variableFormat = regexp.MustCompile(`\A[A-Z_][A-Z0-9_]{0,127}\z`)
+	reference      = lazyregexp.New(`\$?\$\{(?:[A-Z_][A-Z0-9_]{0,127}|(?:go)?pass:[^{}]{1,256})\}`)
+	variableFormat = lazyregexp.New(`\A[A-Z_][A-Z0-9_]{0,127}\z`)
 )
 
 // expand replaces ${VAR} by what the files of the installation set it to. Where that fails it
@@ -35,7 +35,7 @@ func (r *reader) expand(text string, c candidate) (string, candidate, bool) {
 		text = "${" + name + "}"
 	}
 	missing := ""
-	out := reference.ReplaceAllStringFunc(text, func(m string) string {
+	out := reference().ReplaceAllStringFunc(text, func(m string) string {
 		if strings.HasPrefix(m, "$$") {
 			return m[1:]
 		}

@@ -2,11 +2,11 @@ package discover
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	"clawback/forensics/agents/openclaw"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // searchRest reads the other files below credentials/, whose shape each channel decides.
@@ -72,6 +72,6 @@ func (s *scan) anyFile(name string) {
 }
 
 var (
-	secretKey = regexp.MustCompile(`(?i)(?:token|secret|password|passphrase|apikey|api_key|privatekey|private_key|cookie|access|refresh)\z`)
-	oneToken  = regexp.MustCompile(`\A[!-~]{8,}\z`)
+	secretKey = lazyregexp.New(`(?i)(?:token|secret|password|passphrase|apikey|api_key|privatekey|private_key|cookie|access|refresh)\z`)
+	oneToken  = lazyregexp.New(`\A[!-~]{8,}\z`)
 )

@@ -2,7 +2,6 @@ package discover
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"clawback/forensics/agents/openclaw/json5"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // reader searches one document by the rows of the table for its file.
@@ -264,7 +264,7 @@ func (r *reader) unexpected(l leaf) {
 	}
 }
 
-var stripeEndpoint = regexp.MustCompile(`\Awe_[0-9A-Za-z]{8,100}\z`)
+var stripeEndpoint = lazyregexp.New(`\Awe_[0-9A-Za-z]{8,100}\z`)
 
 // withEndpointID adds the id of the Stripe endpoint that a signing secret belongs to.
 func (r *reader) withEndpointID(l leaf, c *candidate) {

@@ -99,7 +99,7 @@ func endpointID(all []setting) string {
 
 // endpointVariable is the address that a variable beside a key sets: OPENAI_BASE_URL.
 func endpointVariable(values map[string]string, name string) string {
-	stem := secretWords.ReplaceAllString(name, "")
+	stem := secretWords().ReplaceAllString(name, "")
 	for _, suffix := range []string{"_BASE_URL", "_API_URL", "_API_BASE", "_ADDR", "_ENDPOINT_URL", "_HOST"} {
 		if v := values[stem+suffix]; v != "" {
 			return origin(v)

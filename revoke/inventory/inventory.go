@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // Bounds of an inventory.
@@ -27,7 +27,7 @@ const (
 // day is how dates are written.
 const day = time.DateOnly
 
-var provider = regexp.MustCompile(`\A[a-z0-9][a-z0-9._-]{0,63}\z`)
+var provider = lazyregexp.New(`\A[a-z0-9][a-z0-9._-]{0,63}\z`)
 
 // Check refuses what could never match, is not whole, or may be a secret. No error quotes a value
 // that may be one.

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"clawback/revoke/lazyregexp"
 )
 
 // What a match is, where it is no secret.
@@ -57,7 +58,7 @@ func tokenState(token string, now time.Time) string {
 }
 
 // telling are values that no secret looks like: digests, dates, versions, words.
-var telling = regexp.MustCompile(`\A(?:(?:sha(?:1|256|384|512)|md5|blake[23][sb]?|integrity)[-:_=].*|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9.]+|[0-9.-]+|[\w-]+(?:\.[a-z_]+){2,}|v?[0-9]+\.[0-9]+\.[0-9]+.*|[a-z]+(?:[_.-][a-z]+)+|[A-Za-z]+(?:[_.-][A-Za-z]+)*)\z`)
+var telling = lazyregexp.New(`\A(?:(?:sha(?:1|256|384|512)|md5|blake[23][sb]?|integrity)[-:_=].*|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9.]+|[0-9.-]+|[\w-]+(?:\.[a-z_]+){2,}|v?[0-9]+\.[0-9]+\.[0-9]+.*|[a-z]+(?:[_.-][a-z]+)+|[A-Za-z]+(?:[_.-][A-Za-z]+)*)\z`)
 
 // A name tells by its last words. gitleaks takes every name with "key" or "token" in it, which in
 // logs and code is mostly the key of a cache or the token of a page.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"clawback/revoke/credential"
 	"clawback/revoke/discover"
+	"clawback/revoke/lazyregexp"
 )
 
 // column is an ordinary column of a table.
@@ -165,7 +165,7 @@ func cellOf(size, value any) cell {
 const sample = 500
 
 var (
-	secretColumn = regexp.MustCompile(`(?i)(?:^|_)(?:tokens?|secrets?|passwords?|passwd|passphrase|api_?keys?|private_?key|credentials?|cookies?|auth)(?:_(?:json|pem|value|text))?$`)
+	secretColumn = lazyregexp.New(`(?i)(?:^|_)(?:tokens?|secrets?|passwords?|passwd|passphrase|api_?keys?|private_?key|credentials?|cookies?|auth)(?:_(?:json|pem|value|text))?$`)
 	// What the agent's own schema has of such names and is no secret.
 	plainTables = map[string]bool{"schema_meta": true}
 )
@@ -243,7 +243,7 @@ func looksSecret(column, text string) bool {
 	return false
 }
 
-var plainName = regexp.MustCompile(`\A[A-Za-z0-9_$.-]{1,64}\z`)
+var plainName = lazyregexp.New(`\A[A-Za-z0-9_$.-]{1,64}\z`)
 
 // shown is a name of the file's in a message. One that is a secret itself is not shown.
 func shown(name string) string {

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -173,7 +173,7 @@ func (a admin) refused(r wire.Reply, err error) error {
 // https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
 var missing = map[string]bool{"Request_ResourceNotFound": true, "SecretNotFound": true}
 
-var codeForm = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9_.]{0,60}\z`)
+var codeForm = lazyregexp.New(`\A[A-Za-z][A-Za-z0-9_.]{0,60}\z`)
 
 // apiError returns the code of an error of Graph or Key Vault, and whether the answer is one.
 func apiError(r wire.Reply) (code string, told bool) {

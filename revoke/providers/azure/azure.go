@@ -8,12 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"sync"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -81,8 +81,8 @@ func New(env revoke.Env) (revoke.Provider, error) {
 
 // What may become part of an address: it may come from a hostile host.
 var (
-	guidForm   = regexp.MustCompile(`\A[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\z`)
-	tenantForm = regexp.MustCompile(`\A(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9A-Za-z][0-9A-Za-z-]{0,62}(?:\.[0-9A-Za-z-]{1,62}){1,6})\z`)
+	guidForm   = lazyregexp.New(`\A[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\z`)
+	tenantForm = lazyregexp.New(`\A(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9A-Za-z][0-9A-Za-z-]{0,62}(?:\.[0-9A-Za-z-]{1,62}){1,6})\z`)
 )
 
 func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke.Exposure, error) {

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -49,7 +49,7 @@ type grant struct {
 	Codes       []int  `json:"error_codes"`
 }
 
-var errorForm = regexp.MustCompile(`\A[a-z_]{1,40}\z`)
+var errorForm = lazyregexp.New(`\A[a-z_]{1,40}\z`)
 
 // token asks for a token. It changes nothing: a token that was minted is dropped, and Entra does not
 // end a refresh token that was used (https://learn.microsoft.com/entra/identity-platform/refresh-tokens).

@@ -8,20 +8,20 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
 // Names as Key Vault allows them; they may come from a hostile host, and an address from there is
 // never called. https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates
 var (
-	vaultForm   = regexp.MustCompile(`\A[0-9a-zA-Z](?:-?[0-9a-zA-Z]){2,23}\z`)
-	secretForm  = regexp.MustCompile(`\A[0-9a-zA-Z-]{1,127}\z`)
-	versionForm = regexp.MustCompile(`\A[0-9a-zA-Z]{1,64}\z`)
+	vaultForm   = lazyregexp.New(`\A[0-9a-zA-Z](?:-?[0-9a-zA-Z]){2,23}\z`)
+	secretForm  = lazyregexp.New(`\A[0-9a-zA-Z-]{1,127}\z`)
+	versionForm = lazyregexp.New(`\A[0-9a-zA-Z]{1,64}\z`)
 )
 
 const (

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -82,9 +82,9 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 
 // What the host says of a credential, as far as it may become part of a request.
 var (
-	accountID = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z:_-]{5,127}\z`) // 5b10ac8d82e05b22cc7d4ef5, 712020:8c2b…
-	tokenID   = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z_-]{0,255}\z`)
-	login     = regexp.MustCompile(`\A[0-9A-Za-z._@+-]{1,254}\z`) // an Atlassian account's address, or a username
+	accountID = lazyregexp.New(`\A[0-9A-Za-z][0-9A-Za-z:_-]{5,127}\z`) // 5b10ac8d82e05b22cc7d4ef5, 712020:8c2b…
+	tokenID   = lazyregexp.New(`\A[0-9A-Za-z][0-9A-Za-z_-]{0,255}\z`)
+	login     = lazyregexp.New(`\A[0-9A-Za-z._@+-]{1,254}\z`) // an Atlassian account's address, or a username
 )
 
 var errUnnamed = errors.New("its account and id are not known, and nothing tells them from its value")

@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -41,8 +41,8 @@ var (
 
 // Formats: what the SDKs' documents show, with room.
 var (
-	keyPart     = regexp.MustCompile(`\A[0-9A-Za-z_]{8,128}\z`)
-	accessToken = regexp.MustCompile(`\Aaccess_token\$(production|sandbox)\$[0-9a-z]{1,64}\$[0-9a-f]{1,128}\z`)
+	keyPart     = lazyregexp.New(`\A[0-9A-Za-z_]{8,128}\z`)
+	accessToken = lazyregexp.New(`\Aaccess_token\$(production|sandbox)\$[0-9a-z]{1,64}\$[0-9a-f]{1,128}\z`)
 )
 
 // environment is one of Braintree's two.

@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -37,8 +37,8 @@ type settings struct {
 
 // What may become part of an address.
 var (
-	accountName = regexp.MustCompile(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}\z`)
-	loginName   = regexp.MustCompile(`\A[0-9A-Za-z_][0-9A-Za-z_.@+-]{0,99}(?:/[0-9A-Za-z_][0-9A-Za-z_.@+-]{0,99}){0,9}\z`)
+	accountName = lazyregexp.New(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}\z`)
+	loginName   = lazyregexp.New(`\A[0-9A-Za-z_][0-9A-Za-z_.@+-]{0,99}(?:/[0-9A-Za-z_][0-9A-Za-z_.@+-]{0,99}){0,9}\z`)
 )
 
 // loginDepth is how many segments a loginName may have.
@@ -46,7 +46,7 @@ const loginDepth = 10
 
 // secretValue is a key or token as Conjur makes them: base32, in lower case
 // (https://github.com/cyberark/conjur-openapi-spec/blob/main/spec/authentication.yml, ApiKey).
-var secretValue = regexp.MustCompile(`\A[0-9a-z]{40,120}\z`)
+var secretValue = lazyregexp.New(`\A[0-9a-z]{40,120}\z`)
 
 type provider struct {
 	env     revoke.Env

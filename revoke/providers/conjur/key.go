@@ -83,7 +83,7 @@ func (p *provider) rotateKey(ctx context.Context, c credential.Credential) (revo
 		how = "the authority had the key replaced by one that nobody keeps"
 		a = p.ask(ctx, token.on(wire.Request{Method: http.MethodPut, Path: keyPath(id), Query: url.Values{"role": {id.role()}}}))
 	}
-	replaced := a.Err == nil && a.Status == http.StatusOK && secretValue.Match(a.Body) && string(a.Body) != id.key
+	replaced := a.Err == nil && a.Status == http.StatusOK && secretValue().Match(a.Body) && string(a.Body) != id.key
 	clear(a.Body) // the new key
 	if !replaced {
 		return revoke.Receipt{}, a.Failure("")

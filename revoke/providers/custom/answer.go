@@ -3,10 +3,10 @@ package custom
 import (
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -19,7 +19,7 @@ type answerRule struct {
 	Empty  bool   `yaml:"empty"`  // the answer has no body
 }
 
-var fieldPath = regexp.MustCompile(`\A[0-9A-Za-z_@$-]{1,60}(?:\.[0-9A-Za-z_@$-]{1,60}){0,9}\z`)
+var fieldPath = lazyregexp.New(`\A[0-9A-Za-z_@$-]{1,60}(?:\.[0-9A-Za-z_@$-]{1,60}){0,9}\z`)
 
 func (r answerRule) check() error {
 	told := 0

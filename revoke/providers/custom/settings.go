@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"clawback/revoke"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -53,9 +54,9 @@ type basicSettings struct {
 }
 
 var (
-	headerName = regexp.MustCompile(`\A[A-Za-z][0-9A-Za-z-]{0,60}\z`)
+	headerName = lazyregexp.New(`\A[A-Za-z][0-9A-Za-z-]{0,60}\z`)
 	// A placeholder stands for a whole segment, so that a read's path is a pattern.
-	pathSegment = regexp.MustCompile(`\A(?:[0-9A-Za-z._~:@=+-]{1,200}|\{(?:secret|authority|ref)(?:\.[0-9A-Za-z_-]{1,40})?\})\z`)
+	pathSegment = lazyregexp.New(`\A(?:[0-9A-Za-z._~:@=+-]{1,200}|\{(?:secret|authority|ref)(?:\.[0-9A-Za-z_-]{1,40})?\})\z`)
 	ofTransport = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade"}
 )
 
@@ -180,7 +181,7 @@ func (q *requestSettings) checkURL(env revoke.Env) error {
 }
 
 // pattern is the path as a read's.
-func (q *requestSettings) pattern() string { return placeholder.ReplaceAllString(q.path, "*") }
+func (q *requestSettings) pattern() string { return placeholder().ReplaceAllString(q.path, "*") }
 
 // read is the request as it is declared: a POST without placeholders by its whole body.
 func (q *requestSettings) read() revoke.Read {

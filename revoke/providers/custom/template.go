@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
 // placeholder is what the desk writes for what is known only of one credential: {secret} or
 // {secret.PART}, {authority} or {authority.PART}, {ref.NAME}. Other braces are text.
-var placeholder = regexp.MustCompile(`\{(secret|authority|ref)(?:\.([0-9A-Za-z_-]{1,40}))?\}`)
+var placeholder = lazyregexp.New(`\{(secret|authority|ref)(?:\.([0-9A-Za-z_-]{1,40}))?\}`)
 
 // segment is a value that may become part of a path: it comes from a hostile host.
-var segment = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z._~:@=+-]{0,511}\z`)
+var segment = lazyregexp.New(`\A[0-9A-Za-z][0-9A-Za-z._~:@=+-]{0,511}\z`)
 
 var (
 	errMissing = errors.New("not asked: what its request needs is not known of it")
@@ -47,7 +47,7 @@ func (f filler) value(of, part string) string {
 // fill replaces the placeholders of a text, each by what write makes of its value.
 func (f filler) fill(text string, write func(string) (string, error)) (string, error) {
 	var failed error
-	out := placeholder.ReplaceAllStringFunc(text, func(found string) string {
+	out := placeholder().ReplaceAllStringFunc(text, func(found string) string {
 		m := placeholder.FindStringSubmatch(found)
 		value := f.value(m[1], m[2])
 		if value == "" {
@@ -122,7 +122,7 @@ func intoBody(kind string) func(string) (string, error) {
 
 // uses reports whether a text has a placeholder for that.
 func uses(text, of string) bool {
-	for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
+	for _, m := range placeholder().FindAllStringSubmatch(text, -1) {
 		if m[1] == of {
 			return true
 		}

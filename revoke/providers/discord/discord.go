@@ -11,10 +11,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -38,9 +38,9 @@ var agent = http.Header{"User-Agent": {"DiscordBot (clawback, 1)"}}
 
 // What is sent has wholly these forms: whatever else a host has in their place makes no address.
 var (
-	webhookForm = regexp.MustCompile(`\Ahttps://(?:(?:canary|ptb)\.)?discord(?:app)?\.com/api(?:/v[0-9]{1,2})?/webhooks/([0-9]{17,20})/([0-9A-Za-z_-]{60,80})\z`)
-	botForm     = regexp.MustCompile(`\A[0-9A-Za-z_-]{20,40}\.[0-9A-Za-z_-]{4,10}\.[0-9A-Za-z_-]{20,60}\z`)
-	tokenForm   = regexp.MustCompile(`\A[0-9A-Za-z_.-]{16,400}\z`)
+	webhookForm = lazyregexp.New(`\Ahttps://(?:(?:canary|ptb)\.)?discord(?:app)?\.com/api(?:/v[0-9]{1,2})?/webhooks/([0-9]{17,20})/([0-9A-Za-z_-]{60,80})\z`)
+	botForm     = lazyregexp.New(`\A[0-9A-Za-z_-]{20,40}\.[0-9A-Za-z_-]{4,10}\.[0-9A-Za-z_-]{20,60}\z`)
+	tokenForm   = lazyregexp.New(`\A[0-9A-Za-z_.-]{16,400}\z`)
 )
 
 // errForm is of a value that is not sent.

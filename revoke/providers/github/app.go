@@ -14,13 +14,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 const (
@@ -34,7 +34,7 @@ const (
 
 // appID is the number of a GitHub App, or its client id:
 // https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
-var appID = regexp.MustCompile(`\A(?:[1-9][0-9]{0,17}|Iv[0-9A-Za-z.]{10,40})\z`)
+var appID = lazyregexp.New(`\A(?:[1-9][0-9]{0,17}|Iv[0-9A-Za-z.]{10,40})\z`)
 
 // app is what signs in a GitHub App's name.
 type app struct {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 const (
@@ -27,10 +27,10 @@ const (
 
 // What of a Ref may become part of an address, or is compared: it may come from a hostile host.
 var (
-	number      = regexp.MustCompile(`\A[1-9][0-9]{0,17}\z`)
-	login       = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z_-]{0,99}\z`)
-	repository  = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z_-]{0,99}/[0-9A-Za-z._-]{0,98}[0-9A-Za-z_-]\z`) // not ".."
-	fingerprint = regexp.MustCompile(`\ASHA256:[0-9A-Za-z+/]{43}\z`)
+	number      = lazyregexp.New(`\A[1-9][0-9]{0,17}\z`)
+	login       = lazyregexp.New(`\A[0-9A-Za-z][0-9A-Za-z_-]{0,99}\z`)
+	repository  = lazyregexp.New(`\A[0-9A-Za-z][0-9A-Za-z_-]{0,99}/[0-9A-Za-z._-]{0,98}[0-9A-Za-z_-]\z`) // not ".."
+	fingerprint = lazyregexp.New(`\ASHA256:[0-9A-Za-z+/]{43}\z`)
 )
 
 // errUnnamed is of a key that nothing tells from the others, or that stands in nobody knows which

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -22,8 +22,8 @@ const (
 )
 
 var (
-	clientID     = regexp.MustCompile(`\A[0-9A-Za-z.]{10,60}\z`)
-	clientSecret = regexp.MustCompile(`\A[0-9A-Za-z_]{20,100}\z`)
+	clientID     = lazyregexp.New(`\A[0-9A-Za-z.]{10,60}\z`)
+	clientSecret = lazyregexp.New(`\A[0-9A-Za-z_]{20,100}\z`)
 )
 
 // lookAtClient offers a code that GitHub never issued. GitHub looks at the client's secret first: it

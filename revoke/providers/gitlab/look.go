@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -124,7 +124,7 @@ func (p *provider) lookAtJob(ctx context.Context, c credential.Credential) looke
 }
 
 // clientID is what an application's id looks like.
-var clientID = regexp.MustCompile(`\A[0-9A-Za-z_-]{16,128}\z`)
+var clientID = lazyregexp.New(`\A[0-9A-Za-z_-]{16,128}\z`)
 
 // lookAtClient has the application ask about a token that does not exist. Whoever may ask is told
 // that it is inactive: https://www.rfc-editor.org/rfc/rfc7662#section-2.3

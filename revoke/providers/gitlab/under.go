@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
 // number is every id that may become part of an address: they may come from a hostile host.
-var number = regexp.MustCompile(`\A[1-9][0-9]{0,18}\z`)
+var number = lazyregexp.New(`\A[1-9][0-9]{0,18}\z`)
 
 // errUnnamed is of what no id is known, or half of it.
 var errUnnamed = errors.New("its id is not known")

@@ -6,22 +6,22 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
 var (
-	apiKeyForm = regexp.MustCompile(`\AAIza[0-9A-Za-z_-]{35}\z`)
+	apiKeyForm = lazyregexp.New(`\AAIza[0-9A-Za-z_-]{35}\z`)
 	// authKeyForm is a key that is bound to a service account: https://ai.google.dev/gemini-api/docs/api-key
-	authKeyForm = regexp.MustCompile(`\AAQ\.[0-9A-Za-z_-]{30,200}\z`)
+	authKeyForm = lazyregexp.New(`\AAQ\.[0-9A-Za-z_-]{30,200}\z`)
 	// apiKeyName is a resource name as Google gives it, which becomes part of an address.
-	apiKeyName    = regexp.MustCompile(`\Aprojects/[0-9a-z][0-9a-z.:-]{0,62}/locations/global/keys/[0-9A-Za-z-]{1,64}\z`)
-	operationName = regexp.MustCompile(`\Aoperations/.`)
+	apiKeyName    = lazyregexp.New(`\Aprojects/[0-9a-z][0-9a-z.:-]{0,62}/locations/global/keys/[0-9A-Za-z-]{1,64}\z`)
+	operationName = lazyregexp.New(`\Aoperations/.`)
 )
 
 var errNoAPIKey = errors.New("its value is not known, or is no API key")

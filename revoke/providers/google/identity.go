@@ -11,11 +11,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 const (
@@ -31,10 +31,10 @@ const (
 
 // What may become part of an address: a hostile host may have said it.
 var (
-	emailForm = regexp.MustCompile(`\A[a-z0-9][a-z0-9.-]{0,62}@(?:[a-z0-9][a-z0-9-]{0,62}\.){1,6}gserviceaccount\.com\z`)
-	keyIDForm = regexp.MustCompile(`\A[0-9a-f]{40}\z`)
+	emailForm = lazyregexp.New(`\A[a-z0-9][a-z0-9.-]{0,62}@(?:[a-z0-9][a-z0-9-]{0,62}\.){1,6}gserviceaccount\.com\z`)
+	keyIDForm = lazyregexp.New(`\A[0-9a-f]{40}\z`)
 	// inProject is an address that names its project: https://cloud.google.com/iam/docs/service-account-types
-	inProject = regexp.MustCompile(`@([a-z][a-z0-9-]{4,28}[a-z0-9])\.iam\.gserviceaccount\.com\z`)
+	inProject = lazyregexp.New(`@([a-z][a-z0-9-]{4,28}[a-z0-9])\.iam\.gserviceaccount\.com\z`)
 )
 
 // identity is a key of a service account, as far as it is known.

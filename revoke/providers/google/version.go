@@ -5,19 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
 // What may become part of an address. A version is a number, or an alias that may move: of these
 // none is changed. https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions
 var (
-	versionName  = regexp.MustCompile(`\Aprojects/([0-9a-z][0-9a-z.:-]{0,62})/secrets/[0-9A-Za-z_-]{1,255}/versions/[0-9]{1,9}\z`)
-	regionalName = regexp.MustCompile(`\Aprojects/[0-9a-z][0-9a-z.:-]{0,62}/locations/[0-9a-z-]{1,40}/secrets/[0-9A-Za-z_-]{1,255}/versions/[0-9]{1,9}\z`)
+	versionName  = lazyregexp.New(`\Aprojects/([0-9a-z][0-9a-z.:-]{0,62})/secrets/[0-9A-Za-z_-]{1,255}/versions/[0-9]{1,9}\z`)
+	regionalName = lazyregexp.New(`\Aprojects/[0-9a-z][0-9a-z.:-]{0,62}/locations/[0-9a-z-]{1,40}/secrets/[0-9A-Za-z_-]{1,255}/versions/[0-9]{1,9}\z`)
 )
 
 const upstream = "the secret itself, wherever it is valid: the version only hands it out no more; revoke it there"

@@ -9,12 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -98,7 +98,7 @@ const probe = `{"text":""}`
 
 // address is the whole of an incoming webhook's address. What the host has in its place otherwise, such
 // as another host, another connector or a path that climbs, is never called.
-var address = regexp.MustCompile(`\A(https://[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?\.webhook\.office\.com)` +
+var address = lazyregexp.New(`\A(https://[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?\.webhook\.office\.com)` +
 	`(/webhookb2/` + guid + `@` + guid + `/IncomingWebhook/[0-9a-zA-Z]{32}/` + guid + `(?:/[0-9a-zA-Z_-]{1,100})?)\z`)
 
 const guid = `[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`

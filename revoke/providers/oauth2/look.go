@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -82,7 +82,7 @@ func (s session) tryResource(ctx context.Context, text string) revoke.Verdict {
 
 // parameter is one of a challenge: a name, and a token or quoted string
 // (https://www.rfc-editor.org/rfc/rfc9110#section-11.2).
-var parameter = regexp.MustCompile(`([0-9A-Za-z_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]+)`)
+var parameter = lazyregexp.New(`([0-9A-Za-z_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]+)`)
 
 // challenge is the error code of a Bearer challenge, or "".
 func challenge(h http.Header) string {
@@ -91,7 +91,7 @@ func challenge(h http.Header) string {
 		if !strings.EqualFold(scheme, "Bearer") || len(rest) > 4<<10 {
 			continue
 		}
-		for _, p := range parameter.FindAllStringSubmatch(rest, 20) {
+		for _, p := range parameter().FindAllStringSubmatch(rest, 20) {
 			if strings.EqualFold(p[1], "error") {
 				return strings.Trim(p[2], `"`)
 			}

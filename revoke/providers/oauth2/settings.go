@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clawback/revoke"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -51,7 +52,7 @@ type place struct {
 func (p place) given() bool { return p.path != "" }
 
 // pathname is what may be a path: it becomes a pattern of the reads.
-var pathname = regexp.MustCompile(`\A(?:/[0-9A-Za-z._~-]{1,100}){1,10}\z`)
+var pathname = lazyregexp.New(`\A(?:/[0-9A-Za-z._~-]{1,100}){1,10}\z`)
 
 const maxLag = 24 * time.Hour
 

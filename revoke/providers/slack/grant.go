@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -18,9 +18,9 @@ const noCode = "0.0.no-code-is-this-secret-still-there"
 
 // What is sent has wholly these forms. A session's cookie is found encoded as a browser keeps it.
 var (
-	clientForm = regexp.MustCompile(`\A[0-9]{5,20}\.[0-9]{5,20}\z`)
-	secretForm = regexp.MustCompile(`\A[0-9A-Za-z]{16,128}\z`)
-	cookieForm = regexp.MustCompile(`\Axoxd-[0-9A-Za-z%+/=_.~-]{20,1000}\z`)
+	clientForm = lazyregexp.New(`\A[0-9]{5,20}\.[0-9]{5,20}\z`)
+	secretForm = lazyregexp.New(`\A[0-9A-Za-z]{16,128}\z`)
+	cookieForm = lazyregexp.New(`\Axoxd-[0-9A-Za-z%+/=_.~-]{20,1000}\z`)
 )
 
 // testRefresh asks auth.revoke for its dry run: "Setting this parameter to 1 triggers a testing mode

@@ -3,11 +3,11 @@ package slack
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // webhookProbe is no JSON, so that Slack cannot post it: a live webhook answers 400
@@ -17,7 +17,7 @@ const webhookProbe = "not JSON: is this webhook still there?"
 
 // webhookForm is the whole of an incoming webhook's address. What the host has in its place
 // otherwise, such as another host or a path that climbs, is never called.
-var webhookForm = regexp.MustCompile(`\Ahttps://hooks\.slack\.com(/services/[A-Z0-9]{1,32}/[A-Z0-9]{1,32}/[A-Za-z0-9]{1,64})\z`)
+var webhookForm = lazyregexp.New(`\Ahttps://hooks\.slack\.com(/services/[A-Z0-9]{1,32}/[A-Z0-9]{1,32}/[A-Za-z0-9]{1,64})\z`)
 
 // webhookGone are the refusals of the webhook itself, in plain text. Others, such as
 // action_prohibited or channel_is_archived, forbid one message and not the webhook.

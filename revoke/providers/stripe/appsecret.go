@@ -4,19 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	library "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/apps/secret"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // What names a secret in the store of a Stripe App: https://docs.stripe.com/stripe-apps/store-secrets
 var (
-	secretName = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z_.:-]{0,250}\z`)
-	secretUser = regexp.MustCompile(`\Ausr_[0-9A-Za-z]{1,100}\z`)
+	secretName = lazyregexp.New(`\A[0-9A-Za-z][0-9A-Za-z_.:-]{0,250}\z`)
+	secretUser = lazyregexp.New(`\Ausr_[0-9A-Za-z]{1,100}\z`)
 )
 
 var errNoSecretName = errors.New("not asked: the name of the app's secret is not known")

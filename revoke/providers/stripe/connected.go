@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 
 	library "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/balance"
@@ -13,10 +12,11 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // accountID is what may become a header or part of a form.
-var accountID = regexp.MustCompile(`\Aacct_[0-9A-Za-z]{8,100}\z`)
+var accountID = lazyregexp.New(`\Aacct_[0-9A-Za-z]{8,100}\z`)
 
 var (
 	errNoAccount  = errors.New("not asked: which connected account it is (acct_…) is not known")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	library "github.com/stripe/stripe-go/v76"
@@ -12,10 +11,11 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // ephemeralID is what may become part of an address: not the key, but its name.
-var ephemeralID = regexp.MustCompile(`\Aephkey_[0-9A-Za-z_]{1,250}\z`)
+var ephemeralID = lazyregexp.New(`\Aephkey_[0-9A-Za-z_]{1,250}\z`)
 
 var errNotEphemeral = errors.New("not asked: the value is no ephemeral key")
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -13,10 +12,11 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // payoutsID names the payouts of a connected account, apart from the access to it.
-var payoutsID = regexp.MustCompile(`\A(acct_[0-9A-Za-z]{8,100})/payouts\z`)
+var payoutsID = lazyregexp.New(`\A(acct_[0-9A-Za-z]{8,100})/payouts\z`)
 
 // heldFrom is the account's metadata under which stands which schedule was replaced, so that whoever
 // undoes it needs to remember nothing.
@@ -171,7 +171,7 @@ func note(a *library.Account) string {
 	return string(s.Interval)
 }
 
-var weekday = regexp.MustCompile(`\A(?:mon|tues|wednes|thurs|fri|satur|sun)day\z`)
+var weekday = lazyregexp.New(`\A(?:mon|tues|wednes|thurs|fri|satur|sun)day\z`)
 
 // parseNote reads what note wrote. Whoever may write the account's metadata may have written it.
 func parseNote(text string) (*library.AccountSettingsPayoutsScheduleParams, error) {

@@ -6,21 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 
 	library "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/form"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // previewVersion is a version of the API in which a preview's calls exist. Stripe tells it to the
 // accounts that take part. https://docs.stripe.com/release-phases
-var previewVersion = regexp.MustCompile(`\A20[0-9]{2}-[0-9]{2}-[0-9]{2}\.[a-z]{1,20}\z`)
+var previewVersion = lazyregexp.New(`\A20[0-9]{2}-[0-9]{2}-[0-9]{2}\.[a-z]{1,20}\z`)
 
 // keyID is what may become part of an address: the key's name, which is not the key.
-var keyID = regexp.MustCompile(`\Amk_[0-9A-Za-z_]{8,250}\z`)
+var keyID = lazyregexp.New(`\Amk_[0-9A-Za-z_]{8,250}\z`)
 
 // errGated is of an account that has no part in the preview, or a key that the call does not take.
 var errGated = errors.New("the preview call does not end it for this account")

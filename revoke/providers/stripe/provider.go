@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 const (
@@ -51,7 +51,7 @@ func (s settings) check() error {
 }
 
 // clientID is a platform's id: https://docs.stripe.com/connect/oauth-reference
-var clientID = regexp.MustCompile(`\Aca_[0-9A-Za-z]{8,100}\z`)
+var clientID = lazyregexp.New(`\Aca_[0-9A-Za-z]{8,100}\z`)
 
 type provider struct {
 	http      *http.Client

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	library "github.com/stripe/stripe-go/v76"
@@ -13,10 +12,11 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // endpointID is what may become part of an address. The id may come from a hostile host.
-var endpointID = regexp.MustCompile(`\Awe_[0-9A-Za-z_]{1,250}\z`)
+var endpointID = lazyregexp.New(`\Awe_[0-9A-Za-z_]{1,250}\z`)
 
 // forgery is what the end of an endpoint cannot change: receivers check signatures on their own.
 const forgery = "receivers that still hold the secret accept forged events until it is taken from them"

@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -85,7 +85,7 @@ func unknownKind(c credential.Credential) error {
 
 // form is the whole of a token: it stands in the address of every call, and what climbs out of there is
 // never sent. Telegram takes no user id that begins with 0, nor a token of more than 80 bytes.
-var form = regexp.MustCompile(`\A[1-9][0-9]{4,15}:[0-9A-Za-z_-]{30,60}\z`)
+var form = lazyregexp.New(`\A[1-9][0-9]{4,15}:[0-9A-Za-z_-]{30,60}\z`)
 
 // answer is what every call answers: https://core.telegram.org/bots/api#making-requests
 type answer struct {

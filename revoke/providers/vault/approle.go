@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
 // roleName is what may become part of an address.
-var roleName = regexp.MustCompile(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,199}\z`)
+var roleName = lazyregexp.New(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,199}\z`)
 
 var errRole = errors.New("not asked: which AppRole role the secret-id belongs to is not known: name it in its Ref, or alone under approle_roles")
 

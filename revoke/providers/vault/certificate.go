@@ -9,17 +9,17 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // serialNumber is a certificate's serial as Vault writes it, with colons or hyphens.
-var serialNumber = regexp.MustCompile(`\A[0-9a-f]{2}(?:[:-][0-9a-f]{2}){3,19}\z`)
+var serialNumber = lazyregexp.New(`\A[0-9a-f]{2}(?:[:-][0-9a-f]{2}){3,19}\z`)
 
 var (
 	errSerial  = errors.New("not asked: what is given is no certificate's serial number, as 39:dd:2e:…")

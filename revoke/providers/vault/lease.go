@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // leasePath is what may become part of an address: a mount and at least one segment below it, so
 // that no host can have a whole mount revoked by naming it.
-var leasePath = regexp.MustCompile(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}(?:/[0-9A-Za-z_][0-9A-Za-z_.@:+-]{0,99}){1,9}\z`)
+var leasePath = lazyregexp.New(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}(?:/[0-9A-Za-z_][0-9A-Za-z_.@:+-]{0,99}){1,9}\z`)
 
 // leaseDepth is how many segments a leasePath may have.
 const leaseDepth = 10

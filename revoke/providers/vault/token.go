@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -19,7 +19,7 @@ import (
 const whyBatch = "batch tokens are not stored, so they cannot be revoked: they end with the token that made them, or when they expire"
 
 // accessorID is what a token's accessor may look like; of old versions it is a UUID.
-var accessorID = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z._-]{7,99}\z`)
+var accessorID = lazyregexp.New(`\A[0-9A-Za-z][0-9A-Za-z._-]{7,99}\z`)
 
 var errUnknown = errors.New("not asked: neither its value nor a valid accessor is known")
 

@@ -8,12 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -39,7 +39,7 @@ type settings struct {
 }
 
 // mountPath is one or more segments that may stand in an address.
-var mountPath = regexp.MustCompile(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}(?:/[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}){0,9}\z`)
+var mountPath = lazyregexp.New(`\A[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}(?:/[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}){0,9}\z`)
 
 func (s *settings) check() error {
 	s.Namespace, s.AppRole, s.PKI = strings.Trim(s.Namespace, "/"), strings.Trim(s.AppRole, "/"), strings.Trim(s.PKI, "/")

@@ -11,10 +11,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -53,9 +53,9 @@ func New(env revoke.Env) (revoke.Provider, error) {
 
 // What is sent has wholly these forms.
 var (
-	idForm     = regexp.MustCompile(`\A[0-9]{5,20}\z`)
-	tokenForm  = regexp.MustCompile(`\AEA[0-9A-Za-z]{60,600}\z`)
-	secretForm = regexp.MustCompile(`\A[0-9A-Za-z]{16,64}\z`)
+	idForm     = lazyregexp.New(`\A[0-9]{5,20}\z`)
+	tokenForm  = lazyregexp.New(`\AEA[0-9A-Za-z]{60,600}\z`)
+	secretForm = lazyregexp.New(`\A[0-9A-Za-z]{16,64}\z`)
 )
 
 // app is an application's id and secret: those of the authority, with a token of its own where it has one.

@@ -2,10 +2,11 @@ package gitlabfake
 
 import (
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
+
+	"clawback/revoke/lazyregexp"
 )
 
 // tokenEntity is lib/api/entities/personal_access_token.rb.
@@ -208,20 +209,20 @@ func (f *Fake) revokeGrant(q *request) {
 
 // resources are what an authority reads and deletes by id, and how each is kept once it has ended.
 var resources = []struct {
-	path *regexp.Regexp // its last group is the id
+	path lazyregexp.Regexp // its last group is the id
 	kind string
 }{
-	{regexp.MustCompile(`\A/api/v4/personal_access_tokens/()()(\d+)\z`), pat},
-	{regexp.MustCompile(`\A/api/v4/(projects)/(\d+)/deploy_tokens/(\d+)\z`), "gitlab.deploy_token"},
-	{regexp.MustCompile(`\A/api/v4/(groups)/(\d+)/deploy_tokens/(\d+)\z`), "gitlab.deploy_token"},
-	{regexp.MustCompile(`\A/api/v4/(projects)/(\d+)/triggers/(\d+)\z`), "gitlab.trigger"},
-	{regexp.MustCompile(`\A/api/v4/(projects)/(\d+)/cluster_agents/5/tokens/(\d+)\z`), "gitlab.agent_token"},
-	{regexp.MustCompile(`\A/api/v4/(projects)/(\d+)/deploy_keys/(\d+)\z`), deployKey},
-	{regexp.MustCompile(`\A/api/v4/(users)/(\d+)/keys/(\d+)\z`), sshKey},
-	{regexp.MustCompile(`\A/api/v4/(user)()/keys/(\d+)\z`), sshKey},
+	{lazyregexp.New(`\A/api/v4/personal_access_tokens/()()(\d+)\z`), pat},
+	{lazyregexp.New(`\A/api/v4/(projects)/(\d+)/deploy_tokens/(\d+)\z`), "gitlab.deploy_token"},
+	{lazyregexp.New(`\A/api/v4/(groups)/(\d+)/deploy_tokens/(\d+)\z`), "gitlab.deploy_token"},
+	{lazyregexp.New(`\A/api/v4/(projects)/(\d+)/triggers/(\d+)\z`), "gitlab.trigger"},
+	{lazyregexp.New(`\A/api/v4/(projects)/(\d+)/cluster_agents/5/tokens/(\d+)\z`), "gitlab.agent_token"},
+	{lazyregexp.New(`\A/api/v4/(projects)/(\d+)/deploy_keys/(\d+)\z`), deployKey},
+	{lazyregexp.New(`\A/api/v4/(users)/(\d+)/keys/(\d+)\z`), sshKey},
+	{lazyregexp.New(`\A/api/v4/(user)()/keys/(\d+)\z`), sshKey},
 }
 
-var cancelPath = regexp.MustCompile(`\A/api/v4/projects/(\d+)/jobs/(\d+)/cancel\z`)
+var cancelPath = lazyregexp.New(`\A/api/v4/projects/(\d+)/jobs/(\d+)/cancel\z`)
 
 // byID returns who serves a resource, or nil where the path is of none.
 func byID(q *request) func(*Fake, *request) {
