@@ -165,11 +165,13 @@ func (s *span) add(c Call) {
 	}
 }
 
-// Serve applies the fault that is set, if any, and otherwise lets next answer.
+// Serve applies the fault that is set, if any, and otherwise lets next answer. The answer is dated by
+// the provider's own clock.
 func (k *Knobs) Serve(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 	k.mu.Lock()
 	decide := k.fault
 	k.mu.Unlock()
+	w.Header().Set("Date", k.Now().UTC().Format(http.TimeFormat))
 	if decide == nil {
 		next(w, r)
 		return

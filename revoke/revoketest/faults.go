@@ -201,6 +201,8 @@ func deceitChecks() []check {
 		{"never dead: another credential died", checkNeighbour},
 		{"never dead: the provider's clock is ahead", func(w *world) error { return checkClock(w, 11*time.Minute) }},
 		{"never dead: the provider's clock is behind", func(w *world) error { return checkClock(w, -11*time.Minute) }},
+		{"a fake that stays alive fails", checkFlipped},
+		{"the fake has nodes that lag", checkNodes},
 	}
 }
 
@@ -235,6 +237,9 @@ func checkDeceitUnder(w *world, f faultCase) error {
 // revocation that was accepted either shows or stays without a proof.
 func checkClock(w *world, skew time.Duration) error {
 	w.fake.Knobs().SetSkew(skew)
+	if err := w.dated(time.Now().Add(skew)); err != nil {
+		return err
+	}
 	c := w.mint()
 	if v := w.verify(c); v.Outcome == revoke.Refused {
 		return fmt.Errorf("a live credential: verify showed %s", saw(v))

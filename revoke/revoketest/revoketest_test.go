@@ -3,6 +3,8 @@ package revoketest
 import (
 	"testing"
 	"testing/synctest"
+
+	"clawback/revoke/fake"
 )
 
 func TestAnHonestProviderPasses(t *testing.T) {
@@ -58,6 +60,8 @@ func TestALyingProviderFails(t *testing.T) {
 		{"says refused without asking", func(p *toy) { p.alwaysRefused = true }, suicidal, "no secret is known"},
 		{"says refused without asking", func(p *toy) { p.alwaysRefused = true }, suicidal, "many at once"},
 		{"says alive without asking", func(p *toy) { p.alwaysAlive = true }, suicidal, "lives, then dies"},
+		{"says refused without asking", func(p *toy) { p.alwaysRefused = true }, suicidal, "the fake has nodes that lag"},
+		{"says alive without asking", func(p *toy) { p.alwaysAlive = true }, suicidal, "the fake has nodes that lag"},
 		{"says alive without asking", func(p *toy) { p.alwaysAlive = true }, suicidal, "hostile secrets"},
 		{"gives no source", func(p *toy) { p.badInfo = true }, suicidal, "info"},
 	} {
@@ -76,6 +80,33 @@ func TestALyingProviderFails(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// deaf is a fake on which nobody can turn a knob.
+type deaf struct {
+	fake.Provider
+	knobs *fake.Knobs
+}
+
+func (d deaf) Knobs() *fake.Knobs { return d.knobs }
+
+func TestADeafFakeFails(t *testing.T) {
+	suite := Suite{New: newToy(func(*toy) {}), Fake: func(c fake.Clock) fake.Provider { return deaf{newToyFake(c), fake.NewKnobs(c)} }}
+	for _, kind := range []string{suicidal, admin, bulk, byHand, silent} {
+		for _, name := range []string{"a fake that stays alive fails", "the fake has nodes that lag", "never dead: the provider's clock is ahead"} {
+			run := checkNamed(t, name)
+			synctest.Test(t, func(t *testing.T) {
+				w, err := newWorld(suite, kind)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer w.close()
+				if err := run(w); err == nil && (kind != silent || name != "the fake has nodes that lag") {
+					t.Errorf("%s: %s passes", kind, name)
+				}
+			})
+		}
 	}
 }
 

@@ -262,7 +262,7 @@ func (f *Fake) Alive(c credential.Credential) bool {
 		})
 	}
 	if s := f.secrets[c.Ref["secret"]]; s != nil {
-		return s.inUse(c.Ref["id"])
+		return f.inUse(s, c.Ref["id"])
 	}
 	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {
 		return b.status != "Expired" && f.knobs.Works(b.revocation)
@@ -290,7 +290,9 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 		return
 	}
 	if s := f.secrets[c.Ref["secret"]]; s != nil {
-		delete(s.stages, c.Ref["id"])
+		for _, label := range slices.Clone(s.stages[c.Ref["id"]]) {
+			f.take(s, c.Ref["id"], label)
+		}
 		return
 	}
 	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {

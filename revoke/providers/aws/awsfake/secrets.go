@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"clawback/revoke/credential"
+	"clawback/revoke/fake"
 )
 
 const (
@@ -15,11 +16,44 @@ const (
 	updateStageAction    = "secretsmanager:UpdateSecretVersionStage"
 )
 
-// secret is a secret of Secrets Manager: the labels of its versions.
-type secret struct{ stages map[string][]string }
+// secret is a secret of Secrets Manager: the labels of its versions, and those that were taken from them.
+type secret struct {
+	stages map[string][]string
+	taken  []*takenLabel
+}
 
-func (s *secret) inUse(version string) bool {
-	return slices.ContainsFunc(s.stages[version], func(label string) bool { return !strings.HasPrefix(label, "clawback-") })
+// takenLabel is a label that a version had until it was taken, and longer for nodes that lag.
+type takenLabel struct {
+	version, label string
+	life           fake.Revocation
+}
+
+func (f *Fake) take(s *secret, version, label string) {
+	t := &takenLabel{version: version, label: label}
+	f.knobs.Revoke(&t.life)
+	s.taken = append(s.taken, t)
+	if s.stages[version] = slices.DeleteFunc(s.stages[version], func(l string) bool { return l == label }); len(s.stages[version]) == 0 {
+		delete(s.stages, version) // deprecated: it is shown no more
+	}
+}
+
+// shown are the labels of all versions as one node knows them.
+func (s *secret) shown(live func(*fake.Revocation) bool) map[string][]string {
+	all := make(map[string][]string)
+	for version, labels := range s.stages {
+		all[version] = slices.Clone(labels)
+	}
+	for _, t := range s.taken {
+		if live(&t.life) && !slices.Contains(all[t.version], t.label) {
+			all[t.version] = append(all[t.version], t.label)
+		}
+	}
+	return all
+}
+
+func (f *Fake) inUse(s *secret, version string) bool {
+	works := func(r *fake.Revocation) bool { return f.knobs.Works(*r) }
+	return slices.ContainsFunc(s.shown(works)[version], func(label string) bool { return !strings.HasPrefix(label, "clawback-") })
 }
 
 // MintSecret makes a secret with a current version, and names the one that has these labels.
@@ -61,7 +95,7 @@ func (f *Fake) describeSecret(body []byte) (map[string]any, *apiError) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	return map[string]any{"ARN": in.SecretId, "VersionIdsToStages": s.stages}, nil
+	return map[string]any{"ARN": in.SecretId, "VersionIdsToStages": s.shown(f.knobs.Live)}, nil
 }
 
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
@@ -88,12 +122,10 @@ func (f *Fake) updateStage(body []byte) (map[string]any, *apiError) {
 		return invalid("The label is attached to another version, or to none.")
 	}
 	if holder != "" {
-		s.stages[holder] = slices.DeleteFunc(s.stages[holder], func(l string) bool { return l == in.VersionStage })
-		if len(s.stages[holder]) == 0 {
-			delete(s.stages, holder) // deprecated: it is shown no more
-		}
+		f.take(s, holder, in.VersionStage)
 	}
 	if in.MoveToVersionId != "" {
+		s.taken = slices.DeleteFunc(s.taken, func(t *takenLabel) bool { return t.label == in.VersionStage && t.version == in.MoveToVersionId })
 		s.stages[in.MoveToVersionId] = append(s.stages[in.MoveToVersionId], in.VersionStage)
 	}
 	return map[string]any{"ARN": in.SecretId}, nil
