@@ -347,7 +347,7 @@ func (s *runScreen) logPane(c *console, w, h int) []line {
 		switch l.word {
 		case string(credential.Dead), "frozen", "down", "sealed", "approved":
 			look = good
-		case string(credential.Alive), string(credential.Failed), "RECORD LOST", "NOT FROZEN", "NOT DOWN", "BREAK GLASS", "HOST LOST":
+		case string(credential.Alive), string(credential.Failed), "RECORD LOST", "NOT FROZEN", "NOT DOWN", "BREAK GLASS", "HOST LOST", "NO AUTHORITY":
 			look = danger
 		case "warning", string(credential.Unverified), string(credential.Manual), "interrupted", "refused", "resumed", "terminal":
 			look = warn

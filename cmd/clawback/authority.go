@@ -122,37 +122,78 @@ func (a authorityConfig) runs() bool {
 const fresh = 30 * time.Second
 
 // authority returns how an authority is loaded: anew each time, or nearly so, so that one that was
-// renewed in the middle of a run is taken.
-func (a authorityConfig) authority(env environment) func(context.Context) (revoke.Authority, error) {
-	load := a.fromParts(env)
+// renewed in the middle of a run is taken. forget, where it is not nil, makes the next load read it anew.
+func (a authorityConfig) authority(env environment) (load func(context.Context) (revoke.Authority, error), forget func()) {
+	load = a.fromParts(env)
 	if a.AWSProfile != "" {
 		load = func(ctx context.Context) (revoke.Authority, error) {
 			return fromAWSProfile(ctx, a.AWSProfile, env["HOME"])
 		}
 	}
 	if a.runs() {
-		load = remembered(load)
+		m := &remembered{load: load}
+		return m.authority, m.forget
 	}
-	return load
+	return load, nil
 }
 
 // remembered loads one authority at a time and remembers it for a while. A failure is not remembered.
-func remembered(load func(context.Context) (revoke.Authority, error)) func(context.Context) (revoke.Authority, error) {
-	var mu sync.Mutex
-	var last revoke.Authority
-	var at time.Time
-	return func(ctx context.Context) (revoke.Authority, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !at.IsZero() && ownClock.Now().Sub(at) < fresh {
-			return last, nil
-		}
-		a, err := load(ctx)
-		if err == nil {
-			last, at = a, ownClock.Now()
-		}
-		return a, err
+type remembered struct {
+	load func(context.Context) (revoke.Authority, error)
+
+	loading sync.Mutex
+	mu      sync.Mutex // of the rest
+	last    revoke.Authority
+	at      time.Time
+}
+
+func (m *remembered) authority(ctx context.Context) (revoke.Authority, error) {
+	m.loading.Lock()
+	defer m.loading.Unlock()
+	m.mu.Lock()
+	last, at := m.last, m.at
+	m.mu.Unlock()
+	if !at.IsZero() && ownClock.Now().Sub(at) < fresh {
+		return last, nil
 	}
+	a, err := m.load(ctx)
+	if err == nil {
+		m.mu.Lock()
+		m.last, m.at = a, ownClock.Now()
+		m.mu.Unlock()
+	}
+	return a, err
+}
+
+func (m *remembered) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last, m.at = revoke.Authority{}, time.Time{}
+}
+
+// renewal says how a person renews an authority. What stands in a variable a running program keeps.
+func (a authorityConfig) renewal() string {
+	if a.AWSProfile != "" {
+		return "log in again, with aws sso login --profile " + a.AWSProfile + " or as you do"
+	}
+	var ways []string
+	for _, name := range slices.Sorted(maps.Keys(a.Parts)) {
+		switch r := a.Parts[name]; {
+		case r.Env != "":
+			ways = append(ways, "set "+r.Env+" anew and run it again, since a running program keeps its variables")
+		case r.File != "":
+			ways = append(ways, "write the new one into "+r.File)
+		case r.Login == "az":
+			ways = append(ways, "az login")
+		case r.Login == "gcloud":
+			ways = append(ways, "gcloud auth login")
+		case r.Vault != "":
+			ways = append(ways, "vault login, or a new value at "+r.Vault)
+		default:
+			ways = append(ways, "log in again where "+r.Command[0]+" gets it")
+		}
+	}
+	return strings.Join(slices.Compact(ways), ", ")
 }
 
 func (a authorityConfig) fromParts(env environment) func(context.Context) (revoke.Authority, error) {

@@ -60,7 +60,8 @@ func TestAuthoritySources(t *testing.T) {
 		"no such profile": {authorityConfig{AWSProfile: "nobody"}, "", "no AWS profile nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, err := c.config.authority(env)(context.Background())
+			load, _ := c.config.authority(env)
+			a, err := load(context.Background())
 			if c.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), c.fails) || strings.Contains(err.Error(), secret[:8]) {
 					t.Errorf("got %v", err)
@@ -78,10 +79,11 @@ func TestAuthoritySources(t *testing.T) {
 	}
 }
 
-// What a program prints is asked for once in a while, and not for each request; a failure is not kept.
+// What a program prints is asked for once in a while, and not for each request; a failure is
+// not kept, and what turned out to be expired is asked for anew.
 func TestAuthorityIsRemembered(t *testing.T) {
 	dir := t.TempDir()
-	load := authorityConfig{Kind: "stripe.api_key", Parts: map[string]reference{"value": {Command: []string{
+	load, forget := authorityConfig{Kind: "stripe.api_key", Parts: map[string]reference{"value": {Command: []string{
 		script(t, "echo x >> "+dir+"/runs; test -e "+dir+"/ready && echo "+rand.Text())}}}}.authority(nil)
 	runs := func() int {
 		b, _ := os.ReadFile(filepath.Join(dir, "runs"))
@@ -102,6 +104,10 @@ func TestAuthorityIsRemembered(t *testing.T) {
 	}
 	if n := runs(); n != 3 {
 		t.Errorf("it ran %d times", n)
+	}
+	forget()
+	if _, err := load(context.Background()); err != nil || runs() != 4 {
+		t.Errorf("forgotten, and it ran %d times, %v", runs(), err)
 	}
 }
 

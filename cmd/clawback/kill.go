@@ -207,6 +207,7 @@ type situation struct {
 	description containment.Description
 	authorities *actions.Authorities
 	providers   map[string]revoke.Provider
+	looking     map[string]revoke.Provider // the same, that can look and not touch
 	accepted    map[string]bool
 	own         ownKey
 	team        team
@@ -259,12 +260,20 @@ func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err 
 		Suspect:  suspect,
 		Accepted: s.accepted[actions.RiskAuthorityOnSuspect],
 		Runs:     make(map[string]bool),
+		Forget:   make(map[string]func()),
+		Renewal:  make(map[string]string),
 	}
 	for name, authority := range s.app.config.Authorities {
-		s.authorities.Load[name] = authority.authority(s.app.env)
+		s.authorities.Load[name], s.authorities.Forget[name] = authority.authority(s.app.env)
 		s.authorities.Runs[name] = authority.runs()
+		s.authorities.Renewal[name] = authority.renewal()
 	}
-	s.providers, err = providers.New(s.env(endpoints, s.authorities, dry))
+	if s.providers, err = providers.New(s.env(endpoints, s.authorities, dry)); err != nil {
+		return misconfigured(err)
+	}
+	if !dry {
+		s.looking, err = s.readers(endpoints)
+	}
 	return misconfigured(err)
 }
 
@@ -389,7 +398,7 @@ func (s *situation) start(ctx context.Context, book playbooks.Playbook, json, co
 func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declared, json bool) *response {
 	r := &response{app: s.app, open: o, json: json, console: d.Attended, declared: d}
 	r.work = &actions.Response{
-		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
+		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Readers: s.looking, Authorities: s.authorities,
 		Clock: ownClock, Disk: ownDisk, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
 		HostLost: s.target.hostLost,
 	}

@@ -201,9 +201,9 @@ func (p *textPrinter) paint(word string, width int) string {
 	const green, yellow, red, bold = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1m"
 	colour := map[string]string{
 		"dead": green, "down": green, "contained": green, "approved": green, "frozen": bold, "declared": bold, "hint:": bold,
-		"manual": yellow, "unverified": yellow, "unknown": yellow, "refused": yellow, "resumed": yellow, "terminal": yellow, "approval": yellow, "unproved": yellow, "warning": yellow, "skipped": yellow, "question": yellow,
+		"manual": yellow, "unverified": yellow, "unknown": yellow, "refused": yellow, "resumed": yellow, "terminal": yellow, "approval": yellow, "unproved": yellow, "warning": yellow, "forgotten": yellow, "skipped": yellow, "question": yellow,
 		"alive": red, "failed": red, "NOT FROZEN": red, "NOT DOWN": red, "RECORD LOST": red, "partial": red,
-		"BREAK GLASS": red, "interrupted": red, "terminated": red, "nothing": red, "evidence": red, "authority": red,
+		"BREAK GLASS": red, "NO AUTHORITY": red, "interrupted": red, "terminated": red, "nothing": red, "evidence": red, "authority": red,
 	}[word]
 	if colour == "" {
 		return text

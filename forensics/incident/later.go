@@ -1,6 +1,9 @@
 package incident
 
-import "clawback/revoke/credential"
+import (
+	"clawback/forensics/journal"
+	"clawback/revoke/credential"
+)
 
 // Resumed is a run that took up the record of one that died or was interrupted.
 type Resumed struct {
@@ -8,7 +11,7 @@ type Resumed struct {
 	Desk    string `json:"desk"`
 	Version string `json:"version"`
 	Cut     int    `json:"cut_bytes,omitempty"` // of a torn last line
-	For     string `json:"for,omitempty"`       // ToRecheck, ToUndo; "" to carry the response on
+	For     string `json:"for,omitempty"`       // ToRecheck, ToUndo, ToForget; "" to carry the response on
 	Lost    bool   `json:"host_lost,omitempty"` // from here on the host counts as compromised: see HostLost
 
 	Ticket string            `json:"ticket,omitempty"` // from here on; "" leaves that of the declaration
@@ -19,7 +22,32 @@ type Resumed struct {
 const (
 	ToRecheck = "recheck" // deaths are checked again
 	ToUndo    = "undo"    // a revocation is taken back
+	ToForget  = "forget"  // the kept secrets are wiped before their time
 )
+
+// TypeForgotten is the type of the entry of a Forgotten.
+const TypeForgotten = "secrets.forgotten"
+
+// Forgotten is the decision of a person to wipe the kept secrets of an incident before their time. It
+// is written before they are wiped.
+type Forgotten struct {
+	By     string                   `json:"by"`
+	Why    string                   `json:"why,omitempty"`
+	Kept   int                      `json:"kept"`             // how many secrets there were
+	Undead []credential.Fingerprint `json:"undead,omitempty"` // those of them not proved dead, which nobody can ask about any more
+}
+
+func forgottenLine(e journal.Entry) (string, string, bool) {
+	f, ok := decoded[Forgotten](e)
+	text := plural(f.Kept, "kept secret", "kept secrets") + " wiped by " + f.By
+	if f.Why != "" {
+		text += ": " + f.Why
+	}
+	if n := len(f.Undead); n > 0 {
+		text += "; " + plural(n, "of them was", "of them were") + " not proved dead"
+	}
+	return "forgotten", text, ok
+}
 
 // Undo is the intent to take a revocation back, and Undone what came of it.
 type Undo struct {

@@ -48,6 +48,10 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return hostLine(s, e)
 	case TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed:
 		return deskLine(s, e)
+	case TypeAuthority:
+		return authorityLine(e)
+	case TypeForgotten:
+		return forgottenLine(e)
 	}
 	return credentialLine(s, e)
 }
@@ -100,6 +104,8 @@ func deskLine(s State, e journal.Entry) (string, string, bool) {
 		return "recheck", text, ok
 	case ToUndo:
 		return "undo", text, ok
+	case ToForget:
+		return "forget", text, ok
 	}
 	return "resumed", text, ok
 }

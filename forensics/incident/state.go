@@ -57,6 +57,9 @@ type State struct {
 	Witnesses map[string]WitnessHeld // the newest word on each sink
 	Resumed   []Resumed
 
+	Authorities map[string]Authority // the newest test of each, by provider
+	Forgotten   *Forgotten           // the newest time that kept secrets were wiped before their time; nil for none
+
 	Adversary   *Adversary
 	Report      *Report
 	Interrupted string
@@ -211,6 +214,10 @@ func (s *State) fold(e journal.Entry) error {
 		return s.foldTerminal(e)
 	case TypeWitness:
 		return s.foldWitness(e)
+	case TypeAuthority:
+		return s.foldAuthority(e)
+	case TypeForgotten:
+		return set(e, &s.Forgotten)
 	case TypeResumed:
 		s.Exit, s.ClosedAt, s.Interrupted = nil, time.Time{}, ""
 		s.Open, s.Consoles = nil, 1 // whoever asked is gone

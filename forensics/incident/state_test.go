@@ -204,7 +204,7 @@ var allTypes = []string{
 	TypeDeclared, TypePlan, TypeStepIntent, TypeStepOutcome, TypeAsked, TypeAnswered, TypeCommand, TypeNote, TypeWarning,
 	TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeSealed, TypeFound, TypeSource, TypeSearched,
 	TypeBaseline, TypeRevoke, TypeReceipt, TypeProbe, TypeLife, TypeAdversary, TypeReport, TypeInterrupted, TypeClosed,
-	TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed,
+	TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed, TypeAuthority, TypeForgotten,
 	journal.TypeTrouble, "something.else",
 }
 

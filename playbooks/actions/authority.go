@@ -21,6 +21,10 @@ type Authorities struct {
 	// Runs are the providers whose authority it takes a program of the desk's to load: none is run on
 	// the machine under suspicion before that was accepted.
 	Runs map[string]bool
+	// Forget makes the next Load of a provider's authority read it anew, where it is remembered for a
+	// while; Renewal says how a person renews it: "az login".
+	Forget  map[string]func()
+	Renewal map[string]string
 
 	mu   sync.Mutex
 	used map[string]revoke.Authority

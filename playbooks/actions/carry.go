@@ -34,8 +34,10 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	}
 	defer r.vault.close()
 	r.beginLate(ctx, e)
+	r.testAuthorities(ctx)
 	runErr := e.Run(ctx)
 	r.endLate()
+	r.endTests()
 	if !interrupted(always, runErr, e.Journal) && runErr != nil {
 		_ = record(always, e.Journal, incident.TypeWarning, incident.Warning{Text: runErr.Error(), Grave: true})
 	}

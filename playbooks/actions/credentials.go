@@ -344,6 +344,7 @@ func (v revocation) Command(ctx context.Context, c incident.Command) error {
 	case c.Kind == incident.Skip && begun:
 		return r.tell(c.Credential, revoke.Skip)
 	case c.Kind == incident.Retry:
+		r.testAgain(c.Credential)
 		err := r.tell(c.Credential, revoke.Retry)
 		if errors.Is(err, revoke.ErrNotUnderWay) {
 			err = r.retry(c.Credential)

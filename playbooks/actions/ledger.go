@@ -79,6 +79,9 @@ func (l ledger) Life(c credential.Credential, ch revoke.Change) {
 	if ch.Proof != "" {
 		out.Evidence = fmt.Sprintf("%s, seen from %s", ch.Proof, l.r.Desk)
 	}
+	if errors.Is(ch.Err, revoke.ErrAuthority) && l.r.Authorities != nil {
+		l.r.Authorities.renew(c.Provider)
+	}
 	if ch.Err != nil {
 		out.Error = ch.Err.Error()
 		out.Reason, out.Hint = l.r.explain(c, ch)

@@ -36,6 +36,7 @@ type Response struct {
 	Host        host.Host
 	Description containment.Description
 	Providers   map[string]revoke.Provider
+	Readers     map[string]revoke.Provider // the same, with nothing that leaves but their reads; nil: the authorities are not tested beforehand
 	Authorities *Authorities
 	Clock       engine.Clock
 	Desk        string // the machine that asks the providers
@@ -80,6 +81,7 @@ type Response struct {
 	extent   *incident.Searched                                // what this run recorded of it last; nil before
 
 	databases databases
+	readiness readiness
 }
 
 // Actions returns every action by its name.

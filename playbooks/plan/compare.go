@@ -244,8 +244,11 @@ func (d *differ) remarks(plan, now Plan) {
 	}
 	for _, a := range now.Authorities {
 		i := slices.IndexFunc(plan.Authorities, func(b Authority) bool { return b.Provider == a.Provider })
-		if i >= 0 && plan.Authorities[i] != a && a.Trouble == "" && plan.Authorities[i].Trouble == "" {
-			d.remark("changed: the authority for %s is a %s from %s, and was a %s from %s", a.Provider, a.Kind, a.From, plan.Authorities[i].Kind, plan.Authorities[i].From)
+		if i < 0 || a.Kind == "" || plan.Authorities[i].Kind == "" { // it could not be loaded
+			continue
+		}
+		if was := plan.Authorities[i]; was.Kind != a.Kind || was.From != a.From {
+			d.remark("changed: the authority for %s is a %s from %s, and was a %s from %s", a.Provider, a.Kind, a.From, was.Kind, was.From)
 		}
 	}
 }

@@ -73,7 +73,8 @@ type Authority struct {
 	Provider string `json:"provider"`
 	Kind     string `json:"kind,omitempty"`
 	From     string `json:"from,omitempty"`    // "env STRIPE_ADMIN_KEY"
-	Trouble  string `json:"trouble,omitempty"` // why it could not be loaded
+	Trouble  string `json:"trouble,omitempty"` // why it could not be loaded, or that its provider refused it
+	Tested   string `json:"tested,omitempty"`  // what its provider said to it; empty where nobody was asked
 }
 
 // Installation is one installation of the agent.

@@ -199,16 +199,44 @@ func (p *Plan) authorities(ctx context.Context, s Survey) {
 			needed[c.Provider] = true
 		}
 	}
+	tested := s.tested(ctx, slices.Sorted(maps.Keys(needed)))
 	for _, provider := range slices.Sorted(maps.Keys(needed)) {
 		a := Authority{Provider: provider}
 		if load := s.Work.Authorities.Load[provider]; load == nil {
 			a.Trouble = "clawback.yaml names none"
+		} else if own := s.Work.Authorities; own.Suspect && !own.Accepted && own.Runs[provider] {
+			a.Trouble = "no program is run for it on the machine under suspicion"
 		} else if got, err := load(ctx); err != nil {
 			a.Trouble = text(err.Error())
 		} else {
 			a.Kind, a.From = got.Kind, got.From
+			a.seen(tested[provider])
 		}
 		p.Authorities = append(p.Authorities, a)
+	}
+}
+
+// tested asks the providers about their authorities, where anybody is asked anything.
+func (s Survey) tested(ctx context.Context, names []string) map[string]incident.Authority {
+	all := make(map[string]incident.Authority)
+	if s.Ask {
+		names = slices.DeleteFunc(names, func(name string) bool { return s.Work.Authorities.Load[name] == nil })
+		s.Work.Authorities.Test(ctx, s.Work.Clock, s.Work.Providers, names, nil, func(a incident.Authority) { all[a.Provider] = a })
+	}
+	return all
+}
+
+// seen takes over what a provider said to its authority.
+func (a *Authority) seen(t incident.Authority) {
+	if t.Outcome == "" {
+		return
+	}
+	a.Tested = t.Outcome
+	if more := cmp.Or(t.Who, t.Answer); more != "" {
+		a.Tested = text(a.Tested + ": " + more)
+	}
+	if t.Outcome == incident.AuthorityRefused {
+		a.Trouble = text("the authority is refused: " + cmp.Or(t.Answer, "it does not say why"))
 	}
 }
 

@@ -35,6 +35,7 @@ func WriteText(w io.Writer, p Plan, digest string) error {
 			t.step(p, s)
 		}
 	}
+	t.authorities(p)
 	t.people(p)
 	t.unproved(p)
 	t.risks(p)
@@ -222,6 +223,31 @@ func (s Seen) String() string {
 	return strings.Join(parts, ": ")
 }
 
+// authorities says with what of the responder's own it is done.
+func (t *text80) authorities(p Plan) {
+	if len(p.Authorities) == 0 {
+		return
+	}
+	t.section("Your own credentials that it takes")
+	for _, a := range p.Authorities {
+		text := cmp.Or(a.Tested, a.Trouble)
+		if a.From != "" {
+			text = strings.TrimSuffix(a.Kind+" from "+a.From+", "+text, ", ")
+		}
+		t.line(2, "%s: %s", a.Provider, text)
+	}
+}
+
+// needing counts the credentials that a provider's authority revokes.
+func (p Plan) needing(provider string) (n int) {
+	for _, c := range p.Credentials {
+		if c.Provider == provider && c.Way == actions.ByAuthority {
+			n++
+		}
+	}
+	return n
+}
+
 // people says what is left to people.
 func (t *text80) people(p Plan) {
 	count := make(map[string]int)
@@ -277,6 +303,11 @@ func (t *text80) risks(p Plan) {
 	for _, c := range p.Credentials {
 		if c.Way == actions.NeedsRisk || c.Way == actions.NeedsAuthority {
 			missing[c.Why]++
+		}
+	}
+	for _, a := range p.Authorities {
+		if n := p.needing(a.Provider); a.Kind != "" && a.Trouble != "" && n > 0 {
+			missing[a.Provider+": "+a.Trouble] = n
 		}
 	}
 	for _, why := range slices.Sorted(maps.Keys(missing)) {

@@ -1,0 +1,50 @@
+package incident
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"clawback/forensics/journal"
+	"clawback/revoke/credential"
+)
+
+// The newest test of an authority stands, and a line says whether it can be relied on and what to do.
+func TestAuthorityOnRecord(t *testing.T) {
+	j := journal.InMemory(time.Now)
+	for _, e := range []struct {
+		typ  string
+		data any
+		word string
+		says string
+	}{
+		{TypeAuthority, Authority{Provider: "aws", From: "AWS profile responder", Outcome: AuthorityRefused, Answer: "403 ExpiredToken", Hint: "log in again"},
+			"NO AUTHORITY", "aws: refused: 403 ExpiredToken (AWS profile responder); hint: log in again"},
+		{TypeAuthority, Authority{Provider: "aws", From: "AWS profile responder", Outcome: AuthorityUsable, Who: "arn:aws:iam::1:user/r", Answer: "200"},
+			"your own", "aws: usable: arn:aws:iam::1:user/r (AWS profile responder)"},
+		{TypeAuthority, Authority{Provider: "discord", Outcome: AuthorityUntested, Answer: "not asked"}, "your own", "discord: untested: not asked"},
+		{TypeAuthority, Authority{Outcome: AuthorityUsable}, "your own", ""},
+		{TypeForgotten, Forgotten{By: "dana", Why: "the case is closed", Kept: 3, Undead: []credential.Fingerprint{"ab"}},
+			"forgotten", "3 kept secrets wiped by dana: the case is closed; 1 of them was not proved dead"},
+	} {
+		if err := j.Note(e.typ, e.data); err != nil {
+			t.Fatal(err)
+		}
+		var s State
+		for entry, err := range j.Entries(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s = Fold(s, entry); entry.Seq != j.Length() {
+				continue
+			}
+			if word, text, ok := Line(s, entry); !ok || word != e.word || !strings.Contains(text, e.says) {
+				t.Errorf("%s %q, %v", word, text, ok)
+			}
+		}
+	}
+	s, err := FoldAll(j.Entries(t.Context()))
+	if err != nil || len(s.Authorities) != 2 || s.Authorities["aws"].Bad() || s.Unreadable != 1 || s.Forgotten == nil || s.Forgotten.Kept != 3 {
+		t.Errorf("%v: %+v, %v", err, s.Authorities, s.Warnings)
+	}
+}
