@@ -136,9 +136,13 @@ func (f *Fake) change(method, set, id string, rest []string, body []byte, call *
 	case method == http.MethodPatch && what == "":
 		return f.update(a, set, body)
 	case method == http.MethodGet && what == "appRoleAssignments":
-		return list(a.roles)
+		return list(a.roles, func(id string) object {
+			return object{"id": id, "appRoleId": appRole, "principalId": a.principal, "principalType": "ServicePrincipal", "resourceId": graphPrincipal}
+		})
 	case method == http.MethodGet && what == "oauth2PermissionGrants":
-		return list(a.grants)
+		return list(a.grants, func(id string) object {
+			return object{"id": id, "clientId": a.principal, "consentType": "AllPrincipals", "principalId": nil, "resourceId": graphPrincipal, "scope": "User.Read"}
+		})
 	case method == http.MethodDelete && len(rest) == 2 && rest[0] == "appRoleAssignments":
 		before := len(a.roles)
 		a.roles = slices.DeleteFunc(a.roles, func(role string) bool { return role == rest[1] })
@@ -200,14 +204,17 @@ func (f *Fake) update(a *application, set string, body []byte) reply {
 // pageSize is small, so that lists have pages.
 const pageSize = 3
 
-func list(ids []string) reply {
+// What every permission is for: an app role of Microsoft Graph's.
+const appRole, graphPrincipal = "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30", "7ea9e944-71ce-443d-811c-71e8047b557a"
+
+func list(ids []string, shown func(id string) object) reply {
 	out := object{"value": []object{}}
 	if len(ids) > pageSize {
 		ids = ids[:pageSize]
 		out["@odata.nextLink"] = "https://graph.microsoft.com/v1.0/next?$skiptoken=x"
 	}
 	for _, id := range ids {
-		out["value"] = append(out["value"].([]object), object{"id": id})
+		out["value"] = append(out["value"].([]object), shown(id))
 	}
 	return reply{200, out}
 }

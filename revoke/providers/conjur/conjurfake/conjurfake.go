@@ -251,7 +251,10 @@ func (f *Fake) makeHost(w http.ResponseWriter, r *http.Request, body string, log
 	}
 	log.Credential = k.masked
 	f.hosts++
-	say(w, http.StatusCreated, map[string]any{"id": Account + ":host:made", "api_key": random(55)})
+	say(w, http.StatusCreated, map[string]any{
+		"created_at": f.knobs.Now().UTC().Format(time.RFC3339Nano), "id": Account + ":host:made", "owner": Account + ":host_factory:agents",
+		"permissions": []any{}, "annotations": []any{}, "api_key": random(55),
+	})
 }
 
 func (f *Fake) deleteToken(w http.ResponseWriter, r *http.Request, value string, log *fake.Call) {
