@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -105,26 +104,6 @@ type unreachable struct{ why error }
 
 func (u unreachable) RoundTrip(*http.Request) (*http.Response, error) { return nil, u.why }
 
-// settings decodes what the configuration says of one provider.
-func (c config) settings(provider string) func(into any) error {
-	node, ok := c.Settings[provider]
-	if !ok {
-		return nil
-	}
-	return func(into any) error {
-		text, err := yaml.Marshal(&node)
-		if err != nil {
-			return err
-		}
-		d := yaml.NewDecoder(bytes.NewReader(text))
-		d.KnownFields(true)
-		if err := d.Decode(into); err != nil {
-			return fmt.Errorf("settings.%s in %s: %w", provider, c.file, err)
-		}
-		return nil
-	}
-}
-
 // env is what each provider gets from outside. A dry run sends nothing.
 func (s *situation) env(endpoints map[string]string, authorities *actions.Authorities, dry bool) func(string) revoke.Env {
 	return func(name string) revoke.Env {
@@ -133,7 +112,7 @@ func (s *situation) env(endpoints map[string]string, authorities *actions.Author
 			client = revoke.NewClient(revoke.Refuse{})
 		}
 		return revoke.Env{
-			HTTP: client, Endpoint: endpoints[name], Authority: authorities.For(name), Settings: s.app.config.settings(name),
+			HTTP: client, Endpoint: endpoints[name], Authority: authorities.For(name), Settings: s.app.settings(name, authorities),
 			Sleep: ownClock.Sleep, Now: ownClock.Now,
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -169,7 +170,7 @@ func readText(r revoke.Read) string {
 func (a *app) coverages() ([]coverage, error) {
 	takes := settingsTaken()
 	known, err := providers.New(func(name string) revoke.Env {
-		return revoke.Env{HTTP: revoke.NewClient(revoke.Refuse{}), Endpoint: a.config.Endpoints[name].URL, Settings: a.config.settings(name)}
+		return revoke.Env{HTTP: revoke.NewClient(revoke.Refuse{}), Endpoint: a.config.Endpoints[name].URL, Settings: a.settings(name, nil)}
 	})
 	if err != nil {
 		return nil, misconfigured(err)
@@ -185,6 +186,9 @@ func (a *app) coverages() ([]coverage, error) {
 func misconfigured(err error) error {
 	if err == nil {
 		return nil
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return &failure{f.code, err, f.hint}
 	}
 	return &failure{incident.ExitUsage, err, "clawback help config shows what settings and endpoints can hold"}
 }

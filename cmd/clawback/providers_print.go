@@ -14,6 +14,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/providers"
+	"clawback/revoke/wire"
 )
 
 // seconds is a time that JSON has as a number of seconds, and people as 1m30s.
@@ -192,7 +193,7 @@ func fieldNames(t reflect.Type, below string) (names []string) {
 			return fieldNames(t.Elem(), below)
 		}
 	case reflect.Map:
-		if below == "" || t.Elem().Kind() != reflect.String {
+		if below == "" || t.Elem().Kind() != reflect.String && t.Elem() != reflect.TypeFor[*wire.Held]() {
 			return fieldNames(t.Elem(), join("NAME"))
 		}
 	case reflect.Struct:

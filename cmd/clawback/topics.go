@@ -92,8 +92,8 @@ const settingsHelp = `settings:                   # of providers, all of them op
     strip_permissions: false           # take the application's permissions away too: nothing gives them back
   google:
     disable_service_accounts: false    # disable the account of a key too: ends what the key minted before
-    oauth_clients: {123-abc.apps.googleusercontent.com: GOCSPX-example}   # the one kind of secret that may stand here:
-                                       # a refresh token proves its death only to the client that it was issued to
+    oauth_clients: {123-abc.apps.googleusercontent.com: {env: OPENCLAW_CLIENT_SECRET}}   # where its secret is kept, as
+                                       # of authorities: a refresh token proves its death only to the client that it was issued to
   github: {client_id: Iv1.0123456789abcdef}   # of your own App, with part client_secret of authorities.github: what
                                        # it was granted ends as a whole
   gitlab:

@@ -60,7 +60,7 @@ func parses(t *testing.T, text string) config {
 	asked := make(map[string]bool)
 	_, err = providers.New(func(name string) revoke.Env {
 		env := revoke.Env{HTTP: revoke.NewClient(revoke.Refuse{}), Endpoint: c.Endpoints[name].URL}
-		if decode := c.settings(name); decode != nil {
+		if decode := (&app{config: c}).settings(name, nil); decode != nil {
 			env.Settings = func(into any) error {
 				asked[name] = true
 				return decode(into)

@@ -31,6 +31,7 @@ type provider struct {
 var (
 	_ revoke.Undoer     = (*provider)(nil)
 	_ revoke.Rememberer = (*provider)(nil)
+	_ wire.Holder       = (*settings)(nil)
 )
 
 // settings are the desk's own, below settings.google in its configuration.
@@ -38,10 +39,19 @@ type settings struct {
 	// DisableServiceAccounts disables the whole account of a service account key, too: Google then
 	// refuses the tokens that the key minted before. All its other keys and workloads stop as well.
 	// Undo enables the account again, whoever disabled it.
-	DisableServiceAccounts bool `yaml:"disable_service_accounts" json:"disable_service_accounts"`
-	// OAuthClients are the secrets of OAuth clients by client id: a refresh token proves its death
-	// only to the client that it was issued to.
-	OAuthClients map[string]string `yaml:"oauth_clients" json:"oauth_clients"`
+	DisableServiceAccounts bool `yaml:"disable_service_accounts"`
+	// OAuthClients are where the secrets of OAuth clients are kept, by client id: a refresh token proves
+	// its death only to the client that it was issued to.
+	OAuthClients map[string]*wire.Held `yaml:"oauth_clients"`
+}
+
+// Held returns the secrets of the clients.
+func (s *settings) Held() map[string]*wire.Held {
+	all := make(map[string]*wire.Held)
+	for id, secret := range s.OAuthClients {
+		all["oauth_clients."+id] = secret
+	}
+	return all
 }
 
 const (

@@ -2,21 +2,24 @@ package google_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
 	"clawback/revoke/providers/google"
 	"clawback/revoke/providers/google/googlefake"
+	"clawback/revoke/wire"
 )
 
 const (
@@ -101,7 +104,28 @@ func (w *world) set(settings string) {
 	w.Undoer = made(w.t, w.env)
 }
 
-func decode(settings string, into any) error { return json.Unmarshal([]byte(settings), into) }
+// kept is what the desk keeps in places of its own, by the name under which settings have it.
+var kept sync.Map
+
+func decode(settings string, into any) error {
+	if err := yaml.Unmarshal([]byte(settings), into); err != nil {
+		return err
+	}
+	for _, held := range into.(wire.Holder).Held() {
+		held.Load = func(context.Context) (credential.Secret, error) {
+			var place struct{ Env string }
+			if err := held.Place.Decode(&place); err != nil {
+				return credential.Secret{}, err
+			}
+			secret, ok := kept.Load(place.Env)
+			if !ok {
+				return credential.Secret{}, fmt.Errorf("environment variable %s is not set", place.Env)
+			}
+			return credential.Value(secret.(string)), nil
+		}
+	}
+	return nil
+}
 
 func (w *world) verify(c credential.Credential, want revoke.Outcome, answer string) {
 	w.t.Helper()

@@ -16,7 +16,7 @@ import (
 
 var (
 	errNoToken  = errors.New("its value is not known, or is no token")
-	errNoClient = errors.New("a refresh token answers only to the OAuth client that it was issued to: name that client's id and secret under settings.google.oauth_clients")
+	errNoClient = errors.New("a refresh token answers only to the OAuth client that it was issued to: name that client's id, and where its secret is kept, under settings.google.oauth_clients")
 )
 
 // tokenInfo is what Google tells of a live access token: the Tokeninfo of
@@ -72,7 +72,7 @@ func scopes(list string, show func(string) string) []string {
 
 // client returns the OAuth client that a refresh token was issued to, as it stood beside the token
 // or as the desk's settings have it.
-func (p *provider) client(c credential.Credential) (id, secret string, err error) {
+func (p *provider) client(ctx context.Context, c credential.Credential) (id, secret string, err error) {
 	id = cmp.Or(c.Secret.Reveal("client_id"), c.Ref["client_id"])
 	file, isFile := readKeyFile(c.Secret.Reveal("value"))
 	if isFile {
@@ -83,7 +83,14 @@ func (p *provider) client(c credential.Credential) (id, secret string, err error
 			id = only
 		}
 	}
-	secret = cmp.Or(p.settings.OAuthClients[id], secret, c.Secret.Reveal("client_secret"))
+	secret = cmp.Or(secret, c.Secret.Reveal("client_secret"))
+	if held := p.settings.OAuthClients[id]; held != nil && held.Load != nil {
+		s, err := held.Load(ctx)
+		if err != nil {
+			return "", "", fmt.Errorf("the secret of OAuth client %s: %w", id, err)
+		}
+		secret = s.Reveal("value")
+	}
 	if !wire.Sendable(id) || !wire.Sendable(secret) {
 		return "", "", errNoClient
 	}
@@ -107,7 +114,7 @@ func (p *provider) probeRefresh(ctx context.Context, c credential.Credential) (r
 	if !wire.Sendable(token) {
 		return notAsked(errNoToken, c), granted{}
 	}
-	id, secret, err := p.client(c)
+	id, secret, err := p.client(ctx, c)
 	if err != nil {
 		return notAsked(err, c), granted{}
 	}
@@ -129,7 +136,7 @@ func (p *provider) inspectRefresh(ctx context.Context, c credential.Credential) 
 	}
 	show := func(s string) string { return revoke.Answer(0, s, c.Secret) }
 	e := revoke.Exposure{Owner: show(c.Owner), Reach: scopes(g.Scope, show), Answer: v.Answer}
-	if id, _, err := p.client(c); err == nil {
+	if id, _, err := p.client(ctx, c); err == nil {
 		e.Account = show("client " + id)
 	}
 	return e, nil
@@ -158,7 +165,7 @@ func (p *provider) revokeToken(ctx context.Context, c credential.Credential) (re
 func (p *provider) alreadyRevoked(ctx context.Context, c credential.Credential, r wire.Reply) (revoke.Receipt, error) {
 	probe := p.probeAccess
 	if c.Kind == refreshToken {
-		if _, _, err := p.client(c); err != nil { // nothing else can be asked
+		if _, _, err := p.client(ctx, c); errors.Is(err, errNoClient) { // nothing else can be asked
 			return revoke.Receipt{Already: true, Answer: r.Text(said(r))}, nil
 		}
 		probe = func(ctx context.Context, c credential.Credential) (revoke.Verdict, tokenInfo) {

@@ -60,8 +60,10 @@ func TestRefreshTokenKnowsItsClient(t *testing.T) {
 
 		named := bare
 		named.Ref = map[string]string{"client_id": id}
-		settings, _ := json.Marshal(map[string]any{"oauth_clients": map[string]string{id: secret, "another": "one"}})
-		w.set(string(settings))
+		w.set(`oauth_clients: {"` + id + `": {env: OWN_CLIENT}, another: {env: OTHER_CLIENT}}`)
+		w.verify(named, revoke.Inconclusive, "OWN_CLIENT is not set")
+		kept.Store("OWN_CLIENT", secret)
+		defer kept.Delete("OWN_CLIENT")
 		w.verify(named, revoke.Alive, "")
 		w.verify(bare, revoke.Inconclusive, "oauth_clients") // which of the two?
 		w.kill(bare)
@@ -70,6 +72,11 @@ func TestRefreshTokenKnowsItsClient(t *testing.T) {
 		}
 		w.verify(named, revoke.Refused, "")
 		w.verify(inFile, revoke.Refused, "")
+		kept.Delete("OWN_CLIENT")
+		var retry *revoke.RetryError
+		if r, err := w.Revoke(context.Background(), named); !errors.As(err, &retry) {
+			t.Errorf("dead, and the client's secret cannot be read: %+v, %v", r, err)
+		}
 	})
 }
 
