@@ -17,14 +17,17 @@ import (
 )
 
 func (a *app) providersCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, check bool
 	c := &cobra.Command{
 		Use: "providers [PROVIDER|KIND]", Short: "List the providers: what is revoked how, and how long its proof takes",
 		Long: "providers lists each kind of credential that clawback revokes: by what, how its death is proved, and\n" +
 			"whether that can be undone. With a provider or a kind it tells all that is known of it: what the\n" +
 			"authority has to be allowed, what a person does where no call exists, what else happens, and the\n" +
 			"source of each. --json has the requests by which it looks, too. Nobody is asked; the settings in\n" +
-			"clawback.yaml are checked on the way.",
+			"clawback.yaml are checked on the way.\n\n" +
+			"With --check each authority that clawback.yaml names is loaded and its provider asked whose it is, with\n" +
+			"nothing but reads. Exit code 4 says that one of them cannot be used, or that there is none. Run it where\n" +
+			"you would respond from, and never on the machine of an agent.",
 		Args: upTo(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			all, err := a.coverages()
@@ -37,6 +40,12 @@ func (a *app) providersCommand() *cobra.Command {
 				}
 			}
 			switch out := c.OutOrStdout(); {
+			case check:
+				of := ""
+				if len(args) > 0 {
+					of = all[0].Provider
+				}
+				return a.ready(c.Context(), out, of, asJSON)
 			case asJSON:
 				e := json.NewEncoder(out)
 				e.SetEscapeHTML(false)
@@ -49,6 +58,7 @@ func (a *app) providersCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print all that is known of them as JSON")
+	c.Flags().BoolVar(&check, "check", false, "test your own credentials for them instead, with nothing but reads")
 	return c
 }
 
