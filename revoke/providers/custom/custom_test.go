@@ -2,6 +2,7 @@ package custom_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"clawback/revoke/fake"
 	"clawback/revoke/providers/custom"
 	"clawback/revoke/providers/custom/customfake"
+	"clawback/revoke/wire"
 )
 
 const kind = "custom.token"
@@ -289,6 +291,36 @@ func TestSettings(t *testing.T) {
 		_, err := custom.New(env)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// A secret that is written out is refused, and not quoted.
+func TestSettingsRefuseClearText(t *testing.T) {
+	env := newWorld(t, customfake.ByAdmin).env
+	secret := rand.Text()
+	for extra, refused := range map[string]bool{
+		"headers: {Authorization: 'Bearer " + secret + "'}": true,
+		"headers: {x-api-key: " + secret + "}":              true,
+		"headers: {Private-Token: " + secret + "}":          true,
+		"headers: {Cookie: 'sid=" + secret + "'}":           true,
+		"basic: {user: admin, password: " + secret + "}":    true,
+		"query: api_key=" + secret:                          true,
+		"query: client_secret=" + secret:                    true,
+		"headers: {Authorization: 'Bearer {authority}'}":    false,
+		"headers: {X-Atlassian-Token: no-check}":            false,
+		"headers: {Accept: application/json}":               false,
+		"basic: {user: '{secret}', password: api_token}":    false,
+		"query: api_key={authority}&expand=all":             false,
+	} {
+		address := "https://a.test/x"
+		if query, ok := strings.CutPrefix(extra, "query: "); ok {
+			address, extra = address+"?"+query, "body: ''"
+		}
+		env.Settings = decode("a: {verify: {method: GET, url: '" + address + "', alive: [{status: 200, field: a}], dead: [{status: 401, field: b}], " + extra + "}}")
+		_, err := custom.New(env)
+		if refused != errors.Is(err, wire.ErrClearText) || !refused && err != nil || err != nil && strings.Contains(err.Error(), secret[:6]) {
+			t.Errorf("%s %s: %v", address, extra, err)
 		}
 	}
 }

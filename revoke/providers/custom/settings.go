@@ -55,6 +55,8 @@ type basicSettings struct {
 
 var (
 	headerName = lazyregexp.New(`\A[A-Za-z][0-9A-Za-z-]{0,60}\z`)
+	// secretName is what headers and parameters are called that hold secrets.
+	secretName = lazyregexp.New(`(?i)\A(?:(?:proxy-)?authorization|cookie|(?:.*[_-])?(?:api|auth|access|private|secret)[_-]?(?:key|token)|(?:.*[_-])?(?:secret|password))\z`)
 	// A placeholder stands for a whole segment, so that a read's path is a pattern.
 	pathSegment = lazyregexp.New(`\A(?:[0-9A-Za-z._~:@=+-]{1,200}|\{(?:secret|authority|ref)(?:\.[0-9A-Za-z_-]{1,40})?\})\z`)
 	ofTransport = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade"}
@@ -149,12 +151,33 @@ func (q *requestSettings) check(env revoke.Env, methods ...string) error {
 	if q.Basic != nil && (q.Basic.User == "" || q.Basic.Password == "") {
 		return errors.New("basic: want user and password")
 	}
+	if name := q.clearText(); name != "" {
+		return fmt.Errorf("%s: %w: write {authority}, or {secret}", name, wire.ErrClearText)
+	}
 	for _, rule := range slices.Concat(q.Accepted, q.Already, q.Unauthorized, q.Dead, q.Alive) {
 		if err := rule.check(); err != nil {
 			return fmt.Errorf("answer: %w", err)
 		}
 	}
 	return nil
+}
+
+// clearText names what holds a secret as it seems, written out where a placeholder should stand.
+func (q *requestSettings) clearText() string {
+	if q.Basic != nil && !placeholder.MatchString(q.Basic.User) && !placeholder.MatchString(q.Basic.Password) {
+		return "basic"
+	}
+	for name, value := range q.Headers {
+		if secretName.MatchString(name) && !placeholder.MatchString(value) {
+			return "headers: " + name
+		}
+	}
+	for pair := range strings.SplitSeq(q.query, "&") {
+		if name, value, _ := strings.Cut(pair, "="); secretName.MatchString(name) && !placeholder.MatchString(value) {
+			return "url: " + name
+		}
+	}
+	return ""
 }
 
 // checkURL takes the address apart. Placeholders stand in its path and its query.

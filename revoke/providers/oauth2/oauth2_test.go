@@ -2,6 +2,7 @@ package oauth2_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"clawback/revoke/fake"
 	"clawback/revoke/providers/oauth2"
 	"clawback/revoke/providers/oauth2/oauth2fake"
+	"clawback/revoke/wire"
 )
 
 // world is an authorization server, the responder's secret there, and the provider.
@@ -329,6 +331,21 @@ func TestSettings(t *testing.T) {
 		k, _ := p.Info().Kind(access)
 		if long := k.Propagation.Budget == 5*time.Minute; long != strings.Contains(text, "5m") {
 			t.Errorf("%s: budget %v", text, k.Propagation.Budget)
+		}
+	}
+}
+
+// The name of a part stands there, and what may be the secret is refused without being quoted.
+func TestSettingsRefuseClearText(t *testing.T) {
+	env := newWorld(t, desk).env
+	secret := rand.Text()
+	for part, refused := range map[string]bool{
+		"client_secret": false, "secret2": false, secret: true, strings.ToLower(secret) + "7q": true, "GOCSPX-" + secret: true, strings.Repeat("a", 32): true,
+	} {
+		env.Settings = decode("a: {revocation: https://a.test/r, introspection: https://a.test/i, client_secret: " + part + "}")
+		_, err := oauth2.New(env)
+		if refused != errors.Is(err, wire.ErrClearText) || !refused && err != nil || err != nil && strings.Contains(err.Error(), part[:8]) {
+			t.Errorf("%s: %v", part, err)
 		}
 	}
 }

@@ -54,6 +54,9 @@ func (p place) given() bool { return p.path != "" }
 // pathname is what may be a path: it becomes a pattern of the reads.
 var pathname = lazyregexp.New(`\A(?:/[0-9A-Za-z._~-]{1,100}){1,10}\z`)
 
+// partName is what a part of the authority may be called, and no secret that stands there by mistake.
+var partName = lazyregexp.New(`\A[a-z]{1,20}(?:_[a-z]{1,20}){0,3}[0-9]?\z`)
+
 const maxLag = 24 * time.Hour
 
 // The paths of the RFCs' own examples, which are taken where an endpoint is pinned and no issuer is
@@ -127,6 +130,8 @@ func (s issuerSettings) check(env revoke.Env, name string) (issuer, error) {
 		return i, errors.New("propagation: want at most 24h")
 	case s.ClientID != "" && !wire.Sendable(s.ClientID):
 		return i, errors.New("client_id: no client's id")
+	case s.ClientSecret != "" && !partName.MatchString(s.ClientSecret):
+		return i, fmt.Errorf("client_secret: %w: write the name of the authority's part that has it, in small letters", wire.ErrClearText)
 	}
 	if s.Match != "" {
 		var err error
