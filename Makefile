@@ -7,6 +7,8 @@ GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 BIN := bin
+# A module of its own, for tests against what services publish in Go; it takes over what go.mod asks for.
+PEERS := GOFLAGS=-mod=mod go -C revoke/revoketest/peers
 
 .PHONY: build test race lint fuzz bench e2e golden generate crash drill check setup clean test-s3
 
@@ -17,6 +19,7 @@ setup: ## with CI=true: what the tests use besides Go, from Debian
 	@.ci/setup
 
 test: setup ## everything but fuzzing and benchmarks; its last lines name what was skipped, and why
+	$(PEERS) test ./...
 	go run $(GOTESTSUM) --format pkgname -- ./...
 
 race: setup
@@ -25,6 +28,7 @@ race: setup
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
+	$(PEERS) vet ./...
 	go run $(STATICCHECK) ./...
 
 fuzz: ## every fuzz target for FUZZTIME each

@@ -31,6 +31,10 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if answer.body != nil {
 			w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		}
+		if answer.status == http.StatusUnauthorized && strings.HasPrefix(r.URL.Path, "/secrets/") {
+			// https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
+			w.Header().Set("WWW-Authenticate", `Bearer authorization="https://`+login+"/"+f.tenant+`", resource="https://vault.azure.net"`)
+		}
 		w.WriteHeader(answer.status)
 		if answer.body != nil {
 			_ = json.NewEncoder(w).Encode(answer.body)

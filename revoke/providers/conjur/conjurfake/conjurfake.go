@@ -185,9 +185,13 @@ func (f *Fake) authenticate(w http.ResponseWriter, account, login, value string,
 		return
 	}
 	log.Credential, log.Action = k.masked, "authenticate"
-	token := map[string]any{"protected": random(40), "payload": random(40), "signature": random(80)}
-	body, _ := json.Marshal(token) // strings never fail
-	f.tokens[base64.StdEncoding.EncodeToString(body)] = held{k, f.knobs.Clock.Now().Add(8 * time.Minute)}
+	now := f.knobs.Now()
+	payload, _ := json.Marshal(map[string]any{"sub": login, "iat": now.Unix()}) // neither fails
+	body, _ := json.Marshal(map[string]any{
+		"protected": base64.StdEncoding.EncodeToString([]byte(`{"alg":"conjur.org/slosilo/v2","kid":"` + random(32) + `"}`)),
+		"payload":   base64.StdEncoding.EncodeToString(payload), "signature": random(80),
+	})
+	f.tokens[base64.StdEncoding.EncodeToString(body)] = held{k, now.Add(8 * time.Minute)}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(body)
 }
@@ -196,7 +200,7 @@ func (f *Fake) authenticate(w http.ResponseWriter, account, login, value string,
 func (f *Fake) bearer(r *http.Request) *key {
 	value, _ := strings.CutPrefix(r.Header.Get("Authorization"), `Token token="`)
 	h := f.tokens[strings.TrimSuffix(value, `"`)]
-	if h.by == nil || f.knobs.Clock.Now().After(h.until) {
+	if h.by == nil || f.knobs.Now().After(h.until) {
 		return nil
 	}
 	return h.by
@@ -212,7 +216,8 @@ func (f *Fake) rotate(w http.ResponseWriter, r *http.Request, account string, lo
 			old = k
 		}
 	} else if by := f.bearer(r); by != nil && by.login == admin {
-		kind, id, _ := strings.Cut(r.URL.Query().Get("role"), ":")
+		role := strings.TrimPrefix(r.URL.Query().Get("role"), account+":") // whole, or of this account
+		kind, id, _ := strings.Cut(role, ":")
 		if kind == "host" {
 			id = "host/" + id
 		}
