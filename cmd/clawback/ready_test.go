@@ -144,3 +144,37 @@ func TestRealReady(t *testing.T) {
 		t.Error("something was kept")
 	}
 }
+
+// An authority that has expired is said to be so beside the search, blocks its own rows alone, and is
+// read anew when the response is resumed. A dry run asks nobody with it.
+func TestRealAuthorityExpires(t *testing.T) {
+	t.Parallel()
+	d := newCrashDesk(t, "stripe.webhook_secret", "slack.bot")
+	held := d.held
+	expired := d.authority("stripe")
+	files := d.names(expired)
+	d.city.fakes["stripe"].RevokeByHand(expired)
+
+	d.city.fakes["stripe"].Knobs().SetFault(func(r *http.Request) fake.Fault { t.Errorf("a dry run sent %s", r.URL.Path); return fake.Fault{} })
+	dry := d.run(d.command("kill", "--dry-run", "--root", d.root))
+	dry.wants(t, 0, "revoked with your authority")
+	d.city.fakes["stripe"].Knobs().SetFault(nil)
+
+	r := unlessBusy(t, func() ended { return d.kill() })
+	r.wants(t, incident.ExitAuthority, "NO AUTHORITY stripe: refused: 401", "hint: write the new one into "+files["stripe.value"])
+	if a := r.state.Authorities["stripe"]; a.Outcome != incident.AuthorityRefused {
+		t.Errorf("%+v", a)
+	}
+	if d.city.fakes["slack"].Alive(held[1]) || !d.city.fakes["stripe"].Alive(held[0]) || r.summary.Credentials.Dead != 1 {
+		t.Errorf("it blocks more or less than its own row: %+v", r.summary.Credentials)
+	}
+
+	renewed := d.authority("stripe")
+	d.keepIn(files["stripe.value"], renewed.Secret.Reveal("value"))
+	r = unlessBusy(t, func() ended { return d.resumed() })
+	r.wants(t, 0, "your own     stripe: usable")
+	if d.city.fakes["stripe"].Alive(held[0]) || r.state.Authorities["stripe"].Bad() {
+		t.Errorf("it is alive, and the authority %+v", r.state.Authorities["stripe"])
+	}
+	checkCanaries(t, append(held, expired, renewed), map[string][]byte{"stdout": r.stdout, "stderr": r.stderr})
+}
