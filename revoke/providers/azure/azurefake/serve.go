@@ -1,12 +1,10 @@
 package azurefake
 
 import (
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 
 	"clawback/revoke/fake"
 )
@@ -20,25 +18,22 @@ type reply struct {
 }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	record := sync.OnceFunc(func() { f.knobs.Record(*call) })
-	defer record() // for the faults that never answer
-	f.knobs.Serve(&recorder{w, call, record}, r, func(w http.ResponseWriter, r *http.Request) {
+	call := fake.CallOf(r)
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		f.mu.Lock()
 		answer := f.route(r, body, call)
 		f.mu.Unlock()
-		if answer.body != nil {
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		}
 		if answer.status == http.StatusUnauthorized && strings.HasPrefix(r.URL.Path, "/secrets/") {
 			// https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
 			w.Header().Set("WWW-Authenticate", `Bearer authorization="https://`+login+"/"+f.tenant+`", resource="https://vault.azure.net"`)
 		}
-		w.WriteHeader(answer.status)
-		if answer.body != nil {
-			_ = json.NewEncoder(w).Encode(answer.body)
+		if answer.body == nil {
+			w.WriteHeader(answer.status)
+			return
 		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		fake.JSON(w, answer.status, answer.body)
 	})
 }
 
@@ -65,8 +60,7 @@ func (f *Fake) route(r *http.Request, body []byte, call *fake.Call) reply {
 
 // bearer returns the access token that a request came with, where it is good for that API.
 func (f *Fake) bearer(r *http.Request, audience string) *access {
-	value, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	a := f.access[value]
+	a := f.access[fake.Bearer(r)]
 	if a == nil || a.audience != audience || !f.knobs.Now().Before(a.expires) {
 		return nil
 	}
@@ -74,19 +68,3 @@ func (f *Fake) bearer(r *http.Request, audience string) *access {
 }
 
 func (a *access) admin() bool { return a.app != nil && a.app.admin }
-
-// recorder logs a request before the client can see its answer.
-type recorder struct {
-	http.ResponseWriter
-	call   *fake.Call
-	record func()
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.call.Status = status
-	r.record()
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -8,7 +8,6 @@ package bitbucketfake
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -144,13 +143,9 @@ func (f *Fake) State() string {
 
 // ServeHTTP answers for both hosts. They share no path, so that one pinned endpoint can stand for both.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	logged := &recorder{ResponseWriter: w, status: http.StatusOK}
-	call := fake.Call{Method: r.Method, Path: r.URL.Path, Action: r.Method + " " + r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	defer func() { // also of a request that a fault ends by a panic
-		call.Status = logged.status
-		f.knobs.Record(call)
-	}()
-	f.knobs.Serve(logged, r, func(w http.ResponseWriter, r *http.Request) {
+	call := fake.CallOf(r)
+	call.Action = r.Method + " " + r.URL.Path
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		user, value, basic := r.BasicAuth()
@@ -171,7 +166,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case r.URL.Path == list || strings.HasPrefix(r.URL.Path, list+"/"):
 			f.manage(w, r, t, strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, list), "/"))
 		default:
-			answer(w, http.StatusNotFound, failed("Resource not found"))
+			fake.JSON(w, http.StatusNotFound, failed("Resource not found"))
 		}
 	})
 }
@@ -188,17 +183,17 @@ func (f *Fake) whoami(w http.ResponseWriter, t *token, basic bool) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Bitbucket.org HTTP"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	case t == nil || t.kind == orgKey || t.kind == "bitbucket.oauth_consumer" || !basic && !f.knobs.Live(&t.life):
-		answer(w, http.StatusUnauthorized, failed("Token is invalid, expired, or not supported for this endpoint."))
+		fake.JSON(w, http.StatusUnauthorized, failed("Token is invalid, expired, or not supported for this endpoint."))
 	case t.scoped:
-		answer(w, http.StatusForbidden, failed("Your credentials lack one or more required privilege scopes."))
+		fake.JSON(w, http.StatusForbidden, failed("Your credentials lack one or more required privilege scopes."))
 	default:
-		answer(w, http.StatusOK, object{"type": "user", "uuid": "{8c2b5a1e-0000-4000-8000-1234567890ab}", "account_id": account, "username": "ada", "display_name": "Ada"})
+		fake.JSON(w, http.StatusOK, object{"type": "user", "uuid": "{8c2b5a1e-0000-4000-8000-1234567890ab}", "account_id": account, "username": "ada", "display_name": "Ada"})
 	}
 }
 
 func (f *Fake) manage(w http.ResponseWriter, r *http.Request, who *token, id string) {
 	if who == nil || who.kind != orgKey || !f.knobs.Live(&who.life) {
-		answer(w, http.StatusUnauthorized, object{"code": 401, "message": "Unauthorized"})
+		fake.JSON(w, http.StatusUnauthorized, object{"code": 401, "message": "Unauthorized"})
 		return
 	}
 	switch {
@@ -209,7 +204,7 @@ func (f *Fake) manage(w http.ResponseWriter, r *http.Request, who *token, id str
 				list = append(list, object{"id": t.id, "label": "CI " + t.id, "createdAt": "2026-01-02T03:04:05.000Z", "lastAccess": "2026-05-06T07:08:09.000Z"})
 			}
 		}
-		answer(w, http.StatusOK, list)
+		fake.JSON(w, http.StatusOK, list)
 	case r.Method == http.MethodDelete && id != "":
 		for _, t := range f.tokens {
 			if t.kind == apiToken && t.id == id {
@@ -218,29 +213,9 @@ func (f *Fake) manage(w http.ResponseWriter, r *http.Request, who *token, id str
 		}
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		answer(w, http.StatusMethodNotAllowed, object{"code": 405, "message": "Method Not Allowed"})
+		fake.JSON(w, http.StatusMethodNotAllowed, object{"code": 405, "message": "Method Not Allowed"})
 	}
 }
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func letters(n int) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

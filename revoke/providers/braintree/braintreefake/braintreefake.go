@@ -146,10 +146,8 @@ func (f *Fake) State() string {
 }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() { log.Status = rec.status; f.knobs.Record(log) }()
-	f.knobs.Serve(rec, r, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, &log) })
+	log := fake.CallOf(r)
+	f.knobs.Answer(w, r, log, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, log) })
 }
 
 func (f *Fake) answer(w http.ResponseWriter, r *http.Request, log *fake.Call) {
@@ -203,23 +201,18 @@ func (f *Fake) graphql(w http.ResponseWriter, r *http.Request, body string, log 
 	case strings.HasPrefix(asked.Query, "mutation"):
 		log.Credential, log.Action = h.masked, "charge"
 		f.charges++
-		say(w, map[string]any{"data": map[string]any{"chargePaymentMethod": map[string]any{"transaction": map[string]any{"status": "SUBMITTED_FOR_SETTLEMENT"}}}})
+		fake.JSON(w, http.StatusOK, map[string]any{"data": map[string]any{"chargePaymentMethod": map[string]any{"transaction": map[string]any{"status": "SUBMITTED_FOR_SETTLEMENT"}}}})
 	default:
 		log.Credential, log.Action = h.masked, "ping"
-		say(w, map[string]any{"data": map[string]any{"ping": "pong"}, "extensions": map[string]any{"requestId": rand.Text()}})
+		fake.JSON(w, http.StatusOK, map[string]any{"data": map[string]any{"ping": "pong"}, "extensions": map[string]any{"requestId": rand.Text()}})
 	}
 }
 
 func fail(w http.ResponseWriter, class, message string) {
-	say(w, map[string]any{
+	fake.JSON(w, http.StatusOK, map[string]any{
 		"errors":     []any{map[string]any{"message": message, "extensions": map[string]any{"errorClass": class, "errorType": "developer_error"}}},
 		"extensions": map[string]any{"requestId": rand.Text()},
 	})
-}
-
-func say(w http.ResponseWriter, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body)
 }
 
 func (f *Fake) revoke(w http.ResponseWriter, r *http.Request, body []byte, log *fake.Call) {
@@ -256,17 +249,3 @@ func random(n int) string {
 	_, _ = rand.Read(raw) // never fails: see crypto/rand
 	return hex.EncodeToString(raw)
 }
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -142,13 +142,11 @@ func (f *Fake) State() string {
 }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
+	log := fake.CallOf(r)
 	if strings.HasPrefix(log.Path, "/host_factory_tokens/") { // the rest of it is a secret
 		log.Path = "/host_factory_tokens/…"
 	}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() { log.Status = rec.status; f.knobs.Record(log) }()
-	f.knobs.Serve(rec, r, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, &log) })
+	f.knobs.Answer(w, r, log, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, log) })
 }
 
 func (f *Fake) answer(w http.ResponseWriter, r *http.Request, log *fake.Call) {
@@ -281,8 +279,7 @@ func (f *Fake) deleteToken(w http.ResponseWriter, r *http.Request, value string,
 
 func say(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	fake.JSON(w, status, body)
 }
 
 func unescape(segment string) string {
@@ -298,17 +295,3 @@ func random(n int) string {
 	}
 	return string(raw)
 }
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -177,10 +177,8 @@ func (f *Fake) State() string {
 }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() { log.Status = rec.status; f.knobs.Record(log) }()
-	f.knobs.Serve(rec, r, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, &log) })
+	log := fake.CallOf(r)
+	f.knobs.Answer(w, r, log, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, log) })
 }
 
 func (f *Fake) answer(w http.ResponseWriter, r *http.Request, log *fake.Call) {
@@ -230,7 +228,7 @@ func (f *Fake) tell(w http.ResponseWriter, t *token, log *fake.Call) {
 		return
 	}
 	log.Credential = t.masked
-	say(w, http.StatusOK, map[string]any{"user": "agent", "id": t.id})
+	fake.JSON(w, http.StatusOK, map[string]any{"user": "agent", "id": t.id})
 }
 
 func (f *Fake) logout(w http.ResponseWriter, t *token, log *fake.Call) {
@@ -240,7 +238,7 @@ func (f *Fake) logout(w http.ResponseWriter, t *token, log *fake.Call) {
 	}
 	log.Credential = t.masked
 	f.knobs.Revoke(&t.life)
-	say(w, http.StatusOK, map[string]any{"ended": true})
+	fake.JSON(w, http.StatusOK, map[string]any{"ended": true})
 }
 
 func (f *Fake) admin(w http.ResponseWriter, r *http.Request, id string, log *fake.Call) {
@@ -256,7 +254,7 @@ func (f *Fake) admin(w http.ResponseWriter, r *http.Request, id string, log *fak
 	}
 	log.Credential = t.masked
 	if r.Method == http.MethodGet {
-		say(w, http.StatusOK, map[string]any{"user": "agent", "id": t.id})
+		fake.JSON(w, http.StatusOK, map[string]any{"user": "agent", "id": t.id})
 		return
 	}
 	f.knobs.Revoke(&t.life)
@@ -264,25 +262,5 @@ func (f *Fake) admin(w http.ResponseWriter, r *http.Request, id string, log *fak
 }
 
 func refuse(w http.ResponseWriter, status int, code string) {
-	say(w, status, map[string]any{"error": map[string]any{"code": code}})
+	fake.JSON(w, status, map[string]any{"error": map[string]any{"code": code}})
 }
-
-func say(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

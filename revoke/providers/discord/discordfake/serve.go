@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"clawback/revoke/fake"
@@ -35,13 +34,12 @@ func RateLimited(after time.Duration) fake.Fault {
 // ServeHTTP answers for discord.com.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	call := &fake.Call{Method: r.Method, Path: path, Action: r.Method + " " + path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
+	call := fake.CallOf(r)
+	call.Action = r.Method + " " + path
 	if strings.Contains(path, "/webhooks/") {
 		call.Path, call.Action = "/api/webhooks/…", r.Method+" webhook" // the rest is the secret
 	}
-	record := sync.OnceFunc(func() { f.knobs.Record(*call) })
-	defer record() // for the faults that never answer
-	f.knobs.Serve(&recorder{w, call, record}, r, func(w http.ResponseWriter, r *http.Request) {
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		f.mu.Lock()
 		a := f.answer(r, body, call)
@@ -50,9 +48,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(a.status)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(a.status)
-		_ = json.NewEncoder(w).Encode(a.body)
+		fake.JSON(w, a.status, a.body)
 	})
 }
 
@@ -133,8 +129,7 @@ func (f *Fake) asBot(r *http.Request, call *fake.Call, show func(*grant) object)
 }
 
 func (f *Fake) authorizationOf(r *http.Request, call *fake.Call) reply {
-	value, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	g := f.grants[value]
+	g := f.grants[fake.Bearer(r)]
 	if g == nil || g.kind != "discord.oauth_token" {
 		return unauthorized()
 	}
@@ -192,19 +187,3 @@ func (f *Fake) application(g *grant) object {
 		"eligible_oauth2_scopes": []string{},
 	}
 }
-
-// recorder logs a request before the client can see its answer.
-type recorder struct {
-	http.ResponseWriter
-	call   *fake.Call
-	record func()
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.call.Status = status
-	r.record()
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -24,13 +24,9 @@ type object map[string]any
 
 // ServeHTTP answers for the instance.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	logged := &recorder{ResponseWriter: w, status: http.StatusOK}
-	call := fake.Call{Method: r.Method, Path: r.URL.Path, Action: r.Method + " " + r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	defer func() { // also of a request that a fault ends by a panic
-		call.Status = logged.status
-		f.knobs.Record(call)
-	}()
-	f.knobs.Serve(logged, r, func(w http.ResponseWriter, r *http.Request) {
+	call := fake.CallOf(r)
+	call.Action = r.Method + " " + r.URL.Path
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		q := f.request(w, r)
@@ -148,17 +144,3 @@ func (q *request) unauthorized() {
 func (q *request) forbidden() { q.answer(http.StatusForbidden, object{"message": "403 Forbidden"}) }
 func (q *request) notFound()  { q.answer(http.StatusNotFound, object{"message": "404 Not found"}) }
 func (q *request) done()      { q.answer(http.StatusNoContent, nil) }
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -118,10 +118,9 @@ func (f *Fake) State() string {
 }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &fake.Call{Method: r.Method, Path: "/webhookb2/", Action: "post", Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	record := sync.OnceFunc(func() { f.knobs.Record(*call) })
-	defer record() // for the faults that never answer
-	f.knobs.Serve(&recorder{w, call, record}, r, func(w http.ResponseWriter, r *http.Request) {
+	call := fake.CallOf(r)
+	call.Path, call.Action = "/webhookb2/", "post" // the rest is the secret
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		f.mu.Lock()
 		status, said := f.post(r, body, call)
@@ -165,22 +164,6 @@ func (f *Fake) post(r *http.Request, body []byte, call *fake.Call) (status int, 
 	f.messages++
 	return http.StatusOK, "1"
 }
-
-// recorder logs a request before the client can see its answer.
-type recorder struct {
-	http.ResponseWriter
-	call   *fake.Call
-	record func()
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.call.Status = status
-	r.record()
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func guid() string {
 	s := hexText(16)

@@ -5,7 +5,6 @@ package oauth2fake
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -159,10 +158,8 @@ func ended(r fake.Revocation) string {
 }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() { log.Status = rec.status; f.knobs.Record(log) }()
-	f.knobs.Serve(rec, r, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, &log) })
+	log := fake.CallOf(r)
+	f.knobs.Answer(w, r, log, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, log) })
 }
 
 func (f *Fake) answer(w http.ResponseWriter, r *http.Request, log *fake.Call) {
@@ -260,20 +257,5 @@ func (f *Fake) resource(w http.ResponseWriter, r *http.Request, log *fake.Call) 
 
 func say(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	fake.JSON(w, status, body)
 }
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -19,22 +19,17 @@ func RateLimited(after time.Duration) fake.Fault {
 
 // ServeHTTP answers for both hosts. They share no path, so that one pinned endpoint can stand for both.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	logged := &recorder{ResponseWriter: w, status: http.StatusOK}
-	call := fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	defer func() { // also of a request that a fault ends by a panic
-		call.Status = logged.status
-		f.knobs.Record(call)
-	}()
+	call := fake.CallOf(r)
 	if strings.HasPrefix(r.URL.Path, "/services/") {
 		call.Path = "/services/…" // the rest is the secret
 	}
-	f.knobs.Serve(logged, r, func(w http.ResponseWriter, r *http.Request) {
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		if method, ok := strings.CutPrefix(r.URL.Path, "/api/"); ok {
-			f.method(w, r, method, &call)
+			f.method(w, r, method, call)
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/services/") {
-			f.webhook(w, r, &call)
+			f.webhook(w, r, call)
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -228,17 +223,3 @@ func (f *Fake) webhook(w http.ResponseWriter, r *http.Request, call *fake.Call) 
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text)
 }
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -73,38 +72,20 @@ func find(r *http.Request) (*route, string) {
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, id := find(r)
 	value := presented(r)
-	call := &fake.Call{
-		Method: r.Method, Path: r.URL.Path, Credential: id,
-		Adversary: r.Header.Get(fake.AdversaryHeader) != "",
-	}
+	call := fake.CallOf(r)
+	call.Credential = id
 	if to != nil {
 		call.Action = to.action
 	}
 	if id == "" && value != "" {
 		call.Credential = credential.Mask(kindKey, credential.Value(value), nil)
 	}
-	record := sync.OnceFunc(func() { f.knobs.Record(*call) })
-	defer record() // for the faults that never answer
-	f.knobs.Serve(&recorder{w, call, record}, r, func(w http.ResponseWriter, r *http.Request) {
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		answer := f.answer(to, id, value, r)
 		f.mu.Unlock()
-		call.Status = answer.status
 		write(w, answer)
 	})
-}
-
-// recorder logs a request before the client can see its answer.
-type recorder struct {
-	http.ResponseWriter
-	call   *fake.Call
-	record func()
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.call.Status = status
-	r.record()
-	r.ResponseWriter.WriteHeader(status)
 }
 
 func write(w http.ResponseWriter, answer reply) {

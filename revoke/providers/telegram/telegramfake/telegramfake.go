@@ -114,10 +114,9 @@ type object map[string]any
 // ServeHTTP answers for api.telegram.org.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, method, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	call := &fake.Call{Method: r.Method, Path: "/bot…/" + method, Action: method, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	record := sync.OnceFunc(func() { f.knobs.Record(*call) })
-	defer record() // for the faults that never answer
-	f.knobs.Serve(&recorder{w, call, record}, r, func(w http.ResponseWriter, r *http.Request) {
+	call := fake.CallOf(r)
+	call.Path, call.Action = "/bot…/"+method, method
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		form := r.URL.Query()
 		if values, err := url.ParseQuery(string(body)); err == nil && len(body) > 0 {
@@ -130,9 +129,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if status != http.StatusOK {
 			out = object{"ok": false, "error_code": status, "description": result}
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(out)
+		fake.JSON(w, status, out)
 	})
 }
 
@@ -184,22 +181,6 @@ func (f *Fake) answer(path string, form url.Values, call *fake.Call) (status int
 	}
 	return http.StatusNotFound, "Not Found: method not found"
 }
-
-// recorder logs a request before the client can see its answer.
-type recorder struct {
-	http.ResponseWriter
-	call   *fake.Call
-	record func()
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.call.Status = status
-	r.record()
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func pick(alphabet string, n int) string {
 	out := make([]byte, n)

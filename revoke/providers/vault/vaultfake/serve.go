@@ -26,10 +26,8 @@ type call struct {
 func (c *call) text(name string) string { s, _ := c.body[name].(string); return s }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := fake.Call{Method: r.Method, Path: r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() { log.Status = rec.status; f.knobs.Record(log) }()
-	f.knobs.Serve(rec, r, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, &log) })
+	log := fake.CallOf(r)
+	f.knobs.Answer(w, r, log, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, log) })
 }
 
 func (f *Fake) answer(w http.ResponseWriter, r *http.Request, log *fake.Call) {
@@ -271,17 +269,3 @@ func sorted(set map[string]bool) (keys []string) {
 	slices.Sort(keys)
 	return keys
 }
-
-// recorder remembers the status for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

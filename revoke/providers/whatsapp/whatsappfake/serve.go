@@ -1,11 +1,9 @@
 package whatsappfake
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 
 	"clawback/revoke/fake"
 )
@@ -37,16 +35,14 @@ const (
 
 // ServeHTTP answers for graph.facebook.com.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &fake.Call{Method: r.Method, Path: r.URL.Path, Action: r.Method + " " + r.URL.Path, Adversary: r.Header.Get(fake.AdversaryHeader) != ""}
-	record := sync.OnceFunc(func() { f.knobs.Record(*call) })
-	defer record() // for the faults that never answer
-	f.knobs.Serve(&recorder{w, call, record}, r, func(w http.ResponseWriter, r *http.Request) {
+	call := fake.CallOf(r)
+	call.Action = r.Method + " " + r.URL.Path
+	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		status, answer := f.answer(r, call)
 		f.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(answer)
+		fake.JSON(w, status, answer)
 	})
 }
 
@@ -54,7 +50,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *Fake) answer(r *http.Request, call *fake.Call) (int, object) {
 	query := r.URL.Query()
 	value := query.Get("access_token")
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+	if bearer := fake.Bearer(r); bearer != "" {
 		value = bearer
 	}
 	if value == "" {
@@ -168,19 +164,3 @@ func (f *Fake) revoke(app string, query url.Values) (int, object) {
 	f.knobs.Revoke(&g.life)
 	return http.StatusOK, object{"success": "true"}
 }
-
-// recorder logs a request before the client can see its answer.
-type recorder struct {
-	http.ResponseWriter
-	call   *fake.Call
-	record func()
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.call.Status = status
-	r.record()
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
