@@ -105,7 +105,8 @@ func (f *Fake) credentials(k *key) string {
 }
 
 // getAccessKeyLastUsed knows the long-term keys of this account. What it answers for the root's
-// is not documented; here it names no user.
+// is not documented; here it names no user. Nor is what it answers for a key that is not there: older
+// models of the action had NoSuchEntity.
 func (f *Fake) getAccessKeyLastUsed(_ *key, form url.Values) (string, *apiError) {
 	k := f.keys[form.Get("AccessKeyId")]
 	if k == nil || k.deleted || k.token != "" {
