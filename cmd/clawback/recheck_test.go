@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,4 +110,77 @@ func TestRealUndo(t *testing.T) {
 	}
 	verified := d.run(d.command("verify", id))
 	verified.wants(t, 0)
+}
+
+// What cannot be looked at again is not called dead: where the secret is gone with its file, or where
+// the provider gives no answer that tells.
+func TestRealRecheckUnproved(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*crashDesk)
+		says  string
+	}{
+		"the secret is gone":   {func(d *crashDesk) { d.lost(d.held[1]) }, "1 credential was not checked again: the secret was not kept"},
+		"the provider is down": {func(d *crashDesk) { d.city.fakes["github"].Knobs().SetFault(down) }, "unverified"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, before := killed(t)
+			c.spoil(d)
+			r := d.run(d.command("recheck", before.Declared.Incident, "--json"))
+			r.wants(t, incident.ExitUnproved, c.says)
+			state, err := readRecord(d.incidents()[0])
+			if err != nil || state.Exit == nil {
+				t.Fatal(err, state.Exit)
+			}
+			for _, of := range state.Credentials {
+				asked := of.Probes > before.Credential(of.Fingerprint).Probes
+				if of.Provider == "aws" && (of.Life != credential.Dead || !asked) {
+					t.Errorf("%s, which can be looked at, is %s, asked %v", of, of.Life, asked)
+				}
+			}
+			verified := d.run(d.command("verify", before.Declared.Incident))
+			verified.wants(t, 0)
+		})
+	}
+}
+
+func down(*http.Request) fake.Fault { return fake.Fault{Status: http.StatusBadGateway} }
+
+// lost takes a credential out of the target's files.
+func (d *crashDesk) lost(c credential.Credential) {
+	n := 0
+	err := filepath.WalkDir(d.root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(text, []byte(c.Secret.Reveal("value"))) {
+			return err
+		}
+		n++
+		return os.WriteFile(path, bytes.ReplaceAll(text, []byte(c.Secret.Reveal("value")), nil), 0o600)
+	})
+	if err != nil || n == 0 {
+		d.t.Errorf("taken out of %d files, %v", n, err)
+	}
+}
+
+// What waits for a person is said by the exit code until somebody has seen to it, however dead the
+// others are, and one that lives again matters more.
+func TestRealRecheckManual(t *testing.T) {
+	t.Parallel()
+	d := newCrashDesk(t, "stripe.api_key", "slack.bot")
+	r := unlessBusy(t, func() ended { return d.run(d.command(d.killArgs()...)) })
+	r.check(t)
+	r.wants(t, incident.ExitManual)
+	id := r.state.Declared.Incident
+	r = d.run(d.command("recheck", id, "--json"))
+	r.check(t)
+	r.wants(t, incident.ExitManual)
+	if n := r.state.Count(credential.Dead); n != 1 || r.state.Count(credential.Manual) != 1 {
+		t.Errorf("%d are dead: %+v", n, r.state.Tally())
+	}
+	d.city.fakes["slack"].Knobs().SetStayAlive(true)
+	r = d.run(d.command("recheck", id, "--json"))
+	r.wants(t, incident.ExitPartial, "alive")
 }
