@@ -80,7 +80,7 @@ func (f *Fake) exchange(r *http.Request, form url.Values, call *fake.Call) objec
 	case refresh == nil || refresh.kind != "slack.refresh" || refresh.app != g.app || !f.knobs.Live(&refresh.life):
 		return failed("invalid_refresh_token")
 	}
-	return object{"ok": true, "access_token": "xoxe.xoxb-1-" + letters(160), "expires_in": 43200, "refresh_token": "xoxe-1-" + letters(146), "token_type": "bot"}
+	return object{"ok": true, "access_token": "xoxe.xoxb-1-" + fake.Pick(fake.Letters, 160), "expires_in": 43200, "refresh_token": "xoxe-1-" + fake.Pick(fake.Letters, 146), "token_type": "bot"}
 }
 
 // client finds an app's client secret by its client id, or says what is wrong with them.
@@ -137,7 +137,7 @@ func (f *Fake) answer(method, token string, inHeader bool, g *grant, form url.Va
 		return object{"ok": true, "channel": "C024BE91L", "ts": fmt.Sprintf("%d.000100", f.knobs.Now().Unix())}
 	case "apps.connections.open":
 		f.sockets++
-		return object{"ok": true, "url": "wss://wss-primary.slack.com/link/?ticket=" + letters(20)}
+		return object{"ok": true, "url": "wss://wss-primary.slack.com/link/?ticket=" + fake.Pick(fake.Letters, 20)}
 	}
 	return identity(g)
 }

@@ -7,13 +7,10 @@
 package slackfake
 
 import (
-	"crypto/rand"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -69,29 +66,29 @@ func (f *Fake) Mint(kind string) credential.Credential {
 	var value string
 	switch kind {
 	case "slack.bot":
-		value = "xoxb-" + digits(12) + "-" + digits(13) + "-" + letters(24)
+		value = "xoxb-" + digits(12) + "-" + digits(13) + "-" + fake.Pick(fake.Letters, 24)
 	case "slack.user":
 		g.name, g.bot, g.scopes = "ada", "", "identify,chat:write,users:read"
-		value = "xoxp-" + digits(12) + "-" + digits(13) + "-" + digits(13) + "-" + strings.ToLower(letters(32))
+		value = "xoxp-" + digits(12) + "-" + digits(13) + "-" + digits(13) + "-" + strings.ToLower(fake.Pick(fake.Letters, 32))
 	case "slack.rotating":
-		value = "xoxe.xoxb-1-" + letters(160)
+		value = "xoxe.xoxb-1-" + fake.Pick(fake.Letters, 160)
 	case "slack.app":
 		g.user, g.name, g.bot, g.scopes = "", "deploy-bot", "", "connections:write"
-		value = "xapp-1-" + g.app + "-" + digits(13) + "-" + strings.ToLower(letters(64))
+		value = "xapp-1-" + g.app + "-" + digits(13) + "-" + strings.ToLower(fake.Pick(fake.Letters, 64))
 	case "slack.webhook":
-		value = "https://hooks.slack.com/services/" + id("T") + "/" + id("B") + "/" + letters(24)
+		value = "https://hooks.slack.com/services/" + id("T") + "/" + id("B") + "/" + fake.Pick(fake.Letters, 24)
 	case "slack.signing_secret":
-		value = strings.ToLower(letters(32))
+		value = strings.ToLower(fake.Pick(fake.Letters, 32))
 	case "slack.refresh":
-		value = "xoxe-1-" + letters(146)
+		value = "xoxe-1-" + fake.Pick(fake.Letters, 146)
 	case "slack.legacy":
 		g.name, g.bot, g.scopes = "ada", "", "read,post"
-		value = "xoxs-" + digits(12) + "-" + digits(13) + "-" + digits(13) + "-" + strings.ToLower(letters(10))
+		value = "xoxs-" + digits(12) + "-" + digits(13) + "-" + digits(13) + "-" + strings.ToLower(fake.Pick(fake.Letters, 10))
 	case "slack.session":
 		g.name, g.bot, g.scopes = "ada", "", ""
-		value, g.cookie = "xoxc-"+digits(12)+"-"+digits(13)+"-"+digits(13)+"-"+strings.ToLower(letters(64)), "xoxd-"+letters(80)+"%2B"+letters(80)
+		value, g.cookie = "xoxc-"+digits(12)+"-"+digits(13)+"-"+digits(13)+"-"+strings.ToLower(fake.Pick(fake.Letters, 64)), "xoxd-"+fake.Pick(fake.Letters, 80)+"%2B"+fake.Pick(fake.Letters, 80)
 	case "slack.client_secret":
-		value, g.client = strings.ToLower(letters(32)), digits(12)+"."+digits(13)
+		value, g.client = strings.ToLower(fake.Pick(fake.Letters, 32)), digits(12)+"."+digits(13)
 	default:
 		panic("slackfake cannot mint " + kind)
 	}
@@ -149,11 +146,7 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, g := range f.secrets {
-		line := fmt.Sprintf("%s %s %s", g.kind, g.masked, g.app)
-		if !g.life.At.IsZero() {
-			line += " revoked " + g.life.At.UTC().Format(time.RFC3339Nano)
-		}
-		lines = append(lines, line)
+		lines = append(lines, fmt.Sprintf("%s %s %s %s", g.kind, g.masked, g.app, g.life))
 	}
 	slices.Sort(lines)
 	lines = append(lines, fmt.Sprintf("%d messages, %d sockets", f.messages, f.sockets))
@@ -163,20 +156,6 @@ func (f *Fake) State() string {
 // key is where a secret is filed: a webhook under its path, since that is what arrives.
 func key(value string) string { return strings.TrimPrefix(value, "https://hooks.slack.com") }
 
-func id(prefix string) string { return prefix + "0" + strings.ToUpper(letters(9)) }
+func id(prefix string) string { return prefix + "0" + strings.ToUpper(fake.Pick(fake.Letters, 9)) }
 
-func letters(n int) string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	return pick(alphabet, n)
-}
-
-func digits(n int) string { return pick("123456789", n) }
-
-func pick(alphabet string, n int) string {
-	out := make([]byte, n)
-	for i := range out {
-		at, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet)))) // never fails: see crypto/rand
-		out[i] = alphabet[at.Int64()]
-	}
-	return string(out)
-}
+func digits(n int) string { return fake.Pick("123456789", n) }

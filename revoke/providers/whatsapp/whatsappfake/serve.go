@@ -17,11 +17,16 @@ func Busy() fake.Fault {
 }
 
 func failed(code, subcode int, message string) (int, object) {
-	e := object{"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "A" + letters(21)}
+	e := object{"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "A" + fake.Pick(fake.Letters, 21)}
 	if subcode != 0 {
 		e["error_subcode"] = subcode
 	}
 	return http.StatusBadRequest, object{"error": e}
+}
+
+func refusesToken(answer object) bool {
+	e, _ := answer["error"].(object)
+	return e["code"] == 190
 }
 
 func unreadable() (int, object) {
@@ -40,6 +45,11 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.knobs.Answer(w, r, call, func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		status, answer := f.answer(r, call)
+		if id, edge, _ := strings.Cut(strings.Trim(r.URL.Path, "/"), "/"); status == http.StatusBadRequest && edge != "" && refusesToken(answer) {
+			if _, isNumber := f.numbers[id]; isNumber {
+				status = http.StatusUnauthorized // so Meta describes the calls of a phone number; others are 400
+			}
+		}
 		f.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 		fake.JSON(w, status, answer)
@@ -121,7 +131,7 @@ func (f *Fake) forToken(method, path string, g *grant, query url.Values) (int, o
 			return failed(133010, 0, "(#133010) Account not registered")
 		}
 		f.messages++
-		return http.StatusOK, object{"messaging_product": "whatsapp", "messages": []object{{"id": "wamid." + letters(20)}}}
+		return http.StatusOK, object{"messaging_product": "whatsapp", "messages": []object{{"id": "wamid." + fake.Pick(fake.Letters, 20)}}}
 	}
 	return failed(100, 33, "Unsupported "+strings.ToLower(method)+" request.")
 }

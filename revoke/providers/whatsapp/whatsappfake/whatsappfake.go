@@ -10,15 +10,12 @@ package whatsappfake
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -63,12 +60,12 @@ func (f *Fake) Mint(kind string) credential.Credential {
 	var value string
 	switch kind {
 	case "whatsapp.token":
-		value = "EAA" + letters(190)
+		value = "EAA" + fake.Pick(fake.Letters, 190)
 	case "whatsapp.app_secret":
-		g.app, value = digits(16), secret()
+		g.app, value = digits(16), fake.Hex(16)
 		c.Ref = map[string]string{"client_id": g.app}
 	case "whatsapp.device":
-		value = letters(43) + "="
+		value = fake.Pick(fake.Letters, 43) + "="
 	default:
 		panic("whatsappfake cannot mint " + kind)
 	}
@@ -91,7 +88,7 @@ func (f *Fake) MintUser() credential.Credential {
 
 // MintAuthority makes the secret of the application that tokens are minted for.
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
-	value := secret()
+	value := fake.Hex(16)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.grants[value] = &grant{kind: "whatsapp.app_secret", app: f.app, label: "the authority"}
@@ -146,11 +143,7 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, g := range f.grants {
-		line := g.kind + " " + g.label + " of " + g.user
-		if !g.life.At.IsZero() {
-			line += " ended " + g.life.At.UTC().Format(time.RFC3339Nano)
-		}
-		lines = append(lines, line)
+		lines = append(lines, g.kind+" "+g.label+" of "+g.user+" "+g.life.String())
 	}
 	for id, on := range f.numbers {
 		lines = append(lines, fmt.Sprintf("number %s on the API: %v", id, on))
@@ -174,23 +167,4 @@ func (f *Fake) proves(app, value, proof string) bool {
 	return false
 }
 
-func secret() string {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // never fails
-	return hex.EncodeToString(b)
-}
-
-func letters(n int) string {
-	return pick("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", n)
-}
-
-func digits(n int) string { return pick("123456789", n) }
-
-func pick(alphabet string, n int) string {
-	out := make([]byte, n)
-	for i := range out {
-		at, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet)))) // never fails: see crypto/rand
-		out[i] = alphabet[at.Int64()]
-	}
-	return string(out)
-}
+func digits(n int) string { return fake.Pick("123456789", n) }
