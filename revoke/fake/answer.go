@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"net/http"
 	"strings"
@@ -81,11 +82,8 @@ func (r Revocation) String() string {
 	return "ended " + r.At.UTC().Format(time.RFC3339Nano)
 }
 
-// What secrets are made of.
-const (
-	Digits  = "0123456789"
-	Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + Digits
-)
+// Letters are what most secrets are made of.
+const Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 // Pick draws n characters, each of them as likely as the others.
 func Pick(alphabet string, n int) string {
@@ -102,4 +100,12 @@ func Hex(n int) string {
 	raw := make([]byte, n)
 	_, _ = rand.Read(raw) // never fails: see crypto/rand
 	return hex.EncodeToString(raw)
+}
+
+// GUID draws a UUID of version 4.
+func GUID() string {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails: see crypto/rand
+	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +134,8 @@ func TestDrawn(t *testing.T) {
 	}
 	if h := Hex(20); len(h) != 40 || strings.Trim(h, "0123456789abcdef") != "" || h == Hex(20) {
 		t.Error(h)
+	}
+	if g := GUID(); !regexp.MustCompile(`\A[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\z`).MatchString(g) || g == GUID() {
+		t.Error(g)
 	}
 }

@@ -99,6 +99,7 @@ func (w *world) leaseBelow(t *testing.T, prefix string) string {
 	t.Helper()
 	for line := range strings.Lines(w.State()) {
 		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "lease "+prefix+"/"); ok {
+			id, _, _ = strings.Cut(id, " ") // of which the rest tells whether it lives
 			return prefix + "/" + id
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"maps"
@@ -101,7 +100,7 @@ type version struct {
 // New returns a tenant without credentials.
 func New(c fake.Clock) *Fake {
 	return &Fake{
-		knobs: fake.NewKnobs(c), tenant: guid(),
+		knobs: fake.NewKnobs(c), tenant: fake.GUID(),
 		apps: map[string]*application{}, users: map[string]*user{}, refresh: map[string]*user{},
 		pems: map[string]*key{}, access: map[string]*access{}, secrets: map[string][]*version{},
 	}
@@ -127,15 +126,15 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		a := f.register()
 		c.Secret, c.Ref = credential.Value(f.addKey(a)), f.named(a)
 	case "azure.refresh_token":
-		u := &user{object: guid()}
-		value := "1.AX" + text(900)
+		u := &user{object: fake.GUID()}
+		value := "1.AX" + fake.Pick(fake.Letters+"_-", 900)
 		u.label = credential.Mask(kind, credential.Value(value), nil)
 		f.users[u.object], f.refresh[value] = u, u
 		c.Secret, c.Ref = credential.Value(value), map[string]string{"home_account_id": u.object + "." + f.tenant, "tenant": f.tenant}
 	case "azure.key_vault_secret":
-		name := "db-" + strings.ToLower(hexText(4))
+		name := "db-" + strings.ToLower(fake.Hex(4))
 		f.addVersions(name, 2)
-		c.Secret = credential.Value(text(32)) // what the secret holds
+		c.Secret = credential.Value(fake.Pick(fake.Letters+"_-", 32)) // what the secret holds
 		c.Ref = map[string]string{"id": vault + "/" + name, "vault": vault, "name": name}
 	default:
 		panic("azurefake cannot mint " + kind)
@@ -195,7 +194,7 @@ func (f *Fake) AddPermissions(c credential.Credential, n int) {
 	defer f.mu.Unlock()
 	a := f.apps[c.Ref["client_id"]]
 	for range n {
-		a.roles, a.grants = append(a.roles, text(43)), append(a.grants, text(43))
+		a.roles, a.grants = append(a.roles, fake.Pick(fake.Letters+"_-", 43)), append(a.grants, fake.Pick(fake.Letters+"_-", 43))
 	}
 }
 
@@ -225,7 +224,7 @@ func (f *Fake) Forget(c credential.Credential, all bool) {
 }
 
 func (f *Fake) register() *application {
-	a := &application{client: guid(), object: guid(), principal: guid()}
+	a := &application{client: fake.GUID(), object: fake.GUID(), principal: fake.GUID()}
 	f.apps[a.client] = a
 	return a
 }
@@ -237,9 +236,9 @@ func (f *Fake) named(a *application) map[string]string {
 // addPassword makes a secret as Entra does: 40 characters.
 func (f *Fake) addPassword(a *application, start string, ofPrincipal bool) *password {
 	if start == "" {
-		start = text(3)
+		start = fake.Pick(fake.Letters+"_-", 3)
 	}
-	p := &password{id: guid(), value: start + "8Q~" + text(37-len(start)), ofPrincipal: ofPrincipal}
+	p := &password{id: fake.GUID(), value: start + "8Q~" + fake.Pick(fake.Letters+"_-", 37-len(start)), ofPrincipal: ofPrincipal}
 	p.hint = p.value[:3]
 	a.passwords = append(a.passwords, p)
 	if a.label == "" {
@@ -281,7 +280,7 @@ func (f *Fake) addKey(a *application) string {
 		panic(err)
 	}
 	sum := sha1.Sum(der)
-	k := &key{id: guid(), name: base64.StdEncoding.EncodeToString(sum[:]), certificate: certificate, app: a}
+	k := &key{id: fake.GUID(), name: base64.StdEncoding.EncodeToString(sum[:]), certificate: certificate, app: a}
 	a.keys = append(a.keys, k)
 	if a.label == "" {
 		a.label = "certificate " + k.id
@@ -293,7 +292,7 @@ func (f *Fake) addKey(a *application) string {
 
 func (f *Fake) addVersions(name string, n int) {
 	for range n {
-		f.secrets[name] = append(f.secrets[name], &version{id: strings.ToLower(hexText(16)), created: f.knobs.Now()})
+		f.secrets[name] = append(f.secrets[name], &version{id: strings.ToLower(fake.Hex(16)), created: f.knobs.Now()})
 	}
 }
 
@@ -358,49 +357,22 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, a := range f.apps {
-		lines = append(lines, fmt.Sprintf("application %s registered=%t principal=%t %s, roles %v, grants %v", a.client, a.object != "", a.principal != "", ended(a.disabled), a.roles, a.grants))
+		lines = append(lines, fmt.Sprintf("application %s registered=%t principal=%t %s, roles %v, grants %v", a.client, a.object != "", a.principal != "", a.disabled, a.roles, a.grants))
 		for _, p := range a.passwords {
-			lines = append(lines, fmt.Sprintf("secret %s of %s %s", p.id, a.client, ended(p.life)))
+			lines = append(lines, fmt.Sprintf("secret %s of %s %s", p.id, a.client, p.life))
 		}
 		for _, k := range a.keys {
-			lines = append(lines, fmt.Sprintf("certificate %s of %s %s", k.id, a.client, ended(k.life)))
+			lines = append(lines, fmt.Sprintf("certificate %s of %s %s", k.id, a.client, k.life))
 		}
 	}
 	for _, u := range f.users {
-		lines = append(lines, "sessions of "+u.object+" "+ended(u.sessions))
+		lines = append(lines, "sessions of "+u.object+" "+u.sessions.String())
 	}
 	for name, all := range f.secrets {
 		for _, v := range all {
-			lines = append(lines, fmt.Sprintf("version %s of %s %s %v", v.id, name, ended(v.disabled), v.tags))
+			lines = append(lines, fmt.Sprintf("version %s of %s %s %v", v.id, name, v.disabled, v.tags))
 		}
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
-}
-
-func ended(r fake.Revocation) string {
-	if r.At.IsZero() {
-		return "lives"
-	}
-	return "ended " + r.At.UTC().Format(time.RFC3339Nano)
-}
-
-func guid() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-func hexText(n int) string {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return hex.EncodeToString(b)
-}
-
-// text is n random characters of base64url.
-func text(n int) string {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return base64.RawURLEncoding.EncodeToString(b)[:n]
 }

@@ -46,7 +46,7 @@ func notFound() reply {
 }
 
 func graphError(status int, code, message string) reply {
-	inner := object{"date": time.Now().UTC().Format("2006-01-02T15:04:05"), "request-id": guid(), "client-request-id": guid()}
+	inner := object{"date": time.Now().UTC().Format("2006-01-02T15:04:05"), "request-id": fake.GUID(), "client-request-id": fake.GUID()}
 	return reply{status, object{"error": object{"code": code, "message": message, "innerError": inner}}}
 }
 

@@ -166,7 +166,7 @@ func (f *Fake) jwt(claims object) string {
 	if err != nil {
 		panic(err)
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"RS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(body) + "." + text(342)
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"RS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(body) + "." + fake.Pick(fake.Letters+"_-", 342)
 }
 
 // denied is an error of the token endpoint.
@@ -175,7 +175,7 @@ func (f *Fake) denied(status int, name string, code int) reply {
 }
 
 func denial(now time.Time, name string, code int) object {
-	trace, correlation, at := guid(), guid(), now.UTC().Format("2006-01-02 15:04:05Z")
+	trace, correlation, at := fake.GUID(), fake.GUID(), now.UTC().Format("2006-01-02 15:04:05Z")
 	return object{
 		"error":             name,
 		"error_description": fmt.Sprintf("AADSTS%d: the simulated tenant says no. Trace ID: %s Correlation ID: %s Timestamp: %s", code, trace, correlation, at),

@@ -7,14 +7,11 @@
 package bitbucketfake
 
 import (
-	"crypto/rand"
 	"fmt"
-	"math/big"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -83,7 +80,7 @@ func (f *Fake) mint(kind string, scoped bool) credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last++
-	t := &token{kind: kind, value: prefix + letters(n), id: fmt.Sprintf("%d%08d", 104, f.last), scoped: scoped}
+	t := &token{kind: kind, value: prefix + fake.Pick(fake.Letters, n), id: fmt.Sprintf("%d%08d", 104, f.last), scoped: scoped}
 	f.tokens[t.value] = t
 	c := credential.Credential{Provider: "bitbucket", Kind: kind, Secret: credential.Value(t.value)}
 	switch kind {
@@ -131,11 +128,7 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, t := range f.tokens {
-		line := t.id + " " + t.kind
-		if !t.life.At.IsZero() {
-			line += " revoked " + t.life.At.UTC().Format(time.RFC3339Nano)
-		}
-		lines = append(lines, line)
+		lines = append(lines, t.id+" "+t.kind+" "+t.life.String())
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
@@ -215,14 +208,4 @@ func (f *Fake) manage(w http.ResponseWriter, r *http.Request, who *token, id str
 	default:
 		fake.JSON(w, http.StatusMethodNotAllowed, object{"code": 405, "message": "Method Not Allowed"})
 	}
-}
-
-func letters(n int) string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	out := make([]byte, n)
-	for i := range out {
-		at, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet)))) // never fails: see crypto/rand
-		out[i] = alphabet[at.Int64()]
-	}
-	return string(out)
 }

@@ -7,7 +7,6 @@ package braintreefake
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -69,8 +67,8 @@ func (f *Fake) MintIn(kind string, sandbox bool) credential.Credential {
 	h := &held{kind: kind, sandbox: sandbox}
 	switch kind {
 	case kindKey:
-		h.public = random(8)
-		private := random(16)
+		h.public = fake.Hex(8)
+		private := fake.Hex(16)
 		c.Secret, c.Ref = credential.NewSecret(map[string]string{"public_key": h.public, "private_key": private}), map[string]string{"id": h.public}
 		f.held[private] = h
 	case kindToken:
@@ -78,7 +76,7 @@ func (f *Fake) MintIn(kind string, sandbox bool) credential.Credential {
 		if sandbox {
 			name = "sandbox"
 		}
-		c.Secret = credential.Value("access_token$" + name + "$" + random(8) + "$" + random(16))
+		c.Secret = credential.Value("access_token$" + name + "$" + fake.Hex(8) + "$" + fake.Hex(16))
 		f.held[c.Secret.Reveal("value")] = h
 	default:
 		panic("braintreefake cannot mint " + kind)
@@ -91,7 +89,7 @@ func (f *Fake) MintIn(kind string, sandbox bool) credential.Credential {
 func (f *Fake) MintAuthority() (credential.Credential, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	id, secret := "client_id$production$"+random(8), "client_secret$production$"+random(16)
+	id, secret := "client_id$production$"+fake.Hex(8), "client_secret$production$"+fake.Hex(16)
 	f.clients[secret] = &held{kind: "client", public: id, masked: "client"}
 	return credential.Credential{
 		Provider: "braintree", Kind: kindToken, Secret: credential.NewSecret(map[string]string{"client_id": id, "client_secret": secret}),
@@ -134,11 +132,7 @@ func (f *Fake) State() string {
 	lines := []string{fmt.Sprintf("%d charges", f.charges)}
 	for _, all := range []map[string]*held{f.held, f.clients} {
 		for _, h := range all {
-			line := fmt.Sprintf("%s %s sandbox=%t", h.kind, h.masked, h.sandbox)
-			if !h.life.At.IsZero() {
-				line += " ended " + h.life.At.UTC().Format(time.RFC3339Nano)
-			}
-			lines = append(lines, line)
+			lines = append(lines, fmt.Sprintf("%s %s sandbox=%t %s", h.kind, h.masked, h.sandbox, h.life))
 		}
 	}
 	slices.Sort(lines)
@@ -241,11 +235,4 @@ func (f *Fake) revoke(w http.ResponseWriter, r *http.Request, body []byte, log *
 	w.Header().Set("Content-Type", "application/xml; charset=utf-8")
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n<result>\n  <success type=\"boolean\">true</success>\n</result>\n")
-}
-
-// random is n bytes in hex.
-func random(n int) string {
-	raw := make([]byte, n)
-	_, _ = rand.Read(raw) // never fails: see crypto/rand
-	return hex.EncodeToString(raw)
 }

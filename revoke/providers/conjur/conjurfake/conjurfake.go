@@ -5,7 +5,6 @@
 package conjurfake
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -130,11 +129,7 @@ func (f *Fake) State() string {
 	var lines []string
 	for what, all := range map[string]map[string]*key{"key of ": f.keys, "host factory token ": f.factory} {
 		for _, k := range all {
-			line := what + k.login + " " + k.masked
-			if !k.life.At.IsZero() {
-				line += " revoked " + k.life.At.UTC().Format(time.RFC3339Nano)
-			}
-			lines = append(lines, line)
+			lines = append(lines, what+k.login+" "+k.masked+" "+k.life.String())
 		}
 	}
 	slices.Sort(lines)
@@ -286,12 +281,5 @@ func unescape(segment string) string {
 	return strings.NewReplacer("%2F", "/", "%40", "@").Replace(segment)
 }
 
-func random(n int) string {
-	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz" // Crockford's base32, as Conjur has it
-	raw := make([]byte, n)
-	_, _ = rand.Read(raw) // never fails: see crypto/rand
-	for i, b := range raw {
-		raw[i] = alphabet[int(b)%len(alphabet)]
-	}
-	return string(raw)
-}
+// random is of Crockford's base32, as Conjur has it.
+func random(n int) string { return fake.Pick("0123456789abcdefghjkmnpqrstvwxyz", n) }

@@ -7,14 +7,11 @@
 package discordfake
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -71,7 +68,7 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		// https://discord.com/developers/docs/reference#authentication
 		g.value = base64.RawURLEncoding.EncodeToString([]byte(g.id)) + "." + text(6) + "." + text(38)
 	case "discord.oauth_token", "discord.refresh_token":
-		g.value, g.authorized = letters(30), &authorization{}
+		g.value, g.authorized = fake.Pick(fake.Letters, 30), &authorization{}
 	case "discord.client_secret":
 		g.value = text(32)
 	default:
@@ -152,30 +149,13 @@ func (f *Fake) State() string {
 		if g.authorized != nil {
 			life = g.authorized.life
 		}
-		if !life.At.IsZero() {
-			line += " ended " + life.At.UTC().Format(time.RFC3339Nano)
-		}
+		line += " " + life.String()
 		lines = append(lines, line)
 	}
 	slices.Sort(lines)
 	return strings.Join(append(lines, fmt.Sprintf("%d messages", f.messages)), "\n")
 }
 
-func snowflake() string { return "1" + pick("0123456789", 17) }
+func snowflake() string { return "1" + fake.Pick("0123456789", 17) }
 
-func letters(n int) string {
-	return pick("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", n)
-}
-
-func text(n int) string {
-	return pick("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", n)
-}
-
-func pick(alphabet string, n int) string {
-	out := make([]byte, n)
-	for i := range out {
-		at, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet)))) // never fails: see crypto/rand
-		out[i] = alphabet[at.Int64()]
-	}
-	return string(out)
-}
+func text(n int) string { return fake.Pick(fake.Letters+"_-", n) }

@@ -4,10 +4,8 @@ package githubfake
 
 import (
 	"bytes"
-	"crypto/rand"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"slices"
 	"strconv"
@@ -262,16 +260,4 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-func random(n int) string {
-	out := make([]byte, n)
-	for i := range out {
-		k, err := rand.Int(rand.Reader, big.NewInt(int64(len(base62))))
-		if err != nil {
-			panic(err) // crypto/rand ends the process before it fails
-		}
-		out[i] = base62[k.Int64()]
-	}
-	return string(out)
-}
+func random(n int) string { return fake.Pick(fake.Letters, n) }

@@ -7,9 +7,7 @@
 package gitlabfake
 
 import (
-	"crypto/rand"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,7 +84,7 @@ func (f *Fake) Kinds() []string {
 func (f *Fake) Mint(kind string) credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.mint(kind, "deploy-bot-"+random("abcdefghijklmnop", 6), 3, []string{"api"}).credential()
+	return f.mint(kind, "deploy-bot-"+fake.Pick("abcdefghijklmnop", 6), 3, []string{"api"}).credential()
 }
 
 // MintToken makes an access token of a user, with a name and scopes.
@@ -118,16 +116,16 @@ func (f *Fake) mint(kind, name string, user int64, scopes []string) *thing {
 	t := &thing{kind: kind, id: f.last, name: name, user: user, project: 7, agent: 5, scopes: scopes, created: f.knobs.Clock.Now(), family: f.family}
 	switch prefix, ok := prefixes[kind]; {
 	case ok:
-		t.value = prefix + random(alphabet, 40)
+		t.value = prefix + fake.Pick(fake.Letters, 40)
 	case kind == oauthToken:
-		t.value = random("0123456789abcdef", 64)
+		t.value = fake.Hex(32)
 	case kind == deployKey || kind == sshKey:
-		t.value = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + random(alphabet, 70) + "\n-----END OPENSSH PRIVATE KEY-----\n"
+		t.value = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + fake.Pick(fake.Letters, 70) + "\n-----END OPENSSH PRIVATE KEY-----\n"
 	default:
 		panic("gitlabfake cannot mint " + kind)
 	}
 	if kind == oauthToken || kind == oauthSecret {
-		t.client = random("0123456789abcdef", 64)
+		t.client = fake.Hex(32)
 	}
 	f.things[t.value] = t
 	return t
@@ -220,23 +218,8 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, t := range f.things {
-		line := fmt.Sprintf("%06d %s %s user %d", t.id, t.kind, t.name, t.user)
-		if !t.life.At.IsZero() {
-			line += " ended " + t.life.At.UTC().Format(time.RFC3339Nano)
-		}
-		lines = append(lines, line)
+		lines = append(lines, fmt.Sprintf("%06d %s %s user %d %s", t.id, t.kind, t.name, t.user, t.life))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
-}
-
-const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-func random(from string, n int) string {
-	out := make([]byte, n)
-	for i := range out {
-		at, _ := rand.Int(rand.Reader, big.NewInt(int64(len(from)))) // never fails: see crypto/rand
-		out[i] = from[at.Int64()]
-	}
-	return string(out)
 }

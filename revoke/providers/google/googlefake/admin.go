@@ -162,7 +162,7 @@ func (f *Fake) apiKey(q request, project, uid, verb string) answer {
 	}
 	response := f.describeAPIKey(k)
 	response["@type"] = "type.googleapis.com/google.api.apikeys.v2.Key"
-	return ok(object{"name": "operations/akmf.p7-" + f.number + "-" + uuid(), "done": true, "response": response})
+	return ok(object{"name": "operations/akmf.p7-" + f.number + "-" + fake.GUID(), "done": true, "response": response})
 }
 
 func (f *Fake) describeAPIKey(k *key) object {

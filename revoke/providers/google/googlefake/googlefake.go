@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -157,7 +156,7 @@ func (f *Fake) MintKey(name string) credential.Credential {
 		panic("googlefake: " + err.Error())
 	}
 	a := f.account(name)
-	k := &accountKey{id: hex.EncodeToString(random(20)), public: &private.PublicKey, made: f.now()}
+	k := &accountKey{id: fake.Hex(20), public: &private.PublicKey, made: f.now()}
 	a.keys = append(a.keys, k)
 	return credential.Credential{
 		Provider: "google", Kind: serviceAccount, Owner: a.email,
@@ -202,7 +201,7 @@ func (f *Fake) MintAccountToken(name string) credential.Credential {
 func (f *Fake) mintAPIKey(value string, bound bool) credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k := &key{uid: uuid(), value: value}
+	k := &key{uid: fake.GUID(), value: value}
 	if bound {
 		k.account = f.account("gemini").email
 	}
@@ -427,9 +426,4 @@ func drawn(n int, alphabet string) string {
 		b[i] = alphabet[int(b[i])%len(alphabet)]
 	}
 	return string(b)
-}
-
-func uuid() string {
-	h := hex.EncodeToString(random(16))
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }

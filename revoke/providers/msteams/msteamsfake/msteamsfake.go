@@ -7,9 +7,6 @@
 package msteamsfake
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
@@ -59,10 +55,10 @@ func (f *Fake) Mint(kind string) credential.Credential {
 	var host, path string
 	switch kind {
 	case "msteams.webhook":
-		host, path = webhooks, "/webhookb2/"+guid()+"@"+guid()+"/IncomingWebhook/"+hexText(16)+"/"+guid()+"/V2"+text(41)
+		host, path = webhooks, "/webhookb2/"+fake.GUID()+"@"+fake.GUID()+"/IncomingWebhook/"+fake.Hex(16)+"/"+fake.GUID()+"/V2"+fake.Pick(fake.Letters+"_-", 41)
 	case "msteams.workflow":
-		query := url.Values{"api-version": {"1"}, "sp": {"/triggers/manual/run"}, "sv": {"1.0"}, "sig": {text(43)}}
-		host, path = workflows, "/powerautomate/automations/direct/workflows/"+hexText(16)+"/triggers/manual/paths/invoke?"+query.Encode()
+		query := url.Values{"api-version": {"1"}, "sp": {"/triggers/manual/run"}, "sv": {"1.0"}, "sig": {fake.Pick(fake.Letters+"_-", 43)}}
+		host, path = workflows, "/powerautomate/automations/direct/workflows/"+fake.Hex(16)+"/triggers/manual/paths/invoke?"+query.Encode()
 	default:
 		panic("msteamsfake cannot mint " + kind)
 	}
@@ -107,11 +103,7 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, e := range f.addresses {
-		line := e.kind + " " + e.label
-		if !e.life.At.IsZero() {
-			line += " ended " + e.life.At.UTC().Format(time.RFC3339Nano)
-		}
-		lines = append(lines, line)
+		lines = append(lines, e.kind+" "+e.label+" "+e.life.String())
 	}
 	slices.Sort(lines)
 	return strings.Join(append(lines, fmt.Sprintf("%d messages, %d runs", f.messages, f.runs)), "\n")
@@ -163,21 +155,4 @@ func (f *Fake) post(r *http.Request, body []byte, call *fake.Call) (status int, 
 	}
 	f.messages++
 	return http.StatusOK, "1"
-}
-
-func guid() string {
-	s := hexText(16)
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
-
-func hexText(n int) string {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return hex.EncodeToString(b)
-}
-
-func text(n int) string {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return base64.RawURLEncoding.EncodeToString(b)[:n]
 }

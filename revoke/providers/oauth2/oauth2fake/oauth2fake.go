@@ -141,20 +141,13 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, t := range f.tokens {
-		lines = append(lines, fmt.Sprintf("%s %s of grant %d %s", t.kind, t.masked, t.grant, ended(t.life)))
+		lines = append(lines, fmt.Sprintf("%s %s of grant %d %s", t.kind, t.masked, t.grant, t.life))
 	}
 	for _, own := range f.clients {
-		lines = append(lines, "client "+own.id+" "+ended(own.life))
+		lines = append(lines, "client "+own.id+" "+own.life.String())
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
-}
-
-func ended(r fake.Revocation) string {
-	if r.At.IsZero() {
-		return "works"
-	}
-	return "ended " + r.At.UTC().Format(time.RFC3339Nano)
 }
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -3,9 +3,7 @@
 package stripefake
 
 import (
-	"crypto/rand"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -248,23 +246,16 @@ func (f *Fake) State() string {
 	var lines []string
 	for _, k := range f.keys {
 		lines = append(lines, fmt.Sprintf("key %s %s restricted=%t %v %s",
-			k.id, mode(k.live), k.restricted, k.permissions, ended(k.expired)))
+			k.id, mode(k.live), k.restricted, k.permissions, k.expired))
 	}
 	for _, e := range f.endpoints {
-		lines = append(lines, fmt.Sprintf("endpoint %s %s %s", e.id, mode(e.live), ended(e.deleted)))
+		lines = append(lines, fmt.Sprintf("endpoint %s %s %s", e.id, mode(e.live), e.deleted))
 	}
 	for _, n := range f.named {
-		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %s", n.kind, n.id, mode(n.live), n.was, n.note, ended(n.ended)))
+		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %s", n.kind, n.id, mode(n.live), n.was, n.note, n.ended))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
-}
-
-func ended(r fake.Revocation) string {
-	if r.At.IsZero() {
-		return "lives"
-	}
-	return "ended " + r.At.UTC().Format(time.RFC3339Nano)
 }
 
 func mode(live bool) string {
@@ -274,16 +265,4 @@ func mode(live bool) string {
 	return "test"
 }
 
-const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-func random(n int) string {
-	out := make([]byte, n)
-	for i := range out {
-		k, err := rand.Int(rand.Reader, big.NewInt(int64(len(letters))))
-		if err != nil {
-			panic(err) // crypto/rand never fails
-		}
-		out[i] = letters[k.Int64()]
-	}
-	return string(out)
-}
+func random(n int) string { return fake.Pick(fake.Letters, n) }

@@ -6,11 +6,9 @@
 package telegramfake
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
@@ -48,8 +46,8 @@ func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
 // Mint makes a bot. It panics on a kind that is not Telegram's.
 func (f *Fake) Mint(kind string) credential.Credential {
-	id := "7" + pick("0123456789", 9)
-	value := pick("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", 33)
+	id := "7" + fake.Pick("0123456789", 9)
+	value := fake.Pick(fake.Letters+"_-", 33)
 	switch kind {
 	case "telegram.bot":
 		value = id + ":AA" + value
@@ -90,11 +88,7 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	for _, b := range f.bots {
-		line := fmt.Sprintf("bot %s webhook %q moved %v secret %v", b.id, b.webhook, b.moved, b.secret)
-		if !b.life.At.IsZero() {
-			line += " revoked " + b.life.At.UTC().Format(time.RFC3339Nano)
-		}
-		lines = append(lines, line)
+		lines = append(lines, fmt.Sprintf("bot %s webhook %q moved %v secret %v %s", b.id, b.webhook, b.moved, b.secret, b.life))
 	}
 	slices.Sort(lines)
 	return strings.Join(append(lines, fmt.Sprintf("%d messages", f.messages)), "\n")
@@ -180,13 +174,4 @@ func (f *Fake) answer(path string, form url.Values, call *fake.Call) (status int
 		return http.StatusOK, object{"message_id": f.messages, "date": f.knobs.Now().Unix(), "chat": object{"id": 1, "type": "private"}}
 	}
 	return http.StatusNotFound, "Not Found: method not found"
-}
-
-func pick(alphabet string, n int) string {
-	out := make([]byte, n)
-	for i := range out {
-		at, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet)))) // never fails: see crypto/rand
-		out[i] = alphabet[at.Int64()]
-	}
-	return string(out)
 }

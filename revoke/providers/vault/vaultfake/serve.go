@@ -245,7 +245,7 @@ func (c *call) keys(keys []string) {
 func (c *call) data(data map[string]any) { c.reply(map[string]any{"data": data, "warnings": nil}) }
 
 func (c *call) reply(body map[string]any) {
-	body["request_id"], body["lease_id"], body["renewable"], body["lease_duration"] = uuid(), "", false, 0
+	body["request_id"], body["lease_id"], body["renewable"], body["lease_duration"] = fake.GUID(), "", false, 0
 	c.write(http.StatusOK, body)
 }
 

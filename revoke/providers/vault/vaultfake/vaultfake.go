@@ -7,7 +7,6 @@ package vaultfake
 
 import (
 	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -102,9 +101,9 @@ func (f *Fake) Mint(kind string) credential.Credential {
 	case "vault.approle_secret_id":
 		return f.mintSecretID()
 	case "vault.lease":
-		prefix := "database/creds/agent-" + strings.ToLower(random(6))
-		f.leases[prefix+"/"+random(24)] = new(fake.Revocation)
-		f.leases[prefix+"/"+random(24)] = new(fake.Revocation)
+		prefix := "database/creds/agent-" + strings.ToLower(fake.Pick(fake.Letters, 6))
+		f.leases[prefix+"/"+fake.Pick(fake.Letters, 24)] = new(fake.Revocation)
+		f.leases[prefix+"/"+fake.Pick(fake.Letters, 24)] = new(fake.Revocation)
 		return credential.Credential{Provider: "vault", Kind: kind, Ref: map[string]string{"id": prefix}}
 	case "vault.certificate":
 		return f.mintCertificate()
@@ -129,13 +128,13 @@ func (f *Fake) mintToken(t Token) credential.Credential {
 	if t.Created.IsZero() {
 		t.Created = f.knobs.Now()
 	}
-	made := &token{Token: t, accessor: random(24)}
-	c := credential.Credential{Provider: "vault", Kind: "vault.token", Secret: credential.Value("hvs." + random(91)), Ref: map[string]string{"id": made.accessor}}
+	made := &token{Token: t, accessor: fake.Pick(fake.Letters, 24)}
+	c := credential.Credential{Provider: "vault", Kind: "vault.token", Secret: credential.Value("hvs." + fake.Pick(fake.Letters, 91)), Ref: map[string]string{"id": made.accessor}}
 	if t.Batch {
 		made.accessor = ""
-		c = credential.Credential{Provider: "vault", Kind: "vault.batch_token", Secret: credential.Value("hvb." + random(150))}
+		c = credential.Credential{Provider: "vault", Kind: "vault.batch_token", Secret: credential.Value("hvb." + fake.Pick(fake.Letters, 150))}
 	} else {
-		f.leases[t.Path+"/h"+strings.ToLower(random(40))] = &made.life
+		f.leases[t.Path+"/h"+strings.ToLower(fake.Pick(fake.Letters, 40))] = &made.life
 	}
 	made.masked = credential.Mask(c.Kind, c.Secret, c.Ref)
 	f.tokens[c.Secret.Reveal("value")] = made
@@ -143,10 +142,10 @@ func (f *Fake) mintToken(t Token) credential.Credential {
 }
 
 func (f *Fake) mintSecretID() credential.Credential {
-	s := &secretID{roleID: uuid(), accessor: uuid()}
+	s := &secretID{roleID: fake.GUID(), accessor: fake.GUID()}
 	c := credential.Credential{
 		Provider: "vault", Kind: "vault.approle_secret_id", Ref: map[string]string{"role": Role},
-		Secret: credential.NewSecret(map[string]string{"role_id": s.roleID, "secret_id": uuid()}),
+		Secret: credential.NewSecret(map[string]string{"role_id": s.roleID, "secret_id": fake.GUID()}),
 	}
 	s.masked = s.accessor
 	f.secretIDs[c.Secret.Reveal("secret_id")] = s
@@ -249,11 +248,7 @@ func (f *Fake) State() string {
 	defer f.mu.Unlock()
 	var lines []string
 	put := func(what, name string, life fake.Revocation) {
-		line := what + " " + name
-		if !life.At.IsZero() {
-			line += " revoked " + life.At.UTC().Format(time.RFC3339Nano)
-		}
-		lines = append(lines, line)
+		lines = append(lines, what+" "+name+" "+life.String())
 	}
 	for _, t := range f.tokens {
 		put("token", t.accessor+" "+t.masked+" "+t.Path, t.life)
@@ -272,25 +267,9 @@ func (f *Fake) State() string {
 	return strings.Join(lines, "\n")
 }
 
-func random(n int) string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567"
-	raw := make([]byte, n)
-	_, _ = rand.Read(raw) // never fails: see crypto/rand
-	for i, b := range raw {
-		raw[i] = alphabet[int(b)%len(alphabet)]
-	}
-	return string(raw)
-}
-
-func uuid() string {
-	raw := make([]byte, 16)
-	_, _ = rand.Read(raw)
-	return fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
-}
-
 // AddLease leases something below a prefix.
 func (f *Fake) AddLease(prefix string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.leases[prefix+"/"+random(24)] = new(fake.Revocation)
+	f.leases[prefix+"/"+fake.Pick(fake.Letters, 24)] = new(fake.Revocation)
 }
