@@ -54,6 +54,9 @@ func Parse(file string, src []byte, actions []string) (Playbook, error) {
 	if len(p.errs) == 0 {
 		p.check(book)
 	}
+	if len(p.errs) == 0 {
+		p.checkEvidence(book)
+	}
 	if len(p.errs) > 0 {
 		return Playbook{}, p.err()
 	}

@@ -265,6 +265,7 @@ type Frozen struct {
 	Processes int      `json:"processes"`
 	TookMS    float64  `json:"took_ms"`
 	Complete  bool     `json:"complete"`
+	Still     bool     `json:"still,omitempty"` // all that was found stands still, whatever else went wrong
 	How       []string `json:"how,omitempty"`
 	Proof     []string `json:"proof,omitempty"`
 	Problems  []string `json:"problems,omitempty"`
@@ -277,6 +278,8 @@ type Stopped struct {
 	Held     []string `json:"held,omitempty"`
 	Problems []string `json:"problems,omitempty"`
 	WaitMS   int64    `json:"wait_ms,omitempty"` // what restarts it has to be given this long
+
+	GaveUp string `json:"gave_up_evidence,omitempty"` // why it was killed although its evidence was not sealed
 }
 
 // Checked is the host's claim about whether the agent stays down.

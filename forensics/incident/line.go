@@ -139,6 +139,9 @@ func hostLine(s State, e journal.Entry) (string, string, bool) {
 	case TypeFrozen:
 		f, ok := decoded[Frozen](e)
 		text := fmt.Sprintf("%s in %.0f ms", plural(f.Processes, "process", "processes"), f.TookMS)
+		if !f.Complete && f.Still {
+			return "frozen", text + trouble(f.Problems), ok
+		}
 		if !f.Complete {
 			return "NOT FROZEN", text + ": " + strings.Join(f.Problems, "; "), ok
 		}

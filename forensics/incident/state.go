@@ -193,7 +193,7 @@ func (s *State) fold(e journal.Entry) error {
 		s.FrozenAt = e.Time
 		return set(e, &s.Frozen)
 	case TypeStopped:
-		return set(e, &s.Stopped)
+		return s.foldStopped(e)
 	case TypeChecked:
 		return set(e, &s.Checked)
 	case TypeIsolated:
@@ -340,6 +340,19 @@ func (s *State) foldApproval(e journal.Entry) error {
 	default:
 		asked.Given = append(asked.Given, a)
 	}
+	return nil
+}
+
+// foldStopped takes the newest kill. What an earlier one lost stays lost.
+func (s *State) foldStopped(e journal.Entry) error {
+	lost := ""
+	if s.Stopped != nil {
+		lost = s.Stopped.GaveUp
+	}
+	if err := set(e, &s.Stopped); err != nil {
+		return err
+	}
+	s.Stopped.GaveUp = cmp.Or(s.Stopped.GaveUp, lost)
 	return nil
 }
 

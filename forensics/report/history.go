@@ -170,7 +170,7 @@ func claim(e journal.Entry) (Claim, bool) {
 		f, ok := read[incident.Frozen](e)
 		took := lasting(time.Duration(f.TookMS * float64(time.Millisecond)))
 		says := words(fmt.Sprintf("It froze %s in %s, and all that it found of the agent stands still.", plural(f.Processes, "process", "processes"), took))
-		if !f.Complete {
+		if !f.Complete && !f.Still {
 			says = words(fmt.Sprintf("It tried to freeze the agent for %s and names %s. Not everything that it found of the agent stands still.",
 				took, plural(f.Processes, "process", "processes")))
 		}
@@ -178,7 +178,11 @@ func claim(e journal.Entry) (Claim, bool) {
 	case incident.TypeStopped:
 		s, ok := read[incident.Stopped](e)
 		says := words(fmt.Sprintf("It killed %s.", plural(s.Killed, "process", "processes")))
-		return Claim{Says: says, Basis: append(labelled("did", s.Did), labelled("moved aside", s.Held)...), Problems: s.Problems}, ok
+		problems := s.Problems
+		if s.GaveUp != "" {
+			problems = append([]string{"evidence was given up for the kill: " + s.GaveUp}, problems...)
+		}
+		return Claim{Says: says, Basis: append(labelled("did", s.Did), labelled("moved aside", s.Held)...), Problems: problems}, ok
 	case incident.TypeChecked:
 		c, ok := read[incident.Checked](e)
 		says := words("The agent is down.")

@@ -84,7 +84,7 @@ func (r *Response) thawed(playbooks.Step) bool {
 func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	f, err := r.Host.Freeze(ctx)
 	if err != nil {
-		r.killNow(ctx, rec)
+		r.killNow(ctx, rec, "it could not be frozen: "+err.Error())
 		return hinted{err: fmt.Errorf("freeze the agent on %s: %w", r.Host.Name(), err),
 			hint: "the agent may still act: cut its network at the hypervisor or the cloud now; revocation goes on"}
 	}
@@ -93,23 +93,32 @@ func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Reco
 	r.mu.Unlock()
 	out := incident.Frozen{
 		Processes: len(f.Processes), TookMS: float64(f.Took.Microseconds()) / 1000,
-		Complete: f.Complete(), How: f.How, Proof: f.Proof, Problems: f.Problems,
+		Complete: f.Complete(), Still: len(f.Escaped) == 0, How: f.How, Proof: f.Proof, Problems: f.Problems,
 	}
 	for _, p := range f.Escaped {
-		out.Problems = append(out.Problems, fmt.Sprintf("process %d (%s) still runs", p.PID, p.Name))
+		out.Problems = append(out.Problems, stillRuns(p))
 	}
 	rec.Note(incident.TypeFrozen, out)
-	if !f.Complete() {
-		r.killNow(ctx, rec)
+	switch {
+	case len(f.Escaped) > 0:
+		r.killNow(ctx, rec, stillRuns(f.Escaped[0]))
 		return hinted{err: errors.New("not everything of the agent stood still"),
 			hint: "see below whether the kill held; where it did not, cut the machine's network at the hypervisor or the cloud"}
+	case !f.Complete():
+		// All that was found stands still: its memory is worth more than what is in doubt.
+		return hinted{err: errors.New("what was found of the agent stands still, but not all is as it should be: " + f.Problems[0]),
+			hint: "its evidence is taken before it is killed; look at what is named, and watch that nothing starts the agent anew until then"}
 	}
 	return nil
 }
 
+func stillRuns(p containment.Process) string {
+	return fmt.Sprintf("process %d (%s) still ran", p.PID, p.Name)
+}
+
 // killNow kills an agent that cannot be held, before its evidence is taken: every second in which it
 // acts is worse than what is lost of its memory. Its files are captured afterwards all the same.
-func (r *Response) killNow(ctx context.Context, rec engine.Recorder) {
+func (r *Response) killNow(ctx context.Context, rec engine.Recorder, because string) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -126,20 +135,22 @@ func (r *Response) killNow(ctx context.Context, rec engine.Recorder) {
 			Hint: "power the machine off, or cut its network at the hypervisor or the cloud"})
 		return
 	}
-	r.wasStopped(s, rec)
+	r.wasStopped(s, because, rec)
 }
 
 // stop kills the agent without a last word. It destroys what was in memory, so it waits for the
 // evidence, unless the agent could not be frozen: then every second of it is worse. Where nothing
 // runs nothing is destroyed.
 func (r *Response) stop(ctx context.Context, step playbooks.Step, rec engine.Recorder) error {
-	r.mu.Lock()
-	unsealed, frozen := r.unsealed, r.frozen
-	r.mu.Unlock()
-	if len(unsealed) > 0 && frozen != nil && frozen.Complete() && len(frozen.Processes) > 0 && !r.Accepted[RiskLoseEvidence] {
+	lost, held := r.unpreserved()
+	if lost != nil && held && !r.Accepted[RiskLoseEvidence] {
+		do := "make room at the desk and run it again with " + r.resume()
+		if errors.Is(lost, errNotCaptured) {
+			do = "carry out a playbook that captures it, with an evidence.capture step before this one"
+		}
 		return hinted{gate: true,
-			err:  fmt.Errorf("the agent stays frozen and is not killed: its evidence is not sealed (%w)", unsealed[0]),
-			hint: r.next(unsealed[0], "make room at the desk and run it again with "+r.resume()+", or accept the loss with --accept-risk "+RiskLoseEvidence)}
+			err:  fmt.Errorf("the agent stays frozen and is not killed: its evidence is not sealed (%w)", lost),
+			hint: r.next(lost, do+", or accept the loss with --accept-risk "+RiskLoseEvidence)}
 	}
 	if r.died(step) {
 		r.look(ctx, rec)
@@ -149,15 +160,52 @@ func (r *Response) stop(ctx context.Context, step playbooks.Step, rec engine.Rec
 		return hinted{err: fmt.Errorf("kill the agent on %s: %w", r.Host.Name(), err),
 			hint: r.also(err, "power the machine off, or cut its network at the hypervisor or the cloud")}
 	}
-	r.wasStopped(s, rec)
+	gaveUp := ""
+	switch {
+	case lost == nil:
+	case held:
+		gaveUp = fmt.Sprintf("the loss was accepted with --accept-risk %s: %v", RiskLoseEvidence, lost)
+	default:
+		gaveUp = fmt.Sprintf("it did not stand still: %v", lost)
+	}
+	r.wasStopped(s, gaveUp, rec)
 	return nil
 }
 
-func (r *Response) wasStopped(s containment.Stopped, rec engine.Recorder) {
+// errNotCaptured means that no evidence of a running agent was taken at all.
+var errNotCaptured = errors.New("none was captured")
+
+// unpreserved says which evidence a kill would destroy; nil where it is sealed, or where nothing runs.
+// held reports whether the agent stands still, so that it can wait.
+func (r *Response) unpreserved() (lost error, held bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held = r.frozen != nil && len(r.frozen.Escaped) == 0
+	switch {
+	case r.stopped != nil, held && len(r.frozen.Processes) == 0:
+		return nil, held
+	case len(r.unsealed) > 0:
+		return r.unsealed[0], held
+	case !r.captured && (r.Before == nil || len(r.Before.State.Sealed) == 0):
+		return errNotCaptured, held
+	}
+	return nil, held
+}
+
+// maxReason bounds why something was done, which may quote a host.
+const maxReason = 2 << 10
+
+// wasStopped takes down a kill. gaveUp says why evidence was given up for it, or is "".
+func (r *Response) wasStopped(s containment.Stopped, gaveUp string, rec engine.Recorder) {
 	r.mu.Lock()
 	r.stopped = &s
 	r.mu.Unlock()
-	rec.Note(incident.TypeStopped, incident.Stopped{Killed: len(s.Killed), Did: s.Did, Held: s.Held, Problems: s.Problems, WaitMS: s.Wait.Milliseconds()})
+	rec.Note(incident.TypeStopped, incident.Stopped{Killed: len(s.Killed), Did: s.Did, Held: s.Held, Problems: s.Problems,
+		WaitMS: s.Wait.Milliseconds(), GaveUp: incident.Cut(gaveUp, maxReason)})
+	if gaveUp != "" {
+		rec.Note(incident.TypeWarning, incident.Warning{Text: "evidence was given up for the kill: " + incident.Cut(gaveUp, maxReason),
+			Hint: "what was in the agent's memory is lost; its files are as they were"})
+	}
 }
 
 // look records how the agent stands, before a kill is repeated of which nobody knows how far it came.
@@ -215,16 +263,6 @@ func checkProblems(c containment.Checked) []string {
 		problems = append(problems, fmt.Sprintf("something listens on port %d", port))
 	}
 	return problems
-}
-
-func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
-	i, err := r.Host.Isolate(ctx)
-	if err != nil {
-		return hinted{err: fmt.Errorf("isolate %s: %w", r.Host.Name(), err),
-			hint: r.also(err, "cut the machine off at the hypervisor, the cloud or the switch; keep your own SSH connection")}
-	}
-	rec.Note(incident.TypeIsolated, incident.Isolated{How: i.How, Kept: i.Kept, Proof: i.Proof, Problems: i.Problems})
-	return nil
 }
 
 func firstOr(list []string, otherwise string) string {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"clawback/forensics/incident"
+	"clawback/playbooks"
 	"clawback/playbooks/containment"
 	"clawback/playbooks/host"
 	"clawback/snapshots"
@@ -35,7 +37,8 @@ func TestStopWaitsForEvidence(t *testing.T) {
 		"unsealed and accepted": {froze(containment.Frozen{Processes: one}, nil), false, true, true},
 		"not frozen":            {froze(containment.Frozen{}, errBroken), false, false, true},
 		"one got away":          {froze(containment.Frozen{Processes: one, Escaped: one}, nil), false, false, true},
-		"a problem":             {froze(containment.Frozen{Processes: one, Problems: []string{"cgroup"}}, nil), false, false, true},
+		"a problem":             {froze(containment.Frozen{Processes: one, Problems: []string{"cgroup"}}, nil), false, false, false},
+		"a problem and sealed":  {froze(containment.Frozen{Processes: one, Problems: []string{"cgroup"}}, nil), true, false, true},
 		"nothing runs":          {froze(containment.Frozen{}, nil), false, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,6 +82,65 @@ func TestFreeze(t *testing.T) {
 	want(t, s, "freeze", incident.Failed, "web-1")
 	if s.Frozen != nil || s.Steps["freeze"].Outcome.Hint == "" {
 		t.Errorf("%+v", s.Steps["freeze"].Outcome)
+	}
+}
+
+// Only what still moves is killed before its evidence is taken. Whatever else went wrong with a freeze,
+// an agent that stands still keeps its memory until that is sealed.
+func TestFreezeKeepsTheEvidence(t *testing.T) {
+	one := []containment.Process{{PID: 7, Name: "node"}}
+	for name, c := range map[string]struct {
+		frozen func(context.Context) (containment.Frozen, error)
+		asked  []string
+		gaveUp string
+	}{
+		"whole":                 {froze(containment.Frozen{Processes: one}, nil), []string{"freeze", "capture volatile", "stop", "close"}, ""},
+		"a silent manager":      {froze(containment.Frozen{Processes: one, Problems: []string{"user 1000 is silent"}}, nil), []string{"freeze", "capture volatile", "stop", "close"}, ""},
+		"one got away":          {froze(containment.Frozen{Processes: one, Escaped: one}, nil), []string{"freeze", "stop", "capture volatile", "stop", "close"}, "process 7 (node) still ran"},
+		"the freeze has failed": {froze(containment.Frozen{}, errBroken), []string{"freeze", "stop", "capture volatile", "stop", "close"}, errBroken.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &machine{freeze: c.frozen}
+			s := play(t, newResponse(t, h), "agent.freeze", "evidence.capture volatile", "agent.stop")
+			if !slices.Equal(h.calls, c.asked) {
+				t.Errorf("asked for %q, want %q", h.calls, c.asked)
+			}
+			if s.Stopped == nil || s.Stopped.GaveUp == "" != (c.gaveUp == "") || !strings.Contains(s.Stopped.GaveUp, c.gaveUp) {
+				t.Errorf("the record of the kill: %+v, want evidence given up because %q", s.Stopped, c.gaveUp)
+			}
+			wholly := name == "whole"
+			if done := s.Steps["freeze"].Status == incident.Done; done != wholly || (s.ExitCode() == incident.ExitContained) && !wholly {
+				t.Errorf("the freeze is %s, exit code %d", s.Steps["freeze"].Status, s.ExitCode())
+			}
+		})
+	}
+}
+
+// A kill on terms that lose evidence says so, also where the loss was accepted.
+func TestStopRecordsWhatIsLost(t *testing.T) {
+	h := &machine{capture: broken().capture}
+	r := newResponse(t, h)
+	r.Accepted[RiskLoseEvidence] = true
+	s := play(t, r, "agent.freeze", "evidence.capture volatile", "agent.stop")
+	if s.Stopped == nil || !strings.Contains(s.Stopped.GaveUp, RiskLoseEvidence) {
+		t.Errorf("%+v", s.Stopped)
+	}
+}
+
+// A playbook that captures nothing, or whose capture was left out, kills no agent that stands still.
+func TestStopWithoutCapture(t *testing.T) {
+	h := &machine{}
+	s := play(t, newResponse(t, h), "agent.freeze", "agent.stop")
+	want(t, s, "stop", incident.Failed, RiskLoseEvidence)
+	if h.asked("stop") || !s.Steps["stop"].Outcome.Gate || s.ExitCode() != incident.ExitEvidence {
+		t.Errorf("asked for %q, exit code %d", h.calls, s.ExitCode())
+	}
+	h = &machine{}
+	p := book("agent.freeze", "evidence.capture volatile", "agent.stop")
+	p.Phases[0].Steps[1].When = playbooks.Condition{Fact: "local"}
+	s, err := carry(t, t.Context(), newResponse(t, h), p)
+	if want(t, s, "stop", incident.Failed, "stays frozen"); err != nil || h.asked("stop") {
+		t.Errorf("asked for %q, %v", h.calls, err)
 	}
 }
 

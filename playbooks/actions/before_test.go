@@ -186,14 +186,14 @@ func TestAgentOfAnEarlierRun(t *testing.T) {
 
 		h = &machine{stop: func(context.Context) (containment.Stopped, error) { return containment.Stopped{Wait: time.Hour}, nil }}
 		r = newResponse(t, h)
-		uses := []string{"agent.freeze", "agent.stop", "agent.check"}
+		uses := []string{"agent.freeze", "evidence.capture volatile", "agent.stop", "agent.check"}
 		live(t, r, h, func(j *journal.Journal) {
 			note(t, j, incident.TypePlan, engine.Plan(book(uses...)))
 			note(t, j, incident.TypeStepIntent, incident.StepIntent{Step: "stop"})
 		}, uses...)
 		began := time.Now()
 		s := live(t, r, h, nil, uses...)
-		if got := strings.Join(h.calls, " "); got != "freeze check stop check close" {
+		if got := strings.Join(h.calls, " "); got != "freeze capture volatile check stop check close" {
 			t.Error(got)
 		}
 		if s.Stopped.WaitMS != time.Hour.Milliseconds() || time.Since(began) < time.Hour {
@@ -204,7 +204,7 @@ func TestAgentOfAnEarlierRun(t *testing.T) {
 		r = newResponse(t, h)
 		live(t, r, h, func(j *journal.Journal) {
 			note(t, j, incident.TypePlan, engine.Plan(book(uses...)))
-			for _, id := range []string{"freeze", "stop"} {
+			for _, id := range []string{"freeze", "volatile", "stop"} {
 				note(t, j, incident.TypeStepIntent, incident.StepIntent{Step: id})
 				note(t, j, incident.TypeStepOutcome, incident.StepOutcome{Step: id, Status: incident.Done})
 			}
@@ -287,7 +287,7 @@ func (r *onRecord) Ask(context.Context, incident.Question) (incident.Answer, err
 // A credential of the gateway dies with it, also one that is found when the gateway is down already.
 func TestGatewayCredentialFoundLate(t *testing.T) {
 	h := &machine{discover: finds(discover.Found{Provider: "openclaw", Kind: "openclaw.gateway", Secret: credential.Value(rand.Text()), Source: credential.Source{Path: "a"}})}
-	s := play(t, newResponse(t, h), "agent.freeze", "agent.stop", "agent.check", "credentials.discover")
+	s := play(t, newResponse(t, h), "agent.freeze", "evidence.capture volatile", "agent.stop", "agent.check", "credentials.discover")
 	if len(s.Credentials) != 1 || s.Credentials[0].Life != credential.Dead {
 		t.Errorf("%+v", s.Credentials)
 	}

@@ -26,6 +26,11 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	if err != nil {
 		r.noFiles(part)
 	}
+	if err == nil || errors.Is(err, ErrNothing) {
+		r.mu.Lock()
+		r.captured = true
+		r.mu.Unlock()
+	}
 	if errors.Is(err, ErrNothing) {
 		return engine.Skipped{Reason: err.Error()}
 	}

@@ -69,6 +69,7 @@ type Response struct {
 	frozen   *containment.Frozen
 	stopped  *containment.Stopped
 	unsealed []error                         // parts of the evidence that could not be sealed
+	captured bool                            // a part of the evidence was taken, or there was none to take
 	seen     map[credential.Fingerprint]bool // handed on by this run
 	ofAgent  []credential.Credential         // what the agent's own gateway issued: it dies with it
 	down     []string                        // the proof that the gateway is down for good; nil before

@@ -48,11 +48,12 @@ phases:
     title: One
     steps:
       - {id: choose, title: Choose, uses: person.decide, with: {options: [{id: yes-do, title: Do}, {id: no-dont, title: "Don't"}]}}
+      - {id: files, title: Files, uses: evidence.capture, needs: [choose]}
       - id: b
         title: B
         uses: agent.stop
         with: {n: 7, big: 1.5, list: [1, {deep: -3}], flag: true, none: null, text: "7"}
-        needs: [choose]
+        needs: [choose, files]
         when: choose is not yes-do
         gate: typed
         on_failure: stop
