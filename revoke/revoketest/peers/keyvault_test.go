@@ -157,3 +157,5 @@ func TestKeyVaultServer(t *testing.T) {
 		t.Errorf("changed %v", changed)
 	}
 }
+
+func asError[E error](err error, as *E) bool { return errors.As(err, as) }

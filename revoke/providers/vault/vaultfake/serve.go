@@ -39,7 +39,11 @@ func (f *Fake) answer(w http.ResponseWriter, r *http.Request, log *fake.Call) {
 		return
 	}
 	log.Action = path
-	c := &call{w: w, method: r.Method, path: path, query: r.URL.RawQuery, sent: r.Header.Get("X-Vault-Token")}
+	method := r.Method
+	if method == http.MethodPut { // both are an update to Vault, and its own client puts
+		method = http.MethodPost
+	}
+	c := &call{w: w, method: method, path: path, query: r.URL.RawQuery, sent: r.Header.Get("X-Vault-Token")}
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		c.sent = bearer
 	}
@@ -185,7 +189,11 @@ func (f *Fake) leaseStore(c *call, rest string) {
 	switch {
 	case rest == "lookup" && c.method == http.MethodPost:
 		if life := f.leases[c.text("lease_id")]; life != nil && f.knobs.Live(life) {
-			c.data(map[string]any{"id": c.text("lease_id"), "ttl": 3600, "renewable": true})
+			now := f.knobs.Now().UTC()
+			c.data(map[string]any{
+				"id": c.text("lease_id"), "issue_time": now.Format(time.RFC3339Nano), "expire_time": now.Add(time.Hour).Format(time.RFC3339Nano),
+				"last_renewal": nil, "renewable": true, "ttl": 3600,
+			})
 			return
 		}
 		c.refuse(http.StatusBadRequest, "invalid lease")
