@@ -18,6 +18,7 @@ import (
 
 func (a *app) recheckCommand() *cobra.Command {
 	var o resumption
+	var f forgetting
 	c := &cobra.Command{
 		Use:   "recheck [INCIDENT]",
 		Short: "Check the deaths of a closed incident again: an hour later, a day later",
@@ -28,14 +29,27 @@ func (a *app) recheckCommand() *cobra.Command {
 			"secrets.\n\n" +
 			"Its exit code is that of the credentials alone: 0 all dead, 3 one lives, 5 a death is unproved or could\n" +
 			"not be looked at again, 6 a person has still to revoke one. 1 says that nothing was kept with which to\n" +
-			"ask.",
+			"ask.\n\n" +
+			"Where a credential is not proved dead, was left alone, or was undone, its incident's secrets are kept\n" +
+			"until somebody says --forget: that lists what can no longer be checked, wants the incident typed (or\n" +
+			"--yes), puts it on record and wipes them all, and asks no provider. Its exit code is 0 once they are\n" +
+			"wiped, 1 where none was kept, 20 where nobody confirmed it, and 3 where they are perhaps not gone.",
 		Args: upTo(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			if f.forget {
+				return a.forget(c.Context(), strings.Join(args, ""), f, o)
+			}
 			return a.recheck(c.Context(), strings.Join(args, ""), o)
 		},
 	}
 	o.laterFlags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
+	c.Flags().BoolVar(&f.forget, "forget", false, "check nothing, and wipe the secrets that are kept for it")
+	c.Flags().BoolVar(&f.yes, "yes", false, "with --forget: do it; without it you are asked")
+	c.Flags().StringVar(&f.why, "why", "", "with --forget: the reason, for the record")
 	return c
 }
 

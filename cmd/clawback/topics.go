@@ -30,7 +30,8 @@ func exitCodesTopic() *cobra.Command {
 // exitCodesNote is what the table does not say of single commands.
 const exitCodesNote = `revoke has no agent and no evidence: 0 says that every credential is proved dead.
 recheck ends with how the credentials stand, whatever became of the rest: 0, 3, 5 or 6;
-1 where nothing was kept with which one could be asked about.
+1 where nothing was kept with which one could be asked about. With --forget: 0 wiped, 1 nothing was kept.
+providers --check ends with 4 where an authority cannot be used, or none is named.
 inventory review ends with 3 where something is overdue.
 `
 

@@ -120,7 +120,7 @@ func allDead(s incident.State) bool { return s.Count(credential.Dead) == len(s.C
 func (r *Response) sayWhatIsKept(j *journal.Journal, s incident.State) {
 	left := plural(len(s.Credentials)-s.Count(credential.Dead), "credential that is", "credentials that are")
 	switch {
-	case r.wipeable(s) || s.Declared.Mode != incident.Real || r.Dir == "":
+	case r.wipeable(s) || s.Declared.Mode != incident.Real || r.Dir == "" || s.Resumed != nil && s.Resumed[len(s.Resumed)-1].For == incident.ToForget:
 	case allDead(s):
 		_ = j.Note(incident.TypeWarning, incident.Warning{
 			Text: "the secrets stay at the desk, sealed, in keys/" + vaultName + ", until their deaths were checked again a day later",
@@ -128,7 +128,7 @@ func (r *Response) sayWhatIsKept(j *journal.Journal, s incident.State) {
 	case r.keeps():
 		_ = j.Note(incident.TypeWarning, incident.Warning{
 			Text: "the secrets of " + left + " not proved dead stay at the desk, sealed, in keys/" + vaultName,
-			Hint: r.resume() + " goes on with them, and wipes them once every credential is dead"})
+			Hint: r.resume() + " goes on with them, and wipes them once every credential is dead; clawback recheck " + s.Declared.Incident + " --forget wipes them before"})
 	case !r.Host.Remote():
 		_ = j.Note(incident.TypeWarning, incident.Warning{
 			Text: "desk and host are one machine, so the secrets of " + left + " not proved dead were kept nowhere",

@@ -185,6 +185,17 @@ func (v *vault) load() (map[credential.Fingerprint]credential.Secret, error) {
 	return kept, nil
 }
 
+// there reports whether anything is kept, or a key of it.
+func (v *vault) there() (bool, error) {
+	for _, name := range []string{vaultName, vaultKeyName} {
+		_, err := os.Lstat(filepath.Join(v.dir, name))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // wipe removes everything that was kept, the key first: without it the rest is noise.
 func (v *vault) wipe() error {
 	v.mu.Lock()
