@@ -128,7 +128,7 @@ func TestRegexp(t *testing.T) {
 	if m := p.FindStringSubmatch("acme-7"); len(m) != 2 || m[1] != "acme" {
 		t.Errorf("groups: %q", m)
 	}
-	if p() != p() {
+	if first, again := p(), p(); first != again {
 		t.Error("it is compiled twice")
 	}
 	defer func() {
