@@ -82,6 +82,7 @@ func (r *Response) thawed(playbooks.Step) bool {
 }
 
 func (r *Response) freeze(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+	defer r.testAuthorities()
 	f, err := r.Host.Freeze(ctx)
 	if err != nil {
 		r.killNow(ctx, rec, "it could not be frozen: "+err.Error())

@@ -34,7 +34,6 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 	}
 	defer r.vault.close()
 	r.beginLate(ctx, e)
-	r.testAuthorities(ctx)
 	runErr := e.Run(ctx)
 	r.endLate()
 	r.endTests()

@@ -30,6 +30,7 @@ func ofGateway(c credential.Credential) bool {
 // discover searches the host, and hands each credential to the sweep as soon as it is found.
 func (r *Response) discover(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	defer r.searchOver(rec)
+	r.testAuthorities()
 	var harmless harmless
 	finds := newIntake(func(batch []discover.Found) { r.take(harmless.sort(batch), rec) })
 	defer finds.end() // also when the search panics
@@ -278,6 +279,7 @@ func (v revocation) Repeat(playbooks.Step) bool { return v.r.again }
 
 func (v revocation) Run(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	r := v.r
+	r.testAuthorities()
 	r.mu.Lock()
 	sweep := r.newSweepLocked(rec)
 	r.mu.Unlock()

@@ -170,21 +170,22 @@ func inspected(ctx context.Context, p revoke.Provider, c credential.Credential) 
 
 // readiness is the test of the authorities beside a response.
 type readiness struct {
-	ctx     context.Context // of the tests; nil before the run
+	ctx     context.Context // of the tests; nil before they begin
 	end     context.CancelFunc
 	running sync.WaitGroup
 	bad     map[string]bool // by provider, of the newest test of each; guarded by Response.mu
 }
 
-// testAuthorities begins to find out whether the authorities work. Nothing waits for it but the end of
-// the run, which gives up what is still under way.
-func (r *Response) testAuthorities(ctx context.Context) {
-	if r.Readers == nil || r.Authorities == nil {
-		return
-	}
+// testAuthorities begins, once, to find out whether the authorities work: when the freeze is over, which
+// has the machine to itself until then, or when a search or the revocation begins without one. Nothing
+// waits for it but the end of the run, which gives up what is still under way.
+func (r *Response) testAuthorities() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.readiness.ctx, r.readiness.end = context.WithCancel(ctx)
+	if r.Readers == nil || r.Authorities == nil || r.readiness.ctx != nil || r.overLocked() {
+		return
+	}
+	r.readiness.ctx, r.readiness.end = context.WithCancel(r.late.ctx)
 	r.readiness.bad = make(map[string]bool)
 	r.testLocked(slices.Collect(maps.Keys(r.Authorities.Load))...)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clawback/forensics/incident"
+	"clawback/playbooks/containment"
 	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/discover"
@@ -94,7 +95,7 @@ func TestAuthoritiesAreTested(t *testing.T) {
 		r.Authorities.Renewal = map[string]string{"google": "gcloud auth login"}
 		forgot := false
 		r.Authorities.Forget = map[string]func(){"google": func() { forgot = true }}
-		looking(t, r, a.fakes)
+		sent := looking(t, r, a.fakes)
 		hook := a.fakes["stripe"].Mint("stripe.webhook_secret")
 		h.discover = func(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
 			_ = r.Clock.Sleep(ctx, authorityWait+time.Second) // a search that takes its time
@@ -103,6 +104,13 @@ func TestAuthoritiesAreTested(t *testing.T) {
 			}
 			found(foundAt(hook, "a"))
 			return discover.Summary{Files: 1}, nil
+		}
+		h.freeze = func(ctx context.Context) (containment.Frozen, error) {
+			_ = r.Clock.Sleep(ctx, 100*time.Millisecond)
+			if n := sent.Load(); n > 0 {
+				t.Errorf("%d requests of a test went beside the freeze", n)
+			}
+			return containment.Frozen{}, nil
 		}
 		began := r.Clock.Now()
 		s := a.carry()
