@@ -53,6 +53,8 @@ type provider struct {
 	undenied map[string]bool    // ids of sessions that were seen working, or refused without an explicit deny
 	signed   map[keys]principal // whose the pairs are that signed for themselves
 	looked   map[string]bool    // ids of what was asked about in CloudTrail before
+
+	bedrockUser map[string]string // by alias of the key
 }
 
 var _ revoke.Rememberer = (*provider)(nil)
@@ -61,7 +63,7 @@ var _ revoke.Rememberer = (*provider)(nil)
 func New(env revoke.Env) (revoke.Provider, error) {
 	p := &provider{
 		env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, trails: "https://" + trailHost,
-		undenied: map[string]bool{}, signed: map[keys]principal{}, looked: map[string]bool{},
+		undenied: map[string]bool{}, signed: map[keys]principal{}, looked: map[string]bool{}, bedrockUser: map[string]string{},
 	}
 	if env.HTTP == nil {
 		return nil, errors.New("aws: no HTTP client given")

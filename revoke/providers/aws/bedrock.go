@@ -126,8 +126,8 @@ type listedKey struct {
 	id, user string
 }
 
-// listedBedrock looks for the key among all of the account's, by its alias. Its status is empty where
-// it is not among them.
+// listedBedrock looks for the key by its alias, among those of its user where a list named that one
+// before, and otherwise among all of the account's. Its status is empty where it is not among them.
 func (p *provider) listedBedrock(ctx context.Context, k bedrockKey) (l listedKey, status types.StatusType, err error) {
 	l.responder, err = p.authority(ctx, keys{id: k.alias})
 	switch {
@@ -136,17 +136,25 @@ func (p *provider) listedBedrock(ctx context.Context, k bedrockKey) (l listedKey
 	case l.is.account != k.account:
 		return l, "", fmt.Errorf("aws: the key is of account %s, the authority of %s: %w", k.account, l.is.account, revoke.ErrNoAuthority)
 	}
-	in := iam.ListServiceSpecificCredentialsInput{AllUsers: aws.Bool(true), ServiceName: aws.String(bedrockService)}
+	in := iam.ListServiceSpecificCredentialsInput{ServiceName: aws.String(bedrockService)}
+	if user := p.userOfBedrock(k.alias); user != "" {
+		in.UserName = &user
+	} else {
+		in.AllUsers = aws.Bool(true)
+	}
 	for range maxCredentialPages {
 		out, f := call(ctx, l.caller, "ListServiceSpecificCredentials", func(ctx context.Context) (*iam.ListServiceSpecificCredentialsOutput, error) {
 			return l.iam.ListServiceSpecificCredentials(ctx, &in)
 		})
 		switch {
+		case f.missing() && in.UserName != nil: // the user was deleted, and the key with it
+			return l, "", nil
 		case f != nil:
 			return l, "", f
 		case out.ServiceSpecificCredentials == nil:
 			return l, "", &failure{action: "ListServiceSpecificCredentials", status: 200, answer: "200 without a list of credentials"}
 		}
+		p.rememberBedrock(out.ServiceSpecificCredentials)
 		for _, m := range out.ServiceSpecificCredentials {
 			if aws.ToString(m.ServiceCredentialAlias) != k.alias {
 				continue
@@ -162,6 +170,23 @@ func (p *provider) listedBedrock(ctx context.Context, k bedrockKey) (l listedKey
 		}
 	}
 	return l, "", &failure{action: "ListServiceSpecificCredentials", status: 200, answer: "200 with more keys than were looked at"}
+}
+
+// userOfBedrock returns whose key a list showed the alias to be; empty where none did.
+func (p *provider) userOfBedrock(alias string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bedrockUser[alias]
+}
+
+func (p *provider) rememberBedrock(listed []types.ServiceSpecificCredentialMetadata) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range listed {
+		if user := aws.ToString(m.UserName); entityName.MatchString(user) {
+			p.bedrockUser[aws.ToString(m.ServiceCredentialAlias)] = user
+		}
+	}
 }
 
 // revokeBedrock makes the key Inactive, once Bedrock has taken it for genuine: the alias alone may have

@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ func bedrockCredential(value string) credential.Credential {
 func TestBedrockKeyAmongOthers(t *testing.T) {
 	inWorld(t, func(t *testing.T, w world) {
 		all := []credential.Credential{w.MintBedrock("a"), w.MintBedrock("a"), w.MintBedrock("a-b"), w.MintBedrock("c"), w.MintBedrock("c")}
+		w.SetPage(2)
 		p := w.provider(t)
 		for i, c := range all {
 			if k, ok := credential.Recognize(c.Secret.Reveal("value")); !ok || k.Name != "aws.bedrock_key" {
@@ -179,6 +181,32 @@ func TestShortBedrockKeySaysWhatEndsIt(t *testing.T) {
 			wantVerdict(t, p, c, revoke.Inconclusive)
 			_, err := p.Revoke(t.Context(), c)
 			wantError(t, err, revoke.ErrUnkillable)
+		}
+	})
+}
+
+// Once a list named the key's user, the others' keys are not listed for it again.
+func TestBedrockUserIsRemembered(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		var c credential.Credential
+		for range 9 {
+			c = w.MintBedrock("agent" + rand.Text())
+		}
+		w.SetPage(2)
+		p := w.provider(t)
+		mustRevoke(t, p, c)
+		lists := func() (n int) {
+			for _, call := range w.Knobs().Calls() {
+				if call.Action == "ListServiceSpecificCredentials" {
+					n++
+				}
+			}
+			return n
+		}
+		before := lists()
+		wantVerdict(t, p, c, revoke.Refused)
+		if n := lists() - before; n != 1 {
+			t.Errorf("%d lists were asked for", n)
 		}
 	})
 }

@@ -49,6 +49,7 @@ type Fake struct {
 	bedrock map[string]*bedrockKey // by what a caller sends
 	secrets map[string]*secret     // by ARN
 	serial  int
+	perPage int // keys of Bedrock in a list
 
 	events     []event
 	result     map[string]any // of the action under way, as CloudTrail records it
@@ -86,6 +87,7 @@ func New(c fake.Clock) *Fake {
 	f := &Fake{
 		knobs:   fake.NewKnobs(c),
 		account: digits(12),
+		perPage: 100, // as https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html has it
 		users:   map[string]*principal{},
 		roles:   map[string]*principal{},
 		keys:    map[string]*key{},

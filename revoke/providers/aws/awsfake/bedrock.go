@@ -112,9 +112,19 @@ func (f *Fake) serveBedrock(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// listServiceSpecificCredentials gives two at a time, so that a list has pages.
+// SetPage is how many Bedrock keys a list names at once: IAM may name fewer than asked for.
+func (f *Fake) SetPage(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.perPage = n
+}
+
 func (f *Fake) listServiceSpecificCredentials(caller *key, form url.Values) (string, *apiError) {
-	const size = 2
+	if form.Get("AllUsers") != "true" {
+		if _, refusal := f.named(caller, form); refusal != nil {
+			return "", refusal
+		}
+	}
 	var all []*bedrockKey
 	for _, b := range f.bedrockKeys() {
 		if form.Get("AllUsers") == "true" || b.owner.name == form.Get("UserName") {
@@ -123,7 +133,7 @@ func (f *Fake) listServiceSpecificCredentials(caller *key, form url.Values) (str
 	}
 	from, _ := strconv.Atoi(form.Get("Marker"))
 	from = max(0, min(from, len(all)))
-	to := min(from+size, len(all))
+	to := min(from+f.perPage, len(all))
 	var out strings.Builder
 	for _, b := range all[from:to] {
 		status := b.status
