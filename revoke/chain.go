@@ -13,9 +13,9 @@ import (
 type chain struct {
 	sweep *Sweep
 	c     credential.Credential
-	lane  *lane    // nil where no provider of ours knows it
-	kind  KindInfo // valid where known
-	known bool
+	lane  *lane // nil where no provider of ours knows it
+	kind  *KindInfo
+	known bool // and its provider lists its kind
 
 	// Guarded by sweep.mu.
 	told    *Command                // not yet obeyed
@@ -100,13 +100,17 @@ func (ch *chain) live(ctx context.Context) error {
 		case err != nil:
 			return err
 		case arrived:
-			return ch.arrived(ctx)
+			ch.arrived()
+			return ch.prove(ctx)
 		}
 	}
 	if err := ch.afterMinters(ctx); err != nil {
 		return err
 	}
-	return ch.kill(ctx)
+	if err := ch.kill(ctx); err != nil {
+		return err
+	}
+	return ch.prove(ctx)
 }
 
 // named reports whether what is known of the credential is enough for its provider to end it.
@@ -149,14 +153,14 @@ func (ch *chain) baseline(ctx context.Context) error {
 // Only one that works is asked twice, so that what providers count, refusals, stays one. It keeps its
 // place, for the revocation that comes next.
 func (ch *chain) look(ctx context.Context) (v Verdict, x Exposure) {
-	l := ch.lane
-	ctx, cancel := withTimeout(ctx, l.clock, baselineTimeout)
-	defer cancel()
-	leave, err := l.enter(ctx, ch.priority(looking))
+	l, began := ch.lane, ch.now()
+	leave, err := l.enter(ctx, ch.priority(looking), baselineTimeout)
 	if err != nil {
 		return Verdict{Answer: "not asked: the provider was busy"}, x
 	}
 	ch.place = leave
+	ctx, cancel := withTimeout(ctx, l.clock, baselineTimeout-ch.now().Sub(began))
+	defer cancel()
 	if !ch.mayBeRefused(looking) {
 		return Verdict{Answer: "not asked: the provider counts what it refuses, and the proofs need that"}, x
 	}
@@ -207,7 +211,7 @@ func aside(f func()) {
 	<-done
 }
 
-// kill revokes until the provider accepts or refuses, then proves.
+// kill revokes until the provider accepts, and then returns nil, or refuses.
 func (ch *chain) kill(ctx context.Context) error {
 	began := ch.now()
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
@@ -220,7 +224,7 @@ func (ch *chain) kill(ctx context.Context) error {
 			ch.sweep.Ledger.Receipt(ch.c, receipt)
 			ch.pass()
 			ch.lookForMinted(ctx)
-			return ch.prove(ctx)
+			return nil
 		case !sent && ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, ErrManual):
@@ -244,7 +248,7 @@ func (ch *chain) kill(ctx context.Context) error {
 			return err
 		}
 		if uncertain {
-			if done, err := ch.lookAgain(ctx); done || err != nil {
+			if arrived, err := ch.lookAgain(ctx); arrived || err != nil {
 				return err
 			}
 		}
@@ -256,7 +260,7 @@ func (ch *chain) kill(ctx context.Context) error {
 
 // lookAgain probes a credential whose revocation may have arrived. If it is refused, it did.
 // Otherwise Revoke, which is idempotent, is asked again.
-func (ch *chain) lookAgain(ctx context.Context) (done bool, err error) {
+func (ch *chain) lookAgain(ctx context.Context) (arrived bool, err error) {
 	if !ch.probeable() {
 		return false, nil
 	}
@@ -265,7 +269,8 @@ func (ch *chain) lookAgain(ctx context.Context) (done bool, err error) {
 		ch.lane.giveBack(&ch.held)
 		return false, err
 	}
-	return true, ch.arrived(ctx)
+	ch.arrived()
+	return true, nil
 }
 
 // notKilled gives up on a revocation, and says what is known.
@@ -328,13 +333,18 @@ func (ch *chain) prove(ctx context.Context) error {
 		case v.Outcome == Alive && since > ch.proof.patience(), v.Outcome == Inconclusive && ch.hopeless(v, wait):
 			return ch.unproved(v)
 		case v.Outcome == Alive && since > ch.proof.budget && !overdue:
-			ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Alive, Err: fmt.Errorf("%w: %s", ErrStillAlive, v.Answer)})
+			ch.overdue(v)
 			overdue = true
 		}
 		if err := ch.rest(ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// overdue records that the credential lives though its revocation should have bitten.
+func (ch *chain) overdue(last Verdict) {
+	ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Alive, Err: fmt.Errorf("%w: %s", ErrStillAlive, last.Answer)})
 }
 
 // Why a credential was not probed.
@@ -400,9 +410,7 @@ func (ch *chain) rest(ctx context.Context, d time.Duration) error {
 // probe asks the provider once, where its allowance has room for a proof, and counts the answer.
 // For a place in the lane it waits for patience at most.
 func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Verdict, error) {
-	waiting, cancel := withTimeout(ctx, ch.sweep.Clock, patience)
-	leave, err := ch.lane.enter(waiting, ch.priority(s))
-	cancel()
+	leave, err := ch.lane.enter(ctx, ch.priority(s), patience)
 	if err != nil {
 		return Verdict{Answer: notOpen}, context.Cause(ctx)
 	}
@@ -416,6 +424,12 @@ func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Ve
 	if ctx.Err() != nil && v.Outcome == Inconclusive {
 		return v, context.Cause(ctx) // cut short by us: no evidence of anything
 	}
+	ch.count(v)
+	return v, nil
+}
+
+// count draws the conclusions from an answer, and records it.
+func (ch *chain) count(v Verdict) {
 	if v.RetryAfter > 0 {
 		ch.lane.pauseProbes(v.RetryAfter)
 	}
@@ -428,60 +442,6 @@ func (ch *chain) probe(ctx context.Context, s stage, patience time.Duration) (Ve
 	ch.tries++
 	ch.proof.count(v, ch.now())
 	ch.sweep.Ledger.Probe(ch.c, Probe{Verdict: v, Try: ch.tries, Row: ch.proof.row, Span: ch.proof.span(), Budget: ch.proof.budget})
-	return v, nil
-}
-
-// manual waits for a person. The credential is announced before anything else is done with it,
-// because people are slowest, and probed meanwhile where that can be done: they may act without
-// saying so. Where nobody attends to it, it ends with the rest of the sweep.
-func (ch *chain) manual(ctx context.Context, why error) error {
-	ch.byHand = true
-	ch.pass()
-	ch.sweep.Ledger.Life(ch.c, Change{Life: credential.Manual, Err: why})
-	if ch.probeable() {
-		err := ch.baseline(ctx)
-		ch.leave()
-		if err != nil {
-			return err
-		}
-		if ch.seenAlive { // once a person ended it, it can tell nothing any more
-			ch.lookForMinted(ctx)
-		}
-	}
-	if !ch.sweep.Attended {
-		ch.sweep.wait(ch)
-	}
-	if !ch.probeable() || ch.kind.NeedsAlive && !ch.seenAlive {
-		<-ctx.Done()
-		return context.Cause(ctx)
-	}
-	return ch.watch(ctx)
-}
-
-// watch probes a credential that a person has to revoke, ever more seldom while it lives: nobody
-// knows how long it takes them, and probes can be noticed.
-func (ch *chain) watch(ctx context.Context) error {
-	defer ch.lane.giveBack(&ch.held)
-	every := ch.kind.Propagation.Every
-	for wait := every; ; {
-		if err := ch.rest(ctx, wait); err != nil {
-			return err
-		}
-		v, err := ch.probe(ctx, proving, outagePatience)
-		switch {
-		case err != nil:
-			return err
-		case v.Answer == notAllowed:
-		case ch.proof.done():
-			ch.byHand = false
-			return ch.died(ctx, v)
-		case v.Outcome == Refused:
-			wait = every
-		default:
-			ch.lane.giveBack(&ch.held)
-			wait = max(min(2*wait, time.Minute), every, v.RetryAfter)
-		}
-	}
 }
 
 func (ch *chain) probeable() bool {

@@ -10,6 +10,8 @@ type Clock interface {
 	Now() time.Time
 	// Sleep returns nil after d, or why ctx is done.
 	Sleep(ctx context.Context, d time.Duration) error
+	// AfterFunc runs f after d, unless stop is called before.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
 // Wall is the real clock. Inside a testing/synctest bubble it is the bubble's.
@@ -26,4 +28,8 @@ func (Wall) Sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+func (Wall) AfterFunc(d time.Duration, f func()) (stop func() bool) {
+	return time.AfterFunc(d, f).Stop
 }

@@ -23,6 +23,7 @@ type lane struct {
 	proofs   int // places that probes of proofs hold
 	seen     int // of these, for what was seen alive
 	waiting  [3]waiters
+	gives    time.Time // when the first of them gives up; zero where none does
 	seq      int
 	batch    []*batchItem // what waits for the next batch
 	batchTop priority
@@ -83,22 +84,34 @@ func (p priority) before(q priority) bool {
 	return p.stage < q.stage
 }
 
-// enter waits for a place in the lane. The caller leaves it again.
-func (l *lane) enter(ctx context.Context, p priority) (leave func(), err error) {
-	return l.change(ctx, p, func() {})
+// enter waits for a place in the lane, for patience at most. The caller leaves it again.
+func (l *lane) enter(ctx context.Context, p priority, patience time.Duration) (leave func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return l.await(ctx, p, max(patience, 1), func() {})
 }
 
 // change is enter for who has a place already, and leaves it: only once it waits for the other one, so
-// that nobody who is less urgent goes in between.
+// that nobody who is less urgent goes in between. It waits as long as ctx lasts.
 func (l *lane) change(ctx context.Context, p priority, left func()) (leave func(), err error) {
 	if ctx.Err() != nil {
 		left()
 		return nil, context.Cause(ctx)
 	}
+	return l.await(ctx, p, 0, left)
+}
+
+// await has no timer of its own, which ten thousand that wait would multiply: keep watches the clock.
+func (l *lane) await(ctx context.Context, p priority, patience time.Duration, left func()) (leave func(), err error) {
 	w := &waiter{priority: p, ready: make(chan struct{})}
 	l.mu.Lock()
 	l.seq++
 	w.seq = l.seq
+	if patience > 0 {
+		w.until = l.clock.Now().Add(patience)
+		l.gives = sooner(l.gives, w.until)
+	}
 	heap.Push(&l.waiting[p.stage], w)
 	l.wake()
 	l.mu.Unlock()
@@ -112,17 +125,45 @@ func (l *lane) change(ctx context.Context, p priority, left func()) (leave func(
 		defer l.mu.Unlock()
 		l.vacate(p)
 	}
-	if ctx.Err() == nil {
-		return leave, nil
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w.index >= 0 {
+	switch {
+	case w.index >= 0:
 		heap.Remove(&l.waiting[p.stage], w.index)
-	} else {
+	case w.late:
+		return nil, timeoutError{patience}
+	case ctx.Err() == nil:
+		return leave, nil
+	default:
 		l.vacate(p) // given to us at the last moment
 	}
 	return nil, context.Cause(ctx)
+}
+
+// giveUp sends away those who have waited for as long as they have patience.
+func (l *lane) giveUp(now time.Time) {
+	if l.gives.IsZero() || l.gives.After(now) {
+		return
+	}
+	l.gives = time.Time{}
+	for s := range l.waiting {
+		kept := l.waiting[s][:0]
+		for _, w := range l.waiting[s] {
+			if w.until.IsZero() || w.until.After(now) {
+				l.gives = sooner(l.gives, w.until)
+				kept = append(kept, w)
+				continue
+			}
+			w.index, w.late = -1, true
+			close(w.ready)
+		}
+		clear(l.waiting[s][len(kept):])
+		l.waiting[s] = kept
+		for i, w := range kept {
+			w.index = i
+		}
+		heap.Init(&l.waiting[s])
+	}
 }
 
 func (l *lane) occupy(p priority) {
@@ -198,6 +239,7 @@ func (l *lane) keep(ctx, stop context.Context) {
 // by the clock alone, and 0 where nothing would.
 func (l *lane) dispatch(ctx context.Context) time.Duration {
 	now := l.clock.Now()
+	l.giveUp(now)
 	for l.free > 0 {
 		var first *waiter
 		for s := range l.waiting {
@@ -218,7 +260,7 @@ func (l *lane) dispatch(ctx context.Context) time.Duration {
 			return l.untilReady(now)
 		}
 	}
-	return 0 // until somebody leaves
+	return max(l.gives.Sub(now), 0) // unless somebody leaves
 }
 
 // ready returns the most urgent waiter of a stage, where one may go now. Proofs leave one place to
@@ -268,21 +310,21 @@ func (l *lane) crowded() bool {
 }
 
 func (l *lane) untilReady(now time.Time) time.Duration {
-	var until time.Duration
-	sooner := func(at time.Time) {
-		if d := at.Sub(now); d > 0 && (until == 0 || d < until) {
-			until = d
+	until := l.gives
+	then := func(at time.Time) {
+		if at.After(now) {
+			until = sooner(until, at)
 		}
 	}
 	for s, w := range l.waiting {
 		if len(w) > 0 {
-			sooner(l.opens(stage(s)))
+			then(l.opens(stage(s)))
 		}
 	}
 	if len(l.batch) > 0 {
-		sooner(l.batchOpens())
+		then(l.batchOpens())
 	}
-	return until
+	return max(until.Sub(now), 0)
 }
 
 // mutate writes down the intent and then runs the mutation to its end, whatever becomes of the
@@ -314,8 +356,10 @@ func (l *lane) mutate(ctx context.Context, cs []credential.Credential, do func(c
 type waiter struct {
 	priority
 	seq   int
-	index int           // in its heap; negative once it has a place
+	index int           // in its heap; negative once it waits no more
 	ready chan struct{} // closed then
+	until time.Time     // for how long it waits at most; zero for no bound
+	late  bool          // it waited as long
 }
 
 // waiters is a heap of those who wait in one stage.
@@ -351,16 +395,11 @@ type timeoutError struct{ d time.Duration }
 func (e timeoutError) Error() string { return "no answer within " + e.d.String() }
 func (timeoutError) Timeout() bool   { return true }
 
-// withTimeout is context.WithTimeoutCause by clock. cancel waits for the goroutine that watches it.
+// withTimeout is context.WithTimeoutCause by clock.
 func withTimeout(ctx context.Context, clock Clock, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		if clock.Sleep(ctx, d) == nil {
-			cancel(timeoutError{d})
-		}
-	})
-	return ctx, func() { cancel(context.Canceled); watch.Wait() }
+	stop := clock.AfterFunc(d, func() { cancel(timeoutError{d}) })
+	return ctx, func() { stop(); cancel(context.Canceled) }
 }
 
 func later(a, b time.Time) time.Time {
@@ -368,4 +407,12 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// sooner is the earlier time of two, of which a zero one is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

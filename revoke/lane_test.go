@@ -8,18 +8,6 @@ import (
 	"time"
 )
 
-type wall struct{}
-
-func (wall) Now() time.Time { return time.Now() }
-func (wall) Sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 type silent struct{ Provider }
 
 func (silent) Info() Info { return Info{Concurrency: 1} }
@@ -28,12 +16,12 @@ func (silent) Info() Info { return Info{Concurrency: 1} }
 func TestLaneGivesBackPlaces(t *testing.T) {
 	for _, s := range []stage{mutating, looking, proving} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLane(silent{}, wall{}, nil)
+			l := newLane(silent{}, Wall{}, nil)
 			errGone := errors.New("gone")
 			ctx, cancel := context.WithCancelCause(t.Context())
 			ended := make(chan error, 1)
 			go func() {
-				_, err := l.enter(ctx, priority{stage: s})
+				_, err := l.enter(ctx, priority{stage: s}, time.Minute)
 				ended <- err
 			}()
 			synctest.Wait()

@@ -29,8 +29,8 @@ type gate struct {
 // gated lists the kinds that wait for the credential: those that it can mint, and that cannot mint it.
 func (ch *chain) gated() (kinds []string) {
 	for _, minted := range ch.kind.Mints {
-		k, _ := ch.lane.info.Kind(minted)
-		if minted != ch.c.Kind && !slices.Contains(k.Mints, ch.c.Kind) {
+		k := ch.lane.info.kind(minted)
+		if minted != ch.c.Kind && (k == nil || !slices.Contains(k.Mints, ch.c.Kind)) {
 			kinds = append(kinds, minted)
 		}
 	}
@@ -114,7 +114,7 @@ func (ch *chain) enumerator() (Enumerator, bool) {
 // minted asks from a place in the lane. What does not belong to the provider, or is of a kind that
 // the credential does not mint, is left out: nothing else is killed on its word.
 func (ch *chain) minted(ctx context.Context, e Enumerator) (found []credential.Credential, err error) {
-	leave, err := ch.lane.enter(ctx, ch.priority(looking))
+	leave, err := ch.lane.enter(ctx, ch.priority(looking), mintedTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("the provider was not asked what it minted: %w", err)
 	}

@@ -119,11 +119,9 @@ func (ch *chain) notSeen(ctx context.Context, why string) error {
 	return nil
 }
 
-// arrived proves the death of a credential that is refused though no receipt came for it, and says
-// what may be missing.
-func (ch *chain) arrived(ctx context.Context) error {
+// arrived says of a credential that is refused though no receipt came for it what may be missing.
+func (ch *chain) arrived() {
 	if left := ch.kind.Unanswered; left != "" {
 		ch.sweep.Ledger.Receipt(ch.c, Receipt{Answer: answerLost, Left: []string{left}})
 	}
-	return ch.prove(ctx)
 }

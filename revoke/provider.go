@@ -82,12 +82,19 @@ type Info struct {
 
 // Kind returns what the provider says of one kind of credential.
 func (i Info) Kind(name string) (KindInfo, bool) {
-	for _, k := range i.Kinds {
-		if k.Kind == name {
-			return k, true
-		}
+	if k := i.kind(name); k != nil {
+		return *k, true
 	}
 	return KindInfo{}, false
+}
+
+func (i *Info) kind(name string) *KindInfo {
+	for n := range i.Kinds {
+		if i.Kinds[n].Kind == name {
+			return &i.Kinds[n]
+		}
+	}
+	return nil
 }
 
 // KindInfo is what a provider says of one kind of its credentials.

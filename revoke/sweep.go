@@ -161,10 +161,12 @@ func (s *Sweep) beginLocked(ctx context.Context, c credential.Credential) bool {
 	if s.Past != nil {
 		past = s.Past(c.Fingerprint)
 	}
-	ch := &chain{sweep: s, c: c}
-	if p := s.Providers[c.Provider]; p != nil {
-		ch.lane = s.lanes[c.Provider]
-		ch.kind, ch.known = p.Info().Kind(c.Kind)
+	ch := &chain{sweep: s, c: c, lane: s.lanes[c.Provider]}
+	if ch.lane != nil {
+		ch.kind = ch.lane.info.kind(c.Kind)
+	}
+	if ch.known = ch.kind != nil; !ch.known {
+		ch.kind = &KindInfo{}
 	}
 	ch.take(past)
 	if ch.known && !ch.kind.Manual && ch.kind.Unkillable == "" && !past.Accepted && ch.named() {

@@ -12,6 +12,7 @@ import (
 	"clawback/forensics/journal"
 	"clawback/playbooks"
 	"clawback/playbooks/engine"
+	"clawback/revoke"
 	"clawback/revoke/credential"
 )
 
@@ -20,20 +21,6 @@ type world struct {
 	dir    string
 	engine *engine.Engine
 	done   chan struct{} // the record is closed
-}
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time { return time.Now() }
-func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 type pretend func(context.Context, playbooks.Step, engine.Recorder) error
@@ -92,7 +79,7 @@ func pretendKill(ctx context.Context, r engine.Recorder, f credential.Fingerprin
 	}
 	r.Note(incident.TypeReceipt, incident.Receipt{Fingerprint: f, Answer: "202 Accepted"})
 	for i := range 3 {
-		if err := (wallClock{}).Sleep(ctx, every); err != nil {
+		if err := (revoke.Wall{}).Sleep(ctx, every); err != nil {
 			return err
 		}
 		r.Note(incident.TypeProbe, incident.Probe{Fingerprint: f, Outcome: "refused", Answer: "401 Bad credentials", From: "bastion-2",
@@ -118,14 +105,14 @@ func newWorld(ctx context.Context, dir string) (*world, error) {
 	step := func(id, title, uses, gate string, needs ...string) playbooks.Step {
 		return playbooks.Step{ID: id, Title: title, Uses: uses, Gate: gate, Needs: needs, OnFailure: playbooks.GoOn}
 	}
-	revoke := step("revoke", "Revoke all, prove each one dead", "credentials.revoke", playbooks.Typed, "freeze")
-	revoke.Irreversible = "What a provider revoked stays revoked."
+	kill := step("revoke", "Revoke all, prove each one dead", "credentials.revoke", playbooks.Typed, "freeze")
+	kill.Irreversible = "What a provider revoked stays revoked."
 	w := &world{dir: dir, done: make(chan struct{})}
 	w.engine = &engine.Engine{
-		Journal: j, Clock: wallClock{},
+		Journal: j, Clock: revoke.Wall{},
 		Playbook: playbooks.Playbook{Name: "suspected-compromise", Title: "suspected compromise", Attended: true, Phases: []playbooks.Phase{
 			{ID: "freeze", Title: "Freeze", Steps: []playbooks.Step{step("freeze", "Freeze the agent", "agent.freeze", playbooks.Confirm)}},
-			{ID: "revoke", Title: "Revoke", Steps: []playbooks.Step{revoke}},
+			{ID: "revoke", Title: "Revoke", Steps: []playbooks.Step{kill}},
 			{ID: "analyse", Title: "Analyse", Steps: []playbooks.Step{
 				step("timeline", "Read the timeline", "person.guide", playbooks.Auto, "revoke"),
 				step("cause", "How did they get in?", "person.decide", playbooks.Auto, "timeline"),

@@ -32,7 +32,7 @@ var (
 
 // softMemory is what the program tries to stay below, in bytes: it collects its garbage more often
 // then. A bastion is a small machine, and a sweep of ten thousand credentials needs no more.
-const softMemory = 128 << 20
+const softMemory = 112 << 20
 
 // version is set when a release is built.
 var version = "0.1.0-dev"

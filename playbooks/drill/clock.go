@@ -31,3 +31,8 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
+
+// AfterFunc runs f after d of simulated time, unless stop is called before.
+func (c *Clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
+	return time.AfterFunc(time.Duration(float64(d)/c.speed), f).Stop
+}

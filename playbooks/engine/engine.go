@@ -71,6 +71,8 @@ type Decider interface {
 type Clock interface {
 	Now() time.Time
 	Sleep(ctx context.Context, d time.Duration) error
+	// AfterFunc runs f after d, unless stop is called before.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
 // Skipped is returned by an Action that found nothing to do.

@@ -12,23 +12,11 @@ import (
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
 	"clawback/playbooks"
+	"clawback/revoke"
 )
 
 // wall is the clock of a test; in a bubble of synctest it is the bubble's.
-type wall struct{}
-
-func (wall) Now() time.Time { return time.Now() }
-
-func (wall) Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+type wall = revoke.Wall
 
 // act is an action made of a function.
 type act func(ctx context.Context, s playbooks.Step, r Recorder) error

@@ -258,15 +258,9 @@ func (r stepRecorder) Ask(ctx context.Context, q incident.Question) (incident.An
 // ErrDeadline is the cause of a context whose deadline, by the clock of the response, has passed.
 var ErrDeadline = errors.New("the deadline has passed")
 
-// WithDeadline is context.WithTimeoutCause by a response's own clock. The cancel function waits
-// for the goroutine that watches the clock.
+// WithDeadline is context.WithTimeoutCause by a response's own clock.
 func WithDeadline(ctx context.Context, c Clock, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		if c.Sleep(ctx, d) == nil {
-			cancel(ErrDeadline)
-		}
-	})
-	return ctx, func() { cancel(context.Canceled); watch.Wait() }
+	stop := c.AfterFunc(d, func() { cancel(ErrDeadline) })
+	return ctx, func() { stop(); cancel(context.Canceled) }
 }

@@ -47,6 +47,7 @@ type Knobs struct {
 	stayAlive bool
 	everyNth  int
 	fault     func(*http.Request) Fault
+	forgetful bool
 	calls     []Call
 }
 
@@ -107,10 +108,16 @@ func (k *Knobs) Live(r *Revocation) bool {
 // Works is Live without being a look: for Provider.Alive.
 func (k *Knobs) Works(r Revocation) bool { return k.Live(&r) }
 
+// SetForgetful leaves requests out of the log, which grows without a bound.
+func (k *Knobs) SetForgetful(on bool) { k.mu.Lock(); defer k.mu.Unlock(); k.forgetful = on }
+
 // Record adds to the log of requests.
 func (k *Knobs) Record(c Call) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.forgetful {
+		return
+	}
 	c.At = k.Clock.Now()
 	k.calls = append(k.calls, c)
 }

@@ -33,6 +33,10 @@ func (hurried) Sleep(ctx context.Context, _ time.Duration) error {
 	}
 }
 
+func (hurried) AfterFunc(_ time.Duration, f func()) (stop func() bool) {
+	return time.AfterFunc(time.Millisecond, f).Stop
+}
+
 func newKey(t testing.TB) ssh.Signer {
 	t.Helper()
 	_, key, err := signers.Generate("test")
