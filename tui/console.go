@@ -219,7 +219,8 @@ func (c *console) key(msg tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	if msg.Paste {
-		return c.paste(msg)
+		c.paste(msg)
+		return nil
 	}
 	if !c.armed && msg.Type != tea.KeyEsc {
 		if c.top() == nil && c.notice == "" {
@@ -287,7 +288,7 @@ func (c *console) input() *field {
 }
 
 // paste puts pasted text into a field. It never answers, and never presses a key.
-func (c *console) paste(msg tea.KeyMsg) tea.Cmd {
+func (c *console) paste(msg tea.KeyMsg) {
 	o, f := c.top(), c.input()
 	ask, isQuestion := o.(*askOverlay)
 	add, isAddition := o.(*addOverlay)
@@ -295,13 +296,10 @@ func (c *console) paste(msg tea.KeyMsg) tea.Cmd {
 	switch {
 	case isPrompt && prompt.asked:
 		c.complain("type it: a paste approves nothing")
-		return c.settle()
 	case isQuestion && ask.q.Kind == incident.Typed:
 		c.complain("type it: a paste approves nothing")
-		return c.settle()
 	case isAddition && !add.pastes():
 		c.complain("a paste is taken for the value alone: type this")
-		return c.settle()
 	case f == nil:
 		c.complain("a paste presses no keys")
 	case o != nil && o.guarded() && !c.armed:
@@ -309,7 +307,6 @@ func (c *console) paste(msg tea.KeyMsg) tea.Cmd {
 	default:
 		f.insert(msg.Runes)
 	}
-	return nil
 }
 
 // submit hands a command to the response. done is said once it was taken. Until the record shows
