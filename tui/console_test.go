@@ -44,7 +44,7 @@ func newKeyboard(t testing.TB, s *story, w, h int, env map[string]string) *keybo
 		Interrupt: func() error { k.asks++; return nil },
 		Now:       func() time.Time { return s.at.Add(time.Second) },
 		By:        "dana", Dir: t.TempDir(), Output: oneWriter(&k.out, func() {}),
-		Getenv: func(name string) string { return env[name] }, Instead: "clawback attach INC-20261122-0317",
+		Getenv: func(name string) string { return env[name] }, Instead: "clawback kill --yes",
 	}, &work{ctx: t.Context()})
 	k.c.later = func(_ time.Duration, msg tea.Msg) tea.Cmd {
 		k.later = append(k.later, msg)
@@ -175,8 +175,6 @@ var screens = []struct {
 	{"add-kind", underFire, []string{"enter", "a", "rest", canary, "enter", "rest"}},
 	{"add-filter", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "access"}},
 	{"add-note", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "enter", "rest", "from the wiki"}},
-	{"add-sure", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "enter", "rest", "from the wiki", "rest", "enter", "rest", "rev"}},
-	{"take-back", inventoried, []string{"enter", "/", "44TD", "enter", "G", "r", "rest", "rev"}},
 	{"detail-inventory", inventoried, []string{"enter", "/", "deploy-bot", "enter", "G", "enter"}},
 	{"run-doubt", doubtful, []string{"enter"}},
 	{"detail-doubt", doubtful, []string{"enter", "/", "1a2B", "enter", "G", "enter"}},

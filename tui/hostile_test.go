@@ -209,7 +209,7 @@ func TestResize(t *testing.T) {
 
 func TestTooSmall(t *testing.T) {
 	k := newKeyboard(t, askingFor(t, "confirm"), 50, 14, nil)
-	k.wants("needs 60x15", "50x14", "clawback attach INC-20261122-0317", "REAL", "claw-prod-1")
+	k.wants("needs 60x15", "50x14", "clawback kill --yes", "REAL")
 	k.press("enter", "enter")
 	k.rest()
 	k.press("y", "q")

@@ -15,7 +15,6 @@ type binding struct {
 	danger bool     // it changes something that cannot be changed back
 	off    string   // why it does nothing now; empty where it does
 	quiet  bool     // help shows it, the footer does not
-	weighs bool     // it acts on what was typed or chosen: it counts once the hands have paused after that
 	do     func() tea.Cmd
 }
 
@@ -113,7 +112,7 @@ func (o *helpOverlay) view(c *console, w, h int) []line {
 
 func (o *helpOverlay) keys(c *console) []binding {
 	return append([]binding{
-		{keys: []string{"esc", "?", "enter", "q"}, label: "esc", text: "back", do: func() tea.Cmd { return c.pop() }},
+		{keys: []string{"esc", "?", "enter", "q"}, label: "esc", text: "back", do: func() tea.Cmd { c.pop(); return nil }},
 	}, scrollKeys(&o.scroll, 1)...)
 }
 
