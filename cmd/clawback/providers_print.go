@@ -187,6 +187,9 @@ func fieldNames(t reflect.Type, below string) (names []string) {
 	join := func(name string) string { return strings.TrimPrefix(below+"."+name, ".") }
 	switch t.Kind() {
 	case reflect.Pointer:
+		if t == reflect.TypeFor[*wire.Held]() {
+			break
+		}
 		return fieldNames(t.Elem(), below)
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Struct {

@@ -86,6 +86,9 @@ roles: {commander: alice, scribe: bob, communications: carol, legal: dan}
 const settingsHelp = `settings:                   # of providers, all of them optional: clawback providers checks them
   aws:
     delete_passwords: false            # take the console password of a user who is denied, for good
+    organization:                      # deny it there too: in a policy that you made and attached in quiet times,
+      policy: p-examplepolicy          # by who may change it, in the words of a credential process
+      authority: {command: [/usr/local/bin/aws, configure, export-credentials, --profile, organization]}
   azure:
     tenant: example.onmicrosoft.com    # of the authority, where it does not name its own
     client_id: 00000000-0000-0000-0000-000000000000

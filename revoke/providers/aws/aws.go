@@ -3,6 +3,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ const (
 type settings struct {
 	// DeletePasswords takes the console password from a user who is denied. It cannot be undone.
 	DeletePasswords bool `yaml:"delete_passwords" json:"delete_passwords"`
+	// Organization denies what is ended in the whole organization too.
+	Organization *organizationSettings `yaml:"organization" json:"-"`
 }
 
 type provider struct {
@@ -48,6 +51,7 @@ type provider struct {
 	bedrock          wire.Client
 	trail            *trail
 	settings         settings
+	org              *organization // nil where the desk has none
 
 	mu       sync.Mutex
 	undenied map[string]bool    // ids of sessions that were seen working, or refused without an explicit deny
@@ -57,7 +61,10 @@ type provider struct {
 	bedrockUser map[string]string // by alias of the key
 }
 
-var _ revoke.Rememberer = (*provider)(nil)
+var (
+	_ revoke.Rememberer = (*provider)(nil)
+	_ wire.Holder       = (*settings)(nil)
+)
 
 // New makes the provider. A pinned endpoint serves all of AWS.
 func New(env revoke.Env) (revoke.Provider, error) {
@@ -88,12 +95,22 @@ func New(env revoke.Env) (revoke.Provider, error) {
 		if err := env.Settings(&p.settings); err != nil {
 			return nil, fmt.Errorf("aws: settings: %w", err)
 		}
+		if err := p.settings.Organization.check(); err != nil {
+			return nil, fmt.Errorf("aws: settings: %w", err)
+		}
 	}
 	var err error
 	if p.bedrock, err = wire.New(p.env, "https://"+bedrockHost); err != nil {
 		return nil, fmt.Errorf("aws: %w", err)
 	}
 	p.trail = newTrail(p.env)
+	if p.settings.Organization != nil {
+		p.org = &organization{
+			settings: p.settings.Organization, api: cmp.Or(p.pinned, "https://"+organizationsHost), sleep: p.env.Sleep,
+			caller: func(own, target keys) *caller { return p.caller(own, target) }, turn: make(chan struct{}, 1),
+		}
+		p.org.turn <- struct{}{}
+	}
 	return p, nil
 }
 
@@ -143,6 +160,8 @@ type responder struct {
 	*caller
 	is       principal
 	settings settings
+	org      *organization
+	target   keys
 }
 
 // authority asks for the responder's own keys and returns ErrOurs where they are the target.
@@ -161,7 +180,7 @@ func (p *provider) authority(ctx context.Context, target keys) (responder, error
 	case !own.complete():
 		return responder{}, fmt.Errorf("aws: the authority from %s is not a whole key pair: %w", a.From, revoke.ErrAuthority)
 	}
-	r := responder{caller: p.caller(own, target), settings: p.settings}
+	r := responder{caller: p.caller(own, target), settings: p.settings, org: p.org, target: target}
 	r.authority = true
 	r.is, err = r.whoAmI(ctx)
 	return r, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -29,9 +29,9 @@ const (
 )
 
 var (
-	bedrockForm = regexp.MustCompile(`\AABSK([A-Za-z0-9+/]{40,400})={0,2}\z`)
-	bedrockName = regexp.MustCompile(`\A[\w+=,.@-]{1,184}-at-([0-9]{12})\z`)
-	serviceID   = regexp.MustCompile(`\A[A-Za-z0-9_]{16,128}\z`)
+	bedrockForm = lazyregexp.New(`\AABSK([A-Za-z0-9+/]{40,400})={0,2}\z`)
+	bedrockName = lazyregexp.New(`\A[\w+=,.@-]{1,184}-at-([0-9]{12})\z`)
+	serviceID   = lazyregexp.New(`\A[A-Za-z0-9_]{16,128}\z`)
 )
 
 // bedrockKey is a long-term key of Bedrock: base64 of its alias, which IAM lists, and a secret.
@@ -85,7 +85,7 @@ func (p *provider) askBedrock(ctx context.Context, k bedrockKey) bedrockAnswer {
 	switch denialIn(said.Message) {
 	case implicitDenial:
 		return bedrockAnswer{Verdict: reply.Verdict(revoke.Alive, implicitDenial.String())}
-	case identityDenial, otherDenial:
+	case identityDenial, serviceDenial, otherDenial:
 		return bedrockAnswer{Verdict: reply.Verdict(revoke.Inconclusive, "explicit deny by a policy, which is no end of the key"), denied: true}
 	}
 	return bedrockAnswer{Verdict: reply.Verdict(revoke.Inconclusive, said.Message), refused: true}
@@ -292,7 +292,7 @@ func shortKeyOf(c credential.Credential) (shortKey, bool) {
 	return shortKey{id, at.Add(life)}, true
 }
 
-var signerID = regexp.MustCompile(`\A(?:AKIA|ASIA)[A-Z0-9]{12,124}\z`)
+var signerID = lazyregexp.New(`\A(?:AKIA|ASIA)[A-Z0-9]{12,124}\z`)
 
 // String says what has to be revoked instead.
 func (s shortKey) String() string {

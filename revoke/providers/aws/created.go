@@ -210,7 +210,7 @@ func (p *provider) inspectCreated(ctx context.Context, c credential.Credential) 
 	if err != nil {
 		return revoke.Exposure{}, err
 	}
-	owner := principal{partition: t.is.partition, account: t.is.account, kind: "user", name: t.user}.owner()
+	owner := t.neighbour(t.user).owner()
 	return revoke.Exposure{Account: t.is.account, Owner: owner, Answer: "CloudTrail names " + owner}, nil
 }
 
@@ -221,7 +221,11 @@ func (p *provider) undoCreated(ctx context.Context, c credential.Credential) (re
 	}
 	if c.Kind == userKind {
 		taken, f := t.takePolicy(ctx, t.user, denyName)
-		return undone(taken, "DeleteUserPolicy", "deny-all policy "+denyName+" taken from user "+t.user, f)
+		r, err := undone(taken, "DeleteUserPolicy", "deny-all policy "+denyName+" taken from user "+t.user, f)
+		if err == nil {
+			err = t.allowInOrganization(ctx, t.neighbour(t.user), &r)
+		}
+		return r, err
 	}
 	if f := t.setStatus(ctx, &t.user, t.id, types.StatusTypeActive); f != nil {
 		return revoke.Receipt{}, f

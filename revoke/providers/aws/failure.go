@@ -18,7 +18,7 @@ import (
 // changes are the actions that change something at AWS.
 var changes = []string{
 	"PutUserPolicy", "PutRolePolicy", "UpdateAccessKey", "UpdateServiceSpecificCredential", "UpdateSecretVersionStage",
-	"DeleteUserPolicy", "DeleteRolePolicy", "DeleteLoginProfile",
+	"DeleteUserPolicy", "DeleteRolePolicy", "DeleteLoginProfile", "UpdatePolicy",
 }
 
 // denial is why AWS says that it denied an action:
@@ -29,11 +29,13 @@ const (
 	unexplained    denial = iota
 	implicitDenial        // no policy allows it
 	identityDenial        // an explicit deny in an identity-based policy, as ours is
-	otherDenial           // an explicit deny of the organization, a boundary, …
+	serviceDenial         // an explicit deny in a policy of the organization
+	otherDenial           // an explicit deny of a boundary, a session's policy, …
 )
 
 func (d denial) String() string {
-	return [...]string{"for no reason given", "no policy allows it", "explicit deny in an identity-based policy", "explicit deny in another kind of policy"}[d]
+	return [...]string{"for no reason given", "no policy allows it", "explicit deny in an identity-based policy",
+		"explicit deny in a service control policy", "explicit deny in another kind of policy"}[d]
 }
 
 // failure is a request without a result. Its text is made of what may be shown; what callers
@@ -121,6 +123,8 @@ func denialIn(message string) denial {
 	switch {
 	case strings.Contains(message, "with an explicit deny in an identity-based policy"):
 		return identityDenial
+	case strings.Contains(message, "with an explicit deny in a service control policy"):
+		return serviceDenial
 	case strings.Contains(message, "explicit deny"):
 		return otherDenial
 	case strings.Contains(message, "because no ") && strings.Contains(message, " allows the "):
@@ -166,7 +170,9 @@ func (f *failure) missing() bool { return f.is(http.StatusNotFound, "NoSuchEntit
 
 func (f *failure) throttled() bool {
 	_, named := retry.DefaultThrottleErrorCodes[f.code]
-	return named || f.status == http.StatusTooManyRequests
+	// Another change of the organization is under way:
+	// https://docs.aws.amazon.com/organizations/latest/APIReference/API_UpdatePolicy.html
+	return named || f.code == "ConcurrentModificationException" || f.status == http.StatusTooManyRequests
 }
 
 // final reports whether asking again changes nothing: AWS itself said no.

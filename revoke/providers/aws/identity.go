@@ -3,7 +3,6 @@ package aws
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 // principal is whom AWS takes a set of keys for.
@@ -25,7 +25,7 @@ type principal struct {
 }
 
 // entityName is what IAM allows in the names of users and roles.
-var entityName = regexp.MustCompile(`\A[\w+=,.@-]{1,128}\z`)
+var entityName = lazyregexp.New(`\A[\w+=,.@-]{1,128}\z`)
 
 // parseARN reads the ARN of a caller:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html

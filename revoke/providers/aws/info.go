@@ -17,7 +17,7 @@ var propagation = revoke.Propagation{
 func (p *provider) Info() revoke.Info {
 	info := revoke.Info{
 		Name: "aws", Title: "AWS",
-		Hosts: []string{stsHost, iamHost, trailHost, bedrockHost, secretsHost},
+		Hosts: []string{stsHost, iamHost, trailHost, bedrockHost, secretsHost, organizationsHost},
 		Reads: []revoke.Read{
 			{Method: http.MethodGet, Path: "/foundation-models"},
 			{Method: http.MethodPost, Path: "/", Header: map[string]string{"X-Amz-Target": lookupEvents, "Content-Type": jsonType}},
@@ -30,6 +30,15 @@ func (p *provider) Info() revoke.Info {
 		"GetLoginProfile", "ListServiceSpecificCredentials",
 	} {
 		info.Reads = append(info.Reads, revoke.Read{Method: http.MethodPost, Path: "/", Form: map[string]string{"Action": action}})
+	}
+	if p.org != nil {
+		for i := range info.Kinds {
+			if kind := &info.Kinds[i]; slices.Contains([]string{keyKind, sessionKind, userKind}, kind.Kind) {
+				kind.Effect += "; its organization denies the same to it"
+				kind.Authority += "; of settings.aws.organization: organizations:DescribePolicy, organizations:ListTargetsForPolicy, " +
+					"organizations:ListParents, organizations:UpdatePolicy"
+			}
+		}
 	}
 	if p.settings.DeletePasswords {
 		for i := range info.Kinds {

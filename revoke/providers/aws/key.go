@@ -47,9 +47,9 @@ func (p *provider) revokeKey(ctx context.Context, k keys) (revoke.Receipt, error
 	case who.same(a.is):
 		return revoke.Receipt{}, fmt.Errorf("aws: the authority is %s too: %w", who.owner(), revoke.ErrOurs)
 	case who.kind == "root":
-		return p.inactivateItself(ctx, k, fmt.Errorf("aws: it is a key of the root of account %s, which no policy stops; by hand at %s: %w", who.account, rootPage, revoke.ErrNoAuthority))
+		return p.stopFromAbove(ctx, a, who, k, fmt.Errorf("aws: it is a key of the root of account %s, which no policy of its own stops; by hand at %s: %w", who.account, rootPage, revoke.ErrNoAuthority))
 	case who.account != a.is.account:
-		return p.inactivateItself(ctx, k, fmt.Errorf("aws: it is a key of account %s, the authority is of %s: %w", who.account, a.is.account, revoke.ErrNoAuthority))
+		return p.stopFromAbove(ctx, a, who, k, fmt.Errorf("aws: it is a key of account %s, the authority is of %s: %w", who.account, a.is.account, revoke.ErrNoAuthority))
 	case who.kind != "user":
 		return revoke.Receipt{}, fmt.Errorf("aws: it is no key of a user but of %s", who.owner())
 	}
@@ -181,8 +181,29 @@ func (a responder) stop(ctx context.Context, user, id string) (revoke.Receipt, e
 	if denied == nil {
 		a.password(ctx, user, &r)
 	}
+	a.denyInOrganization(ctx, a.neighbour(user), &r)
 	r.Left = append(r.Left, a.survivors(ctx, user, id)...)
 	return r, nil
+}
+
+// neighbour is a user of the authority's own account.
+func (a responder) neighbour(user string) principal {
+	return principal{partition: a.is.partition, account: a.is.account, kind: "user", name: user}
+}
+
+// stopFromAbove ends a key that the authority has no power over: by itself, which a deny would lock
+// out, and then in the organization.
+func (p *provider) stopFromAbove(ctx context.Context, a responder, who principal, k keys, why error) (revoke.Receipt, error) {
+	r, err := p.inactivateItself(ctx, k, why)
+	switch {
+	case err == nil && !r.Already:
+		a.denyInOrganization(ctx, who, &r)
+	case errors.Is(err, revoke.ErrNoAuthority):
+		if r, err = a.onlyInOrganization(ctx, who, err); err == nil {
+			r.Left = append(r.Left, "the key itself is active, and STS answers it: make it inactive at "+rootPage)
+		}
+	}
+	return r, err
 }
 
 func (c *caller) putDeny(ctx context.Context, user string) *failure {

@@ -4,21 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 var (
 	_ revoke.Enumerator = (*provider)(nil)
 
-	longTermID = regexp.MustCompile(`\A(?:AKIA|ABIA|ACCA)[A-Z0-9]{12,124}\z`)
-	userID     = regexp.MustCompile(`\AAIDA[A-Z0-9]{12,124}\z`)
-	accountID  = regexp.MustCompile(`\A[0-9]{12}\z`)
+	longTermID = lazyregexp.New(`\A(?:AKIA|ABIA|ACCA)[A-Z0-9]{12,124}\z`)
+	userID     = lazyregexp.New(`\AAIDA[A-Z0-9]{12,124}\z`)
+	accountID  = lazyregexp.New(`\A[0-9]{12}\z`)
 )
 
 const maxTold = 12

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 )
 
 const (
@@ -24,9 +24,9 @@ const (
 )
 
 var (
-	secretARN   = regexp.MustCompile(`\Aarn:aws:secretsmanager:([a-z]{2}(?:-[a-z]{2,10}){1,3}-[0-9]{1,2}):([0-9]{12}):secret:[\w/+=.@-]{1,519}\z`)
-	versionID   = regexp.MustCompile(`\A[A-Za-z0-9-]{32,64}\z`)
-	stageLabels = regexp.MustCompile(`\A[\x21-\x7e]{1,200}\z`)
+	secretARN   = lazyregexp.New(`\Aarn:aws:secretsmanager:([a-z]{2}(?:-[a-z]{2,10}){1,3}-[0-9]{1,2}):([0-9]{12}):secret:[\w/+=.@-]{1,519}\z`)
+	versionID   = lazyregexp.New(`\A[A-Za-z0-9-]{32,64}\z`)
+	stageLabels = lazyregexp.New(`\A[\x21-\x7e]{1,200}\z`)
 )
 
 // secretVersion is one version of a secret in Secrets Manager.

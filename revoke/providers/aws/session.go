@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,26 +40,34 @@ func (p *provider) revokeSession(ctx context.Context, k keys) (revoke.Receipt, e
 		return revoke.Receipt{Already: true, Answer: f.answer}, nil
 	case err != nil:
 		return revoke.Receipt{}, err
-	case who.account != a.is.account:
-		return revoke.Receipt{}, fmt.Errorf("aws: the session is of account %s, the authority of %s: %w", who.account, a.is.account, revoke.ErrNoAuthority)
 	case who.same(a.is):
 		return revoke.Receipt{}, fmt.Errorf("aws: the authority is %s too: %w", who.owner(), revoke.ErrOurs)
+	case who.account != a.is.account && a.org == nil:
+		return revoke.Receipt{}, anotherAccount(who, a.is)
 	}
 	// A deny that is there already may be narrower than ours, which is put in any case.
 	already := p.lookBefore(ctx, session, k).Outcome == revoke.Refused
-	var r revoke.Receipt
-	switch who.kind {
-	case "role":
-		r, err = a.denyOlder(ctx, who)
-	case "user":
-		r, err = a.denyUser(ctx, who.name)
-	case "root":
-		return r, fmt.Errorf("aws: no policy stops a session of the root, which lasts an hour at most: %w", revoke.ErrManual)
-	default:
-		return r, fmt.Errorf("aws: no policy can be put on %s: its creator has to be denied: %w", who.owner(), revoke.ErrManual)
-	}
+	r, err := a.denySession(ctx, who)
 	r.Already = r.Already || already
 	return r, err
+}
+
+func (a responder) denySession(ctx context.Context, who principal) (revoke.Receipt, error) {
+	switch {
+	case who.account != a.is.account:
+		return a.onlyInOrganization(ctx, who, anotherAccount(who, a.is))
+	case who.kind == "role":
+		return a.denyOlder(ctx, who)
+	case who.kind == "user":
+		return a.denyUser(ctx, who.name)
+	case who.kind == "root":
+		return a.onlyInOrganization(ctx, who, fmt.Errorf("aws: no policy of its own account stops a session of the root, which lasts an hour at most: %w", revoke.ErrManual))
+	}
+	return a.onlyInOrganization(ctx, who, fmt.Errorf("aws: no policy can be put on %s: its creator has to be denied: %w", who.owner(), revoke.ErrManual))
+}
+
+func anotherAccount(session, authority principal) error {
+	return fmt.Errorf("aws: the session is of account %s, the authority of %s: %w", session.account, authority.account, revoke.ErrNoAuthority)
 }
 
 // lookBefore looks at the session before it is denied, so that the deny can be told from one that
@@ -85,18 +92,17 @@ func (a responder) denyOlder(ctx context.Context, role principal) (revoke.Receip
 	case f.missing():
 		return revoke.Receipt{Already: true, Answer: f.answer}, nil
 	case f.is(400, "UnmodifiableEntity"):
-		return revoke.Receipt{}, fmt.Errorf("aws: role %s can only be changed by the service that owns it (%s): %w", role.name, f.answer, revoke.ErrManual)
+		return a.onlyInOrganization(ctx, role, fmt.Errorf("aws: role %s can only be changed by the service that owns it (%s): %w", role.name, f.answer, revoke.ErrManual))
 	case f != nil:
 		return revoke.Receipt{}, f
 	}
 	left := []string{"whoever role " + role.name + " trusts can assume it anew"}
-	if strings.HasPrefix(role.name, "AWSReservedSSO_") {
-		left = append(left, "IAM Identity Center may take the deny back when it provisions the permission set")
-	}
-	return revoke.Receipt{
+	r := revoke.Receipt{
 		Answer: "200 PutRolePolicy", Left: left,
 		Did: []string{"policy " + olderName + " on role " + role.name + ": deny all to sessions issued before " + before},
-	}, nil
+	}
+	a.denyInOrganization(ctx, role, &r)
+	return r, nil
 }
 
 func (a responder) denyUser(ctx context.Context, user string) (revoke.Receipt, error) {
@@ -112,5 +118,6 @@ func (a responder) denyUser(ctx context.Context, user string) (revoke.Receipt, e
 		Left: append([]string{roleSessions(user), createdBefore}, a.survivors(ctx, user, "")...),
 	}
 	a.password(ctx, user, &r)
+	a.denyInOrganization(ctx, a.neighbour(user), &r)
 	return r, nil
 }

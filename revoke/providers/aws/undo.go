@@ -36,7 +36,11 @@ func (p *provider) Undo(ctx context.Context, c credential.Credential) (revoke.Re
 	}
 	switch c.Kind {
 	case keyKind:
-		return a.undoKey(ctx, k)
+		r, err := a.undoKey(ctx, k)
+		if errors.Is(err, revoke.ErrManual) {
+			return p.undoFromAbove(ctx, a, k, err)
+		}
+		return r, err
 	case sessionKind:
 		return p.undoSession(ctx, a, k)
 	}
@@ -46,10 +50,10 @@ func (p *provider) Undo(ctx context.Context, c credential.Credential) (revoke.Re
 func (a responder) undoKey(ctx context.Context, k keys) (revoke.Receipt, error) {
 	user, f := a.userOf(ctx, k.id)
 	switch {
-	case f != nil:
+	case f != nil && !f.missing():
 		return revoke.Receipt{}, f
 	case user == "":
-		return revoke.Receipt{}, fmt.Errorf("aws: IAM names no user for key id %s: the root's is made active at %s: %w", maskedKey(k.id), rootPage, revoke.ErrManual)
+		return revoke.Receipt{}, fmt.Errorf("aws: IAM names no user for key id %s: the root's, and another account's, is made active at %s: %w", maskedKey(k.id), rootPage, revoke.ErrManual)
 	}
 	status, f := a.keysOf(ctx, user)
 	if f != nil {
@@ -72,7 +76,23 @@ func (a responder) undoKey(ctx context.Context, k keys) (revoke.Receipt, error) 
 		r.Did = append(r.Did, "deny-all policy "+denyName+" taken from user "+user)
 		r.Left = append(r.Left, "all that user "+user+" holds works again: other active keys, sessions, the console")
 	}
-	return r, nil
+	err := a.allowInOrganization(ctx, a.neighbour(user), &r)
+	return r, err
+}
+
+// undoFromAbove takes back what the organization denied to a key that is not of the authority's
+// account: it is active still, and says whose it is.
+func (p *provider) undoFromAbove(ctx context.Context, a responder, k keys, why error) (revoke.Receipt, error) {
+	if a.org == nil || !k.complete() {
+		return revoke.Receipt{}, why
+	}
+	who, err := p.caller(k).whoAmI(ctx)
+	if err != nil {
+		return revoke.Receipt{}, why
+	}
+	r := revoke.Receipt{Already: true, Answer: "200 DescribePolicy"}
+	err = a.allowInOrganization(ctx, who, &r)
+	return r, err
 }
 
 func (p *provider) undoSession(ctx context.Context, a responder, k keys) (revoke.Receipt, error) {
@@ -83,16 +103,26 @@ func (p *provider) undoSession(ctx context.Context, a responder, k keys) (revoke
 	switch {
 	case err != nil:
 		return revoke.Receipt{}, err
+	case who.account != a.is.account && a.org == nil:
+		return revoke.Receipt{}, anotherAccount(who, a.is)
+	case who.kind != "user" && who.kind != "role" && a.org == nil:
+		return revoke.Receipt{}, fmt.Errorf("aws: clawback puts no policy on %s", who.owner())
+	}
+	r := revoke.Receipt{Already: true, Answer: "404 NoSuchEntity"}
+	switch {
 	case who.account != a.is.account:
-		return revoke.Receipt{}, fmt.Errorf("aws: the session is of account %s, the authority of %s: %w", who.account, a.is.account, revoke.ErrNoAuthority)
 	case who.kind == "user":
 		taken, f := a.takeDeny(ctx, who.name)
-		return undone(taken, "DeleteUserPolicy", "deny-all policy "+denyName+" taken from user "+who.name, f)
+		r, err = undone(taken, "DeleteUserPolicy", "deny-all policy "+denyName+" taken from user "+who.name, f)
 	case who.kind == "role":
 		taken, f := a.takeOlder(ctx, who.name)
-		return undone(taken, "DeleteRolePolicy", "policy "+olderName+" taken from role "+who.name, f)
+		r, err = undone(taken, "DeleteRolePolicy", "policy "+olderName+" taken from role "+who.name, f)
 	}
-	return revoke.Receipt{}, fmt.Errorf("aws: clawback puts no policy on %s", who.owner())
+	if err != nil {
+		return r, err
+	}
+	err = a.allowInOrganization(ctx, who, &r)
+	return r, err
 }
 
 func undone(taken bool, action, did string, f *failure) (revoke.Receipt, error) {

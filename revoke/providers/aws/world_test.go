@@ -79,6 +79,16 @@ func (w world) on(action string, f fake.Fault) {
 	})
 }
 
+// onJSON installs a fault for one action of the JSON protocol.
+func (w world) onJSON(action string, f fake.Fault) {
+	w.Knobs().SetFault(func(r *http.Request) fake.Fault {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), "."+action) {
+			return f
+		}
+		return fake.Fault{}
+	})
+}
+
 // errorXML is an answer in the shape of the Query protocol.
 func errorXML(code, message string) string {
 	return "<ErrorResponse><Error><Type>Sender</Type><Code>" + code + "</Code><Message>" + message +

@@ -21,15 +21,19 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+
+	"go.yaml.in/yaml/v3"
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/fake"
 	"clawback/revoke/providers/aws"
 	"clawback/revoke/providers/aws/awsfake"
+	"clawback/revoke/wire"
 )
 
 // common are the errors that no operation's model has, since every service may say them:
@@ -98,6 +102,8 @@ func (m *models) check(r *http.Request, body []byte, resp *http.Response, answer
 		api = cloudtrail.New(cloudtrail.Options{Region: "us-east-1", HTTPClient: client, Credentials: keys, Retryer: sdk.NopRetryer{}, BaseEndpoint: base})
 	case service == "secretsmanager":
 		api = secretsmanager.New(secretsmanager.Options{Region: "us-east-1", HTTPClient: client, Credentials: keys, Retryer: sdk.NopRetryer{}, BaseEndpoint: base})
+	case service == "organizations":
+		api = organizations.New(organizations.Options{Region: "us-east-1", HTTPClient: client, Credentials: keys, Retryer: sdk.NopRetryer{}, BaseEndpoint: base})
 	default:
 		return errors.New("a service that has no model here")
 	}
@@ -286,6 +292,7 @@ func TestAWSModels(t *testing.T) {
 			env.Settings = settings(text)
 			more(t, f, m, env)
 		}
+		organized(t, f, env)
 		for _, want := range []string{ // what the provider decides on
 			"GetCallerIdentity InvalidClientTokenId", "ListAccountAliases ExpiredToken", "GetUser NoSuchEntity", "GetUserPolicy NoSuchEntity",
 			"DeleteUserPolicy NoSuchEntity", "GetLoginProfile NoSuchEntity", "DeleteLoginProfile NoSuchEntity", "UpdateAccessKey NoSuchEntity",
@@ -293,6 +300,8 @@ func TestAWSModels(t *testing.T) {
 			"LookupEvents AccessDeniedException", "LookupEvents ThrottlingException", "DescribeSecret ResourceNotFoundException", "DescribeSecret AccessDeniedException",
 			"sts:GetAccessKeyInfo 200", "iam:GetLoginProfile 200", "iam:DeleteLoginProfile 200", "iam:ListAccessKeys 200", "iam:PutRolePolicy 200",
 			"iam:ListServiceSpecificCredentials 200", "iam:UpdateServiceSpecificCredential 200", "secretsmanager:UpdateSecretVersionStage 200",
+			"organizations:DescribePolicy 200", "organizations:UpdatePolicy 200", "organizations:ListTargetsForPolicy 200", "organizations:ListParents 200",
+			"ListParents ChildNotFoundException", "DescribePolicy PolicyNotFoundException",
 		} {
 			if !m.seen[want] {
 				t.Errorf("%s was not exchanged", want)
@@ -322,6 +331,36 @@ func everything(t *testing.T, f *awsfake.Fake, env revoke.Env) {
 			_, _ = p.(revoke.Undoer).Undo(t.Context(), c)
 		}
 	}
+}
+
+// organized makes the provider ask the organization all that it can.
+func organized(t *testing.T, f *awsfake.Fake, env revoke.Env) {
+	t.Helper()
+	policy, by := f.Organize()
+	output, err := json.Marshal(map[string]any{
+		"Version": 1, "AccessKeyId": by.Secret.Reveal("access_key_id"), "SecretAccessKey": by.Secret.Reveal("secret_access_key"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"p-anotherone", policy} {
+		f.Attach("root")
+		env.Settings = func(into any) error {
+			if err := yaml.Unmarshal([]byte("organization: {policy: "+id+", authority: {env: ORGANIZATION}}"), into); err != nil {
+				return err
+			}
+			for _, held := range into.(wire.Holder).Held() {
+				held.Load = func(context.Context) (credential.Secret, error) { return credential.Value(string(output)), nil }
+			}
+			return nil
+		}
+		everything(t, f, env)
+		f.Attach("ou-abcd-12345678", "account")
+		everything(t, f, env)
+	}
+	f.Leave()
+	f.Attach("root")
+	everything(t, f, env)
 }
 
 // more makes what is rare: a key of the root's, a console's password, a service's role, a secret that

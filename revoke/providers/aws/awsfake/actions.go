@@ -56,8 +56,12 @@ func (f *Fake) authorize(k *key, action string) *apiError {
 	switch {
 	case f.denied(k):
 		return &apiError{403, "AccessDenied", who + "with an explicit deny in an identity-based policy"}
+	case f.deniedAbove(k):
+		return &apiError{403, "AccessDenied", who + "with an explicit deny in a service control policy: " + f.policyARN()}
 	case strings.HasPrefix(action, "sts:") && k.token != "" && k.owner.kind == "user":
 		return invalidToken // a user's session may call GetCallerIdentity and AssumeRole only
+	case slices.Contains(k.owner.forbidden, action):
+		return &apiError{403, "AccessDenied", who + "with an explicit deny in a service control policy"}
 	case !k.owner.allowed["*"] && !k.owner.allowed[action]:
 		return &apiError{403, "AccessDenied", who + "because no identity-based policy allows the " + action + " action"}
 	}
@@ -69,7 +73,7 @@ func (f *Fake) getCallerIdentity(k *key, _ url.Values) (string, *apiError) {
 	if k.session != "" {
 		id += ":" + k.session
 	}
-	return element("Arn", f.arn(k)) + element("UserId", id) + element("Account", f.account), nil
+	return element("Arn", f.arn(k)) + element("UserId", id) + element("Account", f.accountOf(k.owner)), nil
 }
 
 func (f *Fake) getAccessKeyInfo(_ *key, form url.Values) (string, *apiError) {
@@ -77,7 +81,7 @@ func (f *Fake) getAccessKeyInfo(_ *key, form url.Values) (string, *apiError) {
 	if k == nil || k.deleted {
 		return "", &apiError{403, "AccessDenied", "The access key does not exist."}
 	}
-	return element("Account", f.account), nil
+	return element("Account", f.accountOf(k.owner)), nil
 }
 
 func (f *Fake) getSessionToken(caller *key, _ url.Values) (string, *apiError) {
@@ -278,7 +282,7 @@ func (f *Fake) putUserPolicy(_ *key, form url.Values) (string, *apiError) {
 }
 
 func (f *Fake) putRolePolicy(_ *key, form url.Values) (string, *apiError) {
-	if strings.HasPrefix(form.Get("RoleName"), "AWSServiceRoleFor") {
+	if name := form.Get("RoleName"); strings.HasPrefix(name, serviceLinked) || strings.HasPrefix(name, "AWSReservedSSO_") {
 		return "", &apiError{400, "UnmodifiableEntity", "Cannot perform the operation on the protected role '" + form.Get("RoleName") +
 			"' - this role is only modifiable by AWS"}
 	}

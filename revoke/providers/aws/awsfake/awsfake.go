@@ -25,6 +25,8 @@ const (
 	bedrockHost = "bedrock.us-east-1.amazonaws.com"
 	secretsHost = "secretsmanager.us-east-1.amazonaws.com"
 
+	organizationsHost = "organizations.us-east-1.amazonaws.com"
+
 	keyKind     = "aws.access_key"
 	sessionKind = "aws.session"
 	mintedKind  = "aws.minted_key"
@@ -48,6 +50,7 @@ type Fake struct {
 	keys    map[string]*key
 	bedrock map[string]*bedrockKey // by what a caller sends
 	secrets map[string]*secret     // by ARN
+	org     *organization          // nil where the account is on its own
 	serial  int
 	perPage int // keys of Bedrock in a list
 
@@ -59,15 +62,19 @@ type Fake struct {
 
 // principal is a user, a role or the account's root.
 type principal struct {
+	account  string // empty: the fake's
+	path     string // "/" where nobody chose another
 	kind     string // "user", "role", "root"
 	name     string
 	id       string
 	created  time.Time
 	allowed  map[string]bool   // "iam:GetUser"; "*" allows all
 	policies map[string]string // inline, by name
-	denies   []*deny           // what those among them that deny everything do
-	deleted  fake.Revocation
-	password bool // for the console
+
+	forbidden []string // whatever is allowed
+	denies    []*deny  // what those among them that deny everything do
+	deleted   fake.Revocation
+	password  bool // for the console
 }
 
 // key is an access key or a temporary one.
@@ -103,7 +110,7 @@ func New(c fake.Clock) *Fake {
 
 func (f *Fake) Name() string { return "aws" }
 func (f *Fake) Hosts() []string {
-	return []string{stsHost, iamHost, trailHost, bedrockHost, secretsHost}
+	return []string{stsHost, iamHost, trailHost, bedrockHost, secretsHost, organizationsHost}
 }
 func (f *Fake) Kinds() []string {
 	return []string{keyKind, sessionKind, mintedKind, userKind, bedrockKind, shortKind, secretKind}
@@ -177,6 +184,31 @@ func (f *Fake) MintRoot() credential.Credential {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.credential(f.newKey(f.root))
+}
+
+// ForbidRoot takes actions from the root, as a policy of an organization does.
+func (f *Fake) ForbidRoot(actions ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range actions {
+		f.root.forbidden = append(f.root.forbidden, a)
+	}
+}
+
+// MintRootSession makes a session of the root, of a kind that IAM takes.
+func (f *Fake) MintRootSession() credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.credential(f.newSession(f.root))
+}
+
+// MintRoleSessionAt is MintRoleSession of a role with a path.
+func (f *Fake) MintRoleSessionAt(path, role string) credential.Credential {
+	c := f.MintRoleSession(role)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.roles[role].path = path
+	return c
 }
 
 // MintSession makes what the named user would get from GetSessionToken.
@@ -275,7 +307,7 @@ func (f *Fake) Alive(c credential.Credential) bool {
 	}
 	return !slices.ContainsFunc(k.owner.denies, func(d *deny) bool {
 		return d.covers(k) && !f.knobs.Works(d.revocation)
-	})
+	}) && !slices.ContainsFunc(f.denying(k), func(d *serviceDeny) bool { return !f.knobs.Works(d.revocation) })
 }
 
 func idOf(c credential.Credential) string {
@@ -347,6 +379,9 @@ func (f *Fake) State() string {
 	for arn, s := range f.secrets {
 		lines = append(lines, fmt.Sprintf("secret %s: %v", arn, s.stages))
 	}
+	if f.org != nil {
+		lines = append(lines, "organization's policy: "+f.org.content)
+	}
 	for _, b := range f.bedrock {
 		lines = append(lines, fmt.Sprintf("bedrock key %s %s: %s deleted=%t revoked=%v", b.id, b.alias, b.status, b.deleted, b.revocation.At))
 	}
@@ -375,7 +410,7 @@ func (f *Fake) user(name string) *principal {
 func (f *Fake) newPrincipal(kind, name string) *principal {
 	prefix := map[string]string{"user": "AIDA", "role": "AROA"}[kind]
 	return &principal{
-		kind: kind, name: name, id: prefix + alphanumeric(17), created: f.knobs.Now(),
+		kind: kind, name: name, path: "/", id: prefix + alphanumeric(17), created: f.knobs.Now(),
 		allowed: map[string]bool{
 			"iam:GetUser": true, "iam:ListAccessKeys": true, "iam:CreateAccessKey": true, "iam:ListAccountAliases": true,
 		},
@@ -436,8 +471,10 @@ func (f *Fake) arn(k *key) string {
 	case "role":
 		return "arn:aws:sts::" + f.account + ":assumed-role/" + k.owner.name + "/" + k.session
 	}
-	return "arn:aws:iam::" + f.account + ":user/" + k.owner.name
+	return "arn:aws:iam::" + f.accountOf(k.owner) + ":user" + k.owner.path + k.owner.name
 }
+
+func (f *Fake) accountOf(p *principal) string { return cmp.Or(p.account, f.account) }
 
 func randomBytes(n int) []byte {
 	b := make([]byte, n)

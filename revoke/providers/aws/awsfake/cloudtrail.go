@@ -90,9 +90,14 @@ var jsonActions = map[string]struct {
 	action string
 	act    func(*Fake, []byte) (map[string]any, *apiError)
 }{
-	lookupEvents:   {service{name: "cloudtrail", host: trailHost}, "cloudtrail:LookupEvents", (*Fake).lookup},
-	describeSecret: {service{name: "secretsmanager", host: secretsHost}, describeSecretAction, (*Fake).describeSecret},
-	updateStage:    {service{name: "secretsmanager", host: secretsHost}, updateStageAction, (*Fake).updateStage},
+	lookupEvents:                              {service{name: "cloudtrail", host: trailHost}, "cloudtrail:LookupEvents", (*Fake).lookup},
+	describeSecret:                            {service{name: "secretsmanager", host: secretsHost}, describeSecretAction, (*Fake).describeSecret},
+	organizationsAPI + "DescribePolicy":       {organizations, "organizations:DescribePolicy", (*Fake).describePolicy},
+	organizationsAPI + "UpdatePolicy":         {organizations, "organizations:UpdatePolicy", (*Fake).updatePolicy},
+	organizationsAPI + "ListTargetsForPolicy": {organizations, "organizations:ListTargetsForPolicy", (*Fake).listTargets},
+	organizationsAPI + "ListParents":          {organizations, "organizations:ListParents", (*Fake).listParents},
+
+	updateStage: {service{name: "secretsmanager", host: secretsHost}, updateStageAction, (*Fake).updateStage},
 }
 
 // serveJSON answers a request of the JSON protocol.

@@ -130,7 +130,7 @@ func serviceOf(host, version string) (service, bool) {
 		host = h
 	}
 	for _, s := range services {
-		if s.version == version && (host == s.host || !slices.Contains([]string{stsHost, iamHost, trailHost, bedrockHost, secretsHost}, host)) {
+		if s.version == version && (host == s.host || !slices.Contains([]string{stsHost, iamHost, trailHost, bedrockHost, secretsHost, organizationsHost}, host)) {
 			return s, true
 		}
 	}
