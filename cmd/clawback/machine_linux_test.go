@@ -263,11 +263,22 @@ func (m *remote) on(args ...string) string {
 
 // killRemote is the kill switch at the desk, against the machine.
 func (m *remote) killRemote(more ...string) *exec.Cmd {
-	args := append([]string{"-t", strconv.Itoa(m.deskPID), "-m", "-n", "--wd=" + m.dir, "--",
-		m.bin, "kill", "--yes", "--json", "--host", "root@web-1", "--config", m.config()}, m.city.args...)
-	cmd := exec.Command("nsenter", append(args, more...)...)
+	return m.atDesk(slices.Concat([]string{"kill", "--yes", "--json", "--host", "root@web-1", "--config", m.config()}, m.city.args, more)...)
+}
+
+// atDesk is clawback at the desk.
+func (m *remote) atDesk(args ...string) *exec.Cmd {
+	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(m.deskPID), "-m", "-n", "--wd=" + m.dir, "--", m.bin}, args...)...)
 	cmd.Env, cmd.Dir = m.env, m.dir
 	return cmd
+}
+
+// wire turns the wire between the desk and the machine "up" or "down".
+func (m *remote) wire(state string) {
+	m.t.Helper()
+	if out, err := m.try("desk", "ip", "link", "set", "wire", state); err != nil {
+		m.t.Fatalf("%v: %s", err, out)
+	}
 }
 
 // actsSince returns what the agent did after that time, and all last words.

@@ -47,7 +47,7 @@ func TestRealRemoteKill(t *testing.T) {
 	r := run.wait()
 	r.stdout = out
 	r.check(t)
-	r.wants(t, incident.ExitContained, "contained", "until root here runs: nft delete table inet clawback")
+	r.wants(t, incident.ExitContained, "contained", "a delay against root here, not containment")
 	if want := (incident.CredentialCount{Total: 4, Dead: 4}); r.summary.Credentials != want {
 		t.Errorf("credentials %+v, want %+v\n%s", r.summary.Credentials, want, r.stderr)
 	}
@@ -127,13 +127,8 @@ func TestRealRemoteLinkCut(t *testing.T) {
 	t.Run("with its wire, and made anew", func(t *testing.T) {
 		t.Parallel()
 		m := startRemote(t, programs, "slack.bot", "github.pat", "aws.access_key")
-		wire := func(state string) {
-			if out, err := m.try("desk", "ip", "link", "set", "wire", state); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-		}
-		first := m.cutOff(t, "30s", func() { wire("down") })
-		wire("up")
+		first := m.cutOff(t, "30s", func() { m.wire("down") })
+		m.wire("up")
 		run := m.start(m.killRemote("--deadline", "8s"))
 		r := run.wait()
 		r.check(t)
@@ -230,16 +225,9 @@ func TestRealRemoteResume(t *testing.T) {
 	collect(t, filepath.Join(m.dir, "state"), places)
 	checkCanaries(t, m.held, places)
 
-	wire := func(state string) {
-		if out, err := m.try("desk", "ip", "link", "set", "wire", state); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	wire("down")
+	m.wire("down")
 	resume := func() ended {
-		cmd := m.killRemote()
-		cmd.Args = slices.Concat(cmd.Args[:slices.Index(cmd.Args, "kill")], []string{"resume", "--json", "--config", m.config()})
-		run := m.start(cmd)
+		run := m.start(m.atDesk("resume", "--json", "--config", m.config()))
 		r := run.wait()
 		r.check(t)
 		return r
@@ -249,7 +237,7 @@ func TestRealRemoteResume(t *testing.T) {
 	if n := r.summary.Credentials; r.code == 0 || n.Dead != 2 {
 		t.Errorf("without the machine: exit %d, %+v\n%s", r.code, n, r.stderr)
 	}
-	wire("up")
+	m.wire("up")
 	r = resume()
 	r.wants(t, incident.ExitContained, "contained")
 	m.sealedBags(t, r)

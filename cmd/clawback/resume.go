@@ -270,16 +270,7 @@ func deadlineOf(d incident.Declared) time.Duration {
 // without it: credentials die at their providers.
 func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*situation, error) {
 	d, t := was.Declared, o.target
-	if t.host == "" && t.root == "" {
-		switch {
-		case d.Remote:
-			t.host = d.Target
-		case d.Target == thisMachine:
-			t.root = "/"
-		default:
-			t.root = d.Target
-		}
-	}
+	t.of(d)
 	t.inherit(d)
 	s, endpoints, err := a.resolve(t)
 	if err != nil {
@@ -307,6 +298,19 @@ func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*si
 		return nil, errors.Join(err, s.host.Close())
 	}
 	return s, nil
+}
+
+// of names the machine of a record, unless the command line named another.
+func (t *target) of(d incident.Declared) {
+	switch {
+	case t.host != "" || t.root != "":
+	case d.Remote:
+		t.host = d.Target
+	case d.Target == thisMachine:
+		t.root = "/"
+	default:
+		t.root = d.Target
+	}
 }
 
 // inherit takes over what a record was declared with; what the command line says comes after it.

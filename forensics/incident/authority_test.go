@@ -26,6 +26,11 @@ func TestAuthorityOnRecord(t *testing.T) {
 		{TypeAuthority, Authority{Outcome: AuthorityUsable}, "your own", ""},
 		{TypeForgotten, Forgotten{By: "dana", Why: "the case is closed", Kept: 3, Undead: []credential.Fingerprint{"ab"}},
 			"forgotten", "3 kept secrets wiped by dana: the case is closed; 1 of them was not proved dead"},
+		{TypeLetGo, LetGo{What: Thaw, By: "dana", Why: "a false alarm"}, "thaw", "dana takes it back: a false alarm"},
+		{TypeLetGone, LetGone{What: Thaw, Proof: []string{"none stands still"}}, "thawed", "none stands still"},
+		{TypeLetGone, LetGone{What: Restore, Proof: []string{"no process runs"}, Left: []string{"x: start refused"}}, "NOT RESTORED", "no process runs; problem: x: start refused"},
+		{TypeLetGone, LetGone{What: Thaw, Error: "no route"}, "NOT THAWED", "no route"},
+		{TypeLetGone, LetGone{}, "undone", ""},
 	} {
 		if err := j.Note(e.typ, e.data); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,8 @@ const (
 	TypeStopped     = "agent.stopped"        // Stopped
 	TypeChecked     = "agent.checked"        // Checked
 	TypeIsolated    = "host.isolated"        // Isolated
+	TypeLetGo       = "host.undo"            // LetGo
+	TypeLetGone     = "host.undone"          // LetGone
 	TypeHostLost    = "host.lost"            // HostLost
 	TypeSealed      = "evidence.sealed"      // Sealed
 	TypeFound       = "credential.found"     // Found

@@ -46,6 +46,8 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return "report", r.Markdown, ok
 	case TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeHostLost, TypeSealed, TypeSearched:
 		return hostLine(s, e)
+	case TypeLetGo, TypeLetGone:
+		return letGoLine(e)
 	case TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed:
 		return deskLine(s, e)
 	case TypeAuthority:
@@ -106,6 +108,8 @@ func deskLine(s State, e journal.Entry) (string, string, bool) {
 		return "undo", text, ok
 	case ToForget:
 		return "forget", text, ok
+	case ToLetGo:
+		return "false alarm", text, ok
 	}
 	return "resumed", text, ok
 }

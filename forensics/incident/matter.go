@@ -65,6 +65,9 @@ func (s State) openGoals() []OpenMatter {
 	var open []OpenMatter
 	switch {
 	case s.Declared.Leak: // there is no host
+	case s.LetGo != nil:
+		open = append(open, OpenMatter{Kind: MatterAgent, What: "the agent", Why: "what kept it was taken back by " + s.LetGo.By + ": " + s.LetGo.Why,
+			Hint: "where the alarm was not false, begin a new response: clawback kill"})
 	case s.Checked == nil:
 		open = append(open, OpenMatter{Kind: MatterAgent, What: "the agent", Why: "no look at whether it stays down is on record",
 			Hint: s.hintOf("agent.", "look at the machine, and cut it off the network until it is known to be down")})

@@ -159,8 +159,8 @@ func (s State) failures() []*Step {
 	return slices.DeleteFunc(s.steps(), func(step *Step) bool { return step.Status != Failed })
 }
 
-// AgentDown reports whether the agent was killed and seen to stay down.
-func (s State) AgentDown() bool { return s.Checked != nil && s.Checked.Down }
+// AgentDown reports whether the agent was killed and seen to stay down, and nobody let it go since.
+func (s State) AgentDown() bool { return s.Checked != nil && s.Checked.Down && s.LetGo == nil }
 
 // Summary is the last line of a run with --json.
 type Summary struct {

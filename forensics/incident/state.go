@@ -42,6 +42,7 @@ type State struct {
 	Stopped  *Stopped
 	Checked  *Checked
 	Isolated *Isolated
+	LetGo    *LetGo    // nil unless a person took back what was done to the host, and nothing was done since
 	Lost     *HostLost // nil where nobody found that the host itself is compromised
 	Sealed   []Sealed
 	Searched *Searched
@@ -190,7 +191,7 @@ func (s *State) fold(e journal.Entry) error {
 	case TypeDescribed:
 		return set(e, &s.Host)
 	case TypeFrozen:
-		s.FrozenAt = e.Time
+		s.FrozenAt, s.LetGo = e.Time, nil
 		return set(e, &s.Frozen)
 	case TypeStopped:
 		return s.foldStopped(e)
@@ -198,6 +199,10 @@ func (s *State) fold(e journal.Entry) error {
 		return set(e, &s.Checked)
 	case TypeIsolated:
 		return set(e, &s.Isolated)
+	case TypeLetGo:
+		return s.foldLetGo(e)
+	case TypeLetGone:
+		return nil
 	case TypeHostLost:
 		return set(e, &s.Lost)
 	case TypeSealed:

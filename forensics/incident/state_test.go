@@ -94,6 +94,9 @@ func TestFoldEachEntry(t *testing.T) {
 		{"checked", []entry{{TypeChecked, checked}}, func(s State) any { return []any{s.Checked, s.AgentDown()} }, []any{&checked, true}},
 		{"checked again", []entry{{TypeChecked, checked}, {TypeChecked, Checked{}}}, func(s State) any { return s.AgentDown() }, false},
 		{"isolated", []entry{{TypeIsolated, isolated}}, func(s State) any { return s.Isolated }, &isolated},
+		{"let go", []entry{{TypeChecked, checked}, {TypeLetGo, LetGo{What: Thaw, By: "dana"}}}, func(s State) any { return []any{s.AgentDown(), s.LetGo} }, []any{false, &LetGo{What: Thaw, By: "dana"}}},
+		{"let go, and said so", []entry{{TypeLetGo, LetGo{What: Thaw}}, {TypeLetGone, LetGone{What: Thaw}}}, func(s State) any { return []any{s.LetGo != nil, s.Unreadable} }, []any{true, 0}},
+		{"let go, and frozen anew", []entry{{TypeLetGo, LetGo{}}, {TypeFrozen, frozen}, {TypeChecked, checked}}, func(s State) any { return []any{s.AgentDown(), s.LetGo} }, []any{true, (*LetGo)(nil)}},
 		{"sealed", []entry{{TypeSealed, sealed[0]}, {TypeSealed, sealed[1]}}, func(s State) any { return s.Sealed }, sealed},
 		{"searched", []entry{{TypeSearched, searched}}, func(s State) any { return s.Searched }, &searched},
 		{"adversary", []entry{{TypeAdversary, Adversary{7}}}, func(s State) any { return s.Adversary }, &Adversary{7}},
@@ -205,6 +208,7 @@ var allTypes = []string{
 	TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeSealed, TypeFound, TypeSource, TypeSearched,
 	TypeBaseline, TypeRevoke, TypeReceipt, TypeProbe, TypeLife, TypeAdversary, TypeReport, TypeInterrupted, TypeClosed,
 	TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed, TypeAuthority, TypeForgotten,
+	TypeLetGo, TypeLetGone,
 	journal.TypeTrouble, "something.else",
 }
 

@@ -193,13 +193,30 @@ func claim(e journal.Entry) (Claim, bool) {
 	case incident.TypeIsolated:
 		i, ok := read[incident.Isolated](e)
 		basis := append(labelled("how", i.How), labelled("kept open", i.Kept)...)
-		return Claim{Says: "It restricted the network as listed here.", Basis: append(basis, i.Proof...), Problems: i.Problems}, ok
+		return Claim{Says: "It restricted the network as listed here. Against root on it that is a delay, not containment.", Basis: append(basis, i.Proof...), Problems: i.Problems}, ok
+	case incident.TypeLetGone:
+		l, ok := read[incident.LetGone](e)
+		problems := l.Left
+		if l.Error != "" {
+			problems = append([]string{l.Error}, problems...)
+		}
+		return Claim{Says: letGone(l), Basis: l.Proof, Problems: problems}, ok
 	case incident.TypeSearched:
 		s, ok := read[incident.Searched](e)
 		says := words(fmt.Sprintf("It searched %s with %d bytes for credentials.", plural(s.Files, "file", "files"), s.Bytes))
 		return Claim{Says: says, Problems: s.Problems}, ok
 	}
 	return Claim{}, false
+}
+
+func letGone(l incident.LetGone) words {
+	switch {
+	case l.Error != "":
+		return "It did not take back all that it was asked to."
+	case l.What == incident.Thaw:
+		return "It let the agent go on."
+	}
+	return "It gave back what the response had changed."
 }
 
 func described(d incident.Described) words {

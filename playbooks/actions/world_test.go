@@ -37,6 +37,9 @@ type machine struct {
 	stop        func(context.Context) (containment.Stopped, error)
 	isolate     func(context.Context) (containment.Isolated, error)
 	check       func(context.Context) (containment.Checked, error)
+	describe    func(context.Context) (containment.Description, error)
+	thaw        func(context.Context) error
+	restore     func(context.Context) error
 	close       func() error
 
 	mu    sync.Mutex
@@ -57,11 +60,30 @@ func (m *machine) asked(verb string) bool {
 
 func (*machine) Name() string { return "web-1" }
 func (*machine) Remote() bool { return true }
-func (*machine) Describe(context.Context) (containment.Description, error) {
+
+func (m *machine) Describe(ctx context.Context) (containment.Description, error) {
+	m.called("describe")
+	if m.describe != nil {
+		return m.describe(ctx)
+	}
 	return containment.Description{}, nil
 }
-func (m *machine) Thaw(context.Context) error    { m.called("thaw"); return nil }
-func (m *machine) Restore(context.Context) error { m.called("restore"); return nil }
+
+func (m *machine) Thaw(ctx context.Context) error {
+	m.called("thaw")
+	if m.thaw != nil {
+		return m.thaw(ctx)
+	}
+	return nil
+}
+
+func (m *machine) Restore(ctx context.Context) error {
+	m.called("restore")
+	if m.restore != nil {
+		return m.restore(ctx)
+	}
+	return nil
+}
 
 func (m *machine) Freeze(ctx context.Context) (containment.Frozen, error) {
 	m.called("freeze")

@@ -97,7 +97,7 @@ func (a *Agent) visit(ctx context.Context) (*visit, error) {
 		if err != nil {
 			// Never a reason to leave the agent running: what was changed before is unknown, no more.
 			v.problem(err)
-			led = &ledger{file: a.changes}
+			led = &ledger{file: a.changes, unread: err}
 		}
 		v.ledger = led
 	}

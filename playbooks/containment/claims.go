@@ -19,6 +19,8 @@ type Description struct {
 	Units         []Unit                  `json:"units,omitempty"`
 	Processes     []Process               `json:"processes,omitempty"`
 	Revivers      []Reviver               `json:"revivers,omitempty"`
+	Changed       []string                `json:"changed,omitempty"` // by verbs before, and not undone: "openclaw.service: start refused"
+	Walls         []string                `json:"walls,omitempty"`   // that cut it off the network, likewise: "nftables table inet clawback"
 	Problems      []openclaw.Problem      `json:"problems,omitempty"`
 }
 

@@ -41,6 +41,12 @@ func (a *Agent) Describe(ctx context.Context) (Description, error) {
 	d.Revivers = append(d.Revivers, v.linger()...)
 	d.Revivers = append(d.Revivers, v.cron()...)
 	d.Revivers = append(d.Revivers, containers(d.Processes)...)
+	d.Changed = v.changed()
+	if iso := a.sys.Isolator(); iso != nil {
+		if d.Walls, err = iso.Standing(ctx); err != nil {
+			d.Walls = append(d.Walls, "isolation: not known: "+err.Error())
+		}
+	}
 	for _, problem := range v.problems {
 		d.Problems = append(d.Problems, openclaw.Problem{Reason: problem})
 	}

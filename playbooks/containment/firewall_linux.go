@@ -34,7 +34,7 @@ func (Firewall) Isolate(_ context.Context, keep []Connection) (Isolated, error) 
 	if err := cut("inet", []string{"input", "output", "forward"}, keep); err != nil {
 		return done, fmt.Errorf("isolate: %w", err)
 	}
-	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and ssh from the desk, until root here runs: nft delete table inet clawback")
+	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and ssh from the desk, a delay against root here, not containment")
 	for _, c := range keep {
 		done.Kept = append(done.Kept, fmt.Sprintf("ssh from %s to port %d (the desk's way in)", c.Remote.Addr(), c.Local.Port()))
 	}
@@ -160,6 +160,26 @@ func confirm(name string) (rules int, err error) {
 		return len(list), nil
 	}
 	return 0, fmt.Errorf("chain %s is not in the ruleset", name)
+}
+
+// Standing implements Isolator.
+func (Firewall) Standing(context.Context) (list []string, err error) {
+	c, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("read the ruleset: %w", err)
+	}
+	for _, family := range []string{"inet", "bridge"} {
+		tables, err := c.ListTablesOfFamily(families[family])
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
+			return list, fmt.Errorf("read the ruleset: %w", err)
+		}
+		for _, table := range tables {
+			if table.Name == tableName {
+				list = append(list, fmt.Sprintf("nftables table %s %s", family, tableName))
+			}
+		}
+	}
+	return list, nil
 }
 
 // Restore implements Isolator.

@@ -165,6 +165,9 @@ func testFirewall(t *testing.T, host string) {
 			t.Errorf("Isolate = %+v, %v", done, err)
 			return
 		}
+		if standing, err := (Firewall{}).Standing(ctx); err != nil || len(standing) != 1 || standing[0] != "nftables table inet clawback" {
+			t.Errorf("Standing = %q, %v", standing, err)
+		}
 		if !answers(ssh, sshHere) || !answers(sshHere, ssh) {
 			t.Error("the desk's connection was cut")
 		}
@@ -197,6 +200,9 @@ func testFirewall(t *testing.T, host string) {
 		if err := (Firewall{}).Restore(ctx); err != nil {
 			t.Error(err)
 		}
+	}
+	if standing, err := (Firewall{}).Standing(ctx); err != nil || len(standing) > 0 {
+		t.Errorf("Standing after Restore = %q, %v", standing, err)
 	}
 	if _, err := confirm("input"); err == nil {
 		t.Error("the table is still there")

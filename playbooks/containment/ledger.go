@@ -16,7 +16,8 @@ const maxLedger = 4 << 20
 // ledger is what was changed on the machine and how to undo it. Each change is written down before
 // it is made, because the next verb is another process, perhaps after this one was cut off.
 type ledger struct {
-	file string // "" keeps it in memory
+	file   string // "" keeps it in memory
+	unread error  // why what stood in it is not known
 
 	Watchdogs []string   `json:"watchdogs,omitempty"` // managers whose watchdogs were on
 	Limits    []limit    `json:"limits,omitempty"`    // of services, in force before
@@ -96,4 +97,30 @@ func (l *ledger) save() error {
 
 func (l *ledger) empty() bool {
 	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Halted)+len(l.Blocked)+len(l.Paused) == 0
+}
+
+// changed lists what is changed, for people.
+func (l *ledger) changed() (list []string) {
+	if l.unread != nil {
+		list = append(list, "not known: "+l.unread.Error())
+	}
+	for _, path := range l.Cgroups {
+		list = append(list, "cgroup "+path+": frozen")
+	}
+	for _, p := range l.Halted {
+		list = append(list, fmt.Sprintf("process %d (%s): SIGSTOP", p.PID, p.Name))
+	}
+	for _, u := range l.Blocked {
+		list = append(list, u.Name+": start refused")
+	}
+	for _, p := range l.Paused {
+		list = append(list, p.Name+": stopped or disabled")
+	}
+	for _, name := range l.Watchdogs {
+		list = append(list, "watchdogs of the "+name+" manager: off")
+	}
+	for _, u := range l.Limits {
+		list = append(list, "watchdog of "+u.Name+": off")
+	}
+	return list
 }

@@ -112,6 +112,8 @@ type Isolator interface {
 	// Isolate drops all traffic but loopback and TCP between the ends of the connections in keep,
 	// from whatever port of the other end.
 	Isolate(ctx context.Context, keep []Connection) (Isolated, error)
+	// Standing lists what of Isolate is in force.
+	Standing(ctx context.Context) ([]string, error)
 	// Restore undoes Isolate. Undoing nothing is success.
 	Restore(ctx context.Context) error
 }

@@ -1,0 +1,87 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/playbooks/containment"
+	"clawback/playbooks/engine"
+)
+
+// letGoTimeout is how long a host has to take back what was done to it, and to say how it stands.
+const letGoTimeout = 3 * time.Minute
+
+// LetGo takes back what the response did to its host, which a person found to be a false alarm: what is
+// incident.Thaw or incident.Restore. The intent is durable before the host is asked, and how the host
+// stands afterwards is recorded whatever happens. Its connection is closed.
+func (r *Response) LetGo(ctx context.Context, j *journal.Journal, what, by, why string) (incident.State, error) {
+	r.Actions()
+	defer r.vault.close()
+	always := context.WithoutCancel(ctx)
+	r.Before.Resumed.For = incident.ToLetGo
+	if err := record(always, j, incident.TypeResumed, r.Before.Resumed); err != nil {
+		return r.Before.State, err
+	}
+	r.warnBefore(notesOf{j})
+	if err := record(always, j, incident.TypeLetGo, incident.LetGo{What: what, By: by, Why: why}); err != nil {
+		return r.Before.State, err
+	}
+	asking, cancel := engine.WithDeadline(always, r.Clock, letGoTimeout)
+	defer cancel()
+	do := r.Host.Thaw
+	if what == incident.Restore {
+		do = r.Host.Restore
+	}
+	out := incident.LetGone{What: what}
+	failed := do(asking)
+	if failed != nil {
+		out.Error = incident.Cut(failed.Error(), maxReason)
+	}
+	d, err := r.Host.Describe(asking)
+	if err != nil {
+		out.Left = []string{"nobody could look how it stands: " + incident.Cut(err.Error(), maxReason)}
+	} else {
+		standsAfter(d, &out)
+	}
+	notesOf{j}.Note(incident.TypeLetGone, out)
+	r.leave(j)
+	if failed == nil && len(out.Left) > 0 {
+		failed = errors.New(strings.Join(out.Left, "; "))
+	}
+	state, err := r.conclude(always, j)
+	return state, errors.Join(failed, err)
+}
+
+// standsAfter says what a look at the host shows of what was taken back.
+func standsAfter(d containment.Description, out *incident.LetGone) {
+	acts := 0
+	for _, p := range d.Processes {
+		if p.Still() {
+			out.Left = append(out.Left, fmt.Sprintf("process %d (%s) stands still", p.PID, p.Name))
+			continue
+		}
+		acts++
+	}
+	switch {
+	case len(d.Processes) == 0:
+		out.Proof = append(out.Proof, "/proc: no process of the agent runs")
+	case acts == len(d.Processes):
+		out.Proof = append(out.Proof, fmt.Sprintf("/proc/PID/stat: none of %s of the agent stands still", plural(acts, "process", "processes")))
+	}
+	out.Left = append(out.Left, d.Changed...)
+	if out.What == incident.Restore {
+		out.Left = append(out.Left, d.Walls...)
+	}
+	if len(out.Left) == 0 {
+		out.Proof = append(out.Proof, "nothing that it takes back is left")
+	}
+	if out.What == incident.Thaw && len(d.Walls) > 0 {
+		out.Proof = append(out.Proof, "of the network, left as it is: "+strings.Join(d.Walls, ", "))
+	}
+	out.Left, out.Proof = bounded(out.Left), bounded(out.Proof)
+}
