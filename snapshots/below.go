@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -24,33 +23,6 @@ const (
 	maxXattrs    = 64
 	maxXattrSize = 16 << 10 // all values together
 )
-
-// enter opens the folder at dir, a path without links, below root. Every part is opened in its
-// parent and none may be a link: os.Root would follow links that stay inside, which below "/"
-// is everywhere.
-func enter(root *os.Root, dir string) (int, error) {
-	top, err := root.OpenFile(".", openFlags|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return -1, err
-	}
-	defer top.Close()
-	at := -1
-	for _, part := range append([]string{"."}, strings.Split(path.Clean(dir), "/")...) {
-		parent := at
-		if parent < 0 {
-			parent = int(top.Fd())
-		}
-		next, err := openIn(parent, part, openFlags|unix.O_DIRECTORY)
-		if at >= 0 {
-			_ = unix.Close(at) // opened for reading only
-		}
-		if err != nil {
-			return -1, err
-		}
-		at = next
-	}
-	return at, nil
-}
 
 // openIn opens one name in an open folder.
 func openIn(dir int, name string, flags int) (int, error) {
@@ -95,10 +67,15 @@ func readFrom(fd int, buf []byte) (int, error) {
 	}
 }
 
-// namesIn lists the folder at dir, a path without links, and says whether there are more than
+// names lists the folder at dir, a path without links, and says whether there are more than
 // limit names in it.
-func namesIn(root *os.Root, dir string, limit int) (names []string, more bool, err error) {
-	fd, err := enter(root, dir)
+func (t *trail) names(root *os.Root, dir string, limit int) (names []string, more bool, err error) {
+	at, err := t.enter(root, dir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer unix.Close(at)
+	fd, err := openIn(at, ".", openFlags|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, false, err
 	}

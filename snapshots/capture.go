@@ -10,7 +10,10 @@ import (
 	"hash"
 	"io"
 	"os"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options bounds a capture. A bound of zero means its default.
@@ -37,7 +40,6 @@ const (
 
 	slowest    = 1 << 20  // bytes a second: a file that comes slower uses up its FileTimeout
 	largeFile  = 64 << 20 // bytes: files above wait until all others are taken
-	maxStuck   = 8        // readings left behind before the capture gives up
 	maxReports = 1000     // entries of Captured.Left and of Captured.Problems
 )
 
@@ -70,11 +72,12 @@ func Capture(ctx context.Context, root *os.Root, part string, opts Options, sink
 	default:
 		return Captured{}, fmt.Errorf("%w, not %q", ErrUnknownPart, part)
 	}
-	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, pool: make(buffers, 4)}
+	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, systems: &fileSystems{stuck: map[uint64]int{}}, pool: make(buffers, 4)}
 	c.bytesLeft = c.opts.MaxBytes
 	started := time.Now()
 	timed, cancel := context.WithTimeoutCause(ctx, c.opts.Deadline, errors.New("the time for the capture is up"))
 	defer cancel()
+	defer c.survey(timed)()
 	err := take(c, timed)
 	if err == nil && ctx.Err() != nil {
 		err = fmt.Errorf("capture stopped: %w", context.Cause(ctx))
@@ -93,7 +96,7 @@ type capture struct {
 	looked    int             // files handed to the sink, whatever became of them
 	seen      map[string]bool // paths already taken; after a NUL, what was reported
 	large     []item          // to be taken last
-	stuck     int             // readings left behind
+	systems   *fileSystems
 	pool      buffers
 }
 
@@ -107,13 +110,37 @@ type item struct {
 	whole  bool // whatever its size, up to MaxFileBytes
 }
 
+// survey learns which file systems are not to be entered. It returns what ends the capture.
+func (c *capture) survey(ctx context.Context) (end func()) {
+	mounted, end, err := watchMounts()
+	if err == nil {
+		c.systems.mounted = mounted
+		c.systems.alone, err = readMounts()
+	}
+	if err != nil {
+		end = func() {}
+		c.problem("proc/self/mountinfo", "which file systems are on FUSE or a network cannot be told: "+err.Error())
+	}
+	root := c.root
+	c.systems.top, err = await(ctx, c, func(*trail) (uint64, error) {
+		top, err := root.OpenFile(".", openFlags|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return 0, err
+		}
+		defer top.Close()
+		return deviceOf(int(top.Fd()))
+	})
+	if err != nil {
+		c.problem(".", err.Error())
+	}
+	return end
+}
+
 // over says why nothing more is taken, or nil.
 func (c *capture) over(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case c.stuck >= maxStuck:
-		return fmt.Errorf("the host's file system did not answer %d times: the capture gave up", c.stuck)
 	case c.looked >= c.opts.MaxFiles:
 		return fmt.Errorf("over the limit of %d files", c.opts.MaxFiles)
 	}
@@ -128,7 +155,7 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 	c.looked++
 	file := File{Path: it.name, Source: it.source}
 	r := &reading{
-		root: it.root, path: it.path, file: file,
+		root: it.root, trail: c.trailOf(it), path: it.path, file: file,
 		limit: min(c.opts.MaxFileBytes, c.bytesLeft), live: it.live, at: c.opts.at,
 		pool: c.pool, out: make(chan message, 1), quit: make(chan struct{}),
 	}
@@ -147,8 +174,21 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 		return true, nil
 	case tooLarge:
 		return false, c.postpone(it, m.file)
+	case alone:
+		c.looked--
+		return false, c.leave(m.file, m.why)
 	}
 	return false, nil
+}
+
+// trailOf is the trail on which an item is read.
+func (c *capture) trailOf(it item) *trail {
+	if it.live {
+		if pid, _, deeper := strings.Cut(it.path, "/"); deeper {
+			return c.systems.process(pid)
+		}
+	}
+	return c.systems.trail()
 }
 
 // postpone puts a large file off, so that a decoy of zeros in a folder that anyone may write to
@@ -223,17 +263,14 @@ func (c *capture) receive(ctx context.Context, r *reading, file File) (message, 
 // next waits for a reading's next message, and for no longer than patience. The time that the
 // sink takes is not counted: a slow link to the desk is not the file's fault.
 func (c *capture) next(ctx context.Context, r *reading, file File, patience time.Duration) (message, time.Duration) {
-	started := time.Now()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case m := <-r.out:
-		return m, time.Since(started)
-	case <-timer.C:
-		c.stuck++
-		file.note(fmt.Sprintf("the host's file system did not deliver it within %v", c.opts.FileTimeout))
-	case <-ctx.Done():
-		file.note("stopped: " + context.Cause(ctx).Error())
+	m, waited, err := wait(ctx, c, r.out, r.trail, patience)
+	switch {
+	case err == nil:
+		return m, waited
+	case errors.Is(err, errStuck):
+		file.note(fmt.Sprintf("the host's file system did not deliver it within %v", waited))
+	default:
+		file.note("stopped: " + err.Error())
 	}
 	file.Verdict = Timeout
 	return message{stage: ended, file: file}, 0
@@ -292,26 +329,49 @@ var errStuck = errors.New("the host's file system did not answer in time")
 
 // await runs a call into the host's file system that may never return. Such a call is left
 // behind: do must not touch what its caller uses.
-func await[T any](ctx context.Context, c *capture, do func() (T, error)) (T, error) {
+func await[T any](ctx context.Context, c *capture, do func(*trail) (T, error)) (T, error) {
+	return awaitOn(ctx, c, c.systems.trail(), do)
+}
+
+func awaitOn[T any](ctx context.Context, c *capture, t *trail, do func(*trail) (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
 	done := make(chan result, 1)
 	go func() {
-		value, err := do()
+		value, err := do(t)
 		done <- result{value, err}
 	}()
+	r, _, err := wait(ctx, c, done, t, c.opts.FileTimeout)
+	if err != nil {
+		return r.value, err
+	}
+	return r.value, r.err
+}
+
+// wait receives from a goroutine on trail t, and returns errStuck when that takes longer than
+// patience, or than its file system deserves, and the time that was waited.
+func wait[T any](ctx context.Context, c *capture, from <-chan T, t *trail, patience time.Duration) (T, time.Duration, error) {
+	started := time.Now()
 	timer := time.NewTimer(c.opts.FileTimeout)
 	defer timer.Stop()
 	var none T
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-timer.C:
-		c.stuck++
-		return none, errStuck
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
+	for {
+		at := t.at.Load()
+		waited := time.Since(started)
+		left := min(patience, c.systems.patience(at, c.opts.FileTimeout)) - waited
+		if left <= 0 {
+			c.systems.left(at)
+			return none, waited, errStuck
+		}
+		timer.Reset(min(left, c.opts.FileTimeout/16)) // it may have come to another file system by then
+		select {
+		case value := <-from:
+			return value, time.Since(started), nil
+		case <-ctx.Done():
+			return none, 0, context.Cause(ctx)
+		case <-timer.C:
+		}
 	}
 }

@@ -36,8 +36,8 @@ func (c *capture) files(ctx context.Context) error {
 		problems []openclaw.Problem
 	}
 	root := c.root
-	l, err := await(ctx, c, func() (located, error) {
-		found, problems := openclaw.Locate(root)
+	l, err := await(ctx, c, func(t *trail) (located, error) {
+		found, problems := openclaw.Locate(localRoot{root, t})
 		return located{found, problems}, nil
 	})
 	if err != nil {

@@ -2,7 +2,9 @@ package snapshots
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -32,7 +34,7 @@ func (c *capture) volatile(ctx context.Context) error {
 		return nil
 	}
 	proc := c.opts.Proc
-	self, err := await(ctx, c, func() (string, error) { return proc.Readlink("self") })
+	self, err := awaitOn(ctx, c, c.systems.process("self"), func(*trail) (string, error) { return proc.Readlink("self") })
 	if err != nil {
 		c.problem("proc/self", err.Error())
 		self = strconv.Itoa(1)
@@ -69,13 +71,13 @@ func (c *capture) live(ctx context.Context, from, name string) error {
 // network takes the sockets and routes of a process's network namespace, once for each.
 func (c *capture) network(ctx context.Context, pid, name string, seen map[string]bool) error {
 	proc := c.opts.Proc
-	ns, err := await(ctx, c, func() (string, error) { return proc.Readlink(pid + "/ns/net") })
+	ns, err := awaitOn(ctx, c, c.systems.process(pid), func(*trail) (string, error) { return proc.Readlink(pid + "/ns/net") })
 	if err == nil && seen[ns] {
 		return nil
 	}
 	seen[ns] = true
-	names, _ := await(ctx, c, func() ([]string, error) {
-		names, _, err := namesIn(proc, pid+"/net", maxNames)
+	names, _ := awaitOn(ctx, c, c.systems.process(pid), func(t *trail) ([]string, error) {
+		names, _, err := t.names(proc, pid+"/net", maxNames)
 		return names, err
 	})
 	for _, file := range netFiles {
@@ -100,23 +102,23 @@ func (c *capture) process(ctx context.Context, pid string, seen map[string]bool)
 			return err
 		}
 	}
-	return c.made(ctx, to+"/links", func() ([]byte, error) { return links(c.opts, pid) })
+	return c.made(ctx, to+"/links", c.systems.process(pid), func(t *trail) ([]byte, error) { return links(t, c.opts, pid) })
 }
 
 // links tells where a process's links lead: its executable, folders, namespaces and open files.
-func links(opts Options, pid string) ([]byte, error) {
+func links(t *trail, opts Options, pid string) ([]byte, error) {
 	var out bytes.Buffer
 	for _, name := range processLinks {
 		if target, err := opts.Proc.Readlink(pid + "/" + name); err == nil {
 			fmt.Fprintf(&out, "%s -> %q\n", name, target)
 		}
 	}
-	fds, more, err := namesIn(opts.Proc, pid+"/fd", maxNames)
+	fds, more, err := t.names(opts.Proc, pid+"/fd", maxNames)
 	if err != nil {
 		return out.Bytes(), err
 	}
 	slices.SortFunc(fds, byNumber)
-	dir, err := enter(opts.Proc, pid+"/fd")
+	dir, err := t.enter(opts.Proc, pid+"/fd")
 	if err != nil {
 		return out.Bytes(), err
 	}
@@ -134,25 +136,44 @@ func links(opts Options, pid string) ([]byte, error) {
 
 // processTable takes one line for each process of the machine: its stat and its command line.
 func (c *capture) processTable(ctx context.Context) error {
+	f := File{Path: "volatile/processes/table", Source: "volatile"}
+	if err := c.over(ctx); err != nil {
+		return c.leave(f, err.Error())
+	}
+	c.looked++
 	proc := c.opts.Proc
-	return c.made(ctx, "volatile/processes/table", func() ([]byte, error) {
-		pids, _, err := namesIn(proc, ".", maxNames)
-		pids = slices.DeleteFunc(pids, func(p string) bool { _, err := strconv.Atoi(p); return err != nil })
-		slices.SortFunc(pids, byNumber)
-		var out bytes.Buffer
-		for _, pid := range pids {
-			stat, err := briefly(c.opts, pid, "stat")
-			if err != nil {
-				continue // it ended
-			}
-			cmdline, _ := briefly(c.opts, pid, "cmdline")
-			fmt.Fprintf(&out, "%q %q\n", bytes.TrimSpace(stat), cmdline)
-			if out.Len() > maxLive {
-				return out.Bytes(), fmt.Errorf("more than %d bytes", maxLive)
-			}
-		}
-		return out.Bytes(), err
+	pids, err := await(ctx, c, func(t *trail) ([]string, error) {
+		names, _, err := t.names(proc, ".", maxNames)
+		return names, err
 	})
+	pids = slices.DeleteFunc(pids, func(p string) bool { _, err := strconv.Atoi(p); return err != nil })
+	slices.SortFunc(pids, byNumber)
+	var out bytes.Buffer
+	for _, pid := range pids {
+		line, stuck := awaitOn(ctx, c, c.systems.process(pid), func(t *trail) ([]byte, error) { return brief(t, c.opts, pid) })
+		if stuck != nil {
+			line = fmt.Appendf(nil, "%q: %v\n", pid, stuck)
+			err = cmp.Or(err, fmt.Errorf("process %s: %w", pid, stuck))
+		}
+		if out.Write(line); out.Len() > maxLive {
+			err = fmt.Errorf("more than %d bytes", maxLive)
+			break
+		}
+	}
+	return c.store(ctx, f, out.Bytes(), err)
+}
+
+// brief is the line of one process, empty when it has ended.
+func brief(t *trail, opts Options, pid string) ([]byte, error) {
+	stat, err := briefly(t, opts, pid, "stat")
+	if err != nil {
+		return nil, nil
+	}
+	if opts.at != nil {
+		opts.at("brief", pid)
+	}
+	cmdline, _ := briefly(t, opts, pid, "cmdline")
+	return fmt.Appendf(nil, "%q %q\n", bytes.TrimSpace(stat), cmdline), nil
 }
 
 func byNumber(a, b string) int {
@@ -162,8 +183,8 @@ func byNumber(a, b string) int {
 }
 
 // briefly reads the beginning of a file of a process.
-func briefly(opts Options, pid, name string) ([]byte, error) {
-	dir, err := enter(opts.Proc, pid)
+func briefly(t *trail, opts Options, pid, name string) ([]byte, error) {
+	dir, err := t.enter(opts.Proc, pid)
 	if err != nil {
 		return nil, err
 	}
@@ -178,8 +199,8 @@ func briefly(opts Options, pid, name string) ([]byte, error) {
 	return buf[:n], err
 }
 
-// made takes a file that we write ourselves of what the kernel tells.
-func (c *capture) made(ctx context.Context, name string, content func() ([]byte, error)) error {
+// made takes a file that we write ourselves of what the kernel tells on trail t.
+func (c *capture) made(ctx context.Context, name string, t *trail, content func(*trail) ([]byte, error)) error {
 	f := File{Path: name, Source: "volatile"}
 	if err := c.over(ctx); err != nil {
 		return c.leave(f, err.Error())
@@ -189,26 +210,31 @@ func (c *capture) made(ctx context.Context, name string, content func() ([]byte,
 		data []byte
 		err  error
 	}
-	r, err := await(ctx, c, func() (result, error) {
-		data, err := content()
+	r, err := awaitOn(ctx, c, t, func(t *trail) (result, error) {
+		data, err := content(t)
 		return result{data, err}, nil
 	})
+	return c.store(ctx, f, r.data, cmp.Or(err, r.err))
+}
+
+// store takes a file whose content is there, as far as err let it come.
+func (c *capture) store(ctx context.Context, f File, data []byte, err error) error {
 	f.Verdict = Stable
 	if err != nil {
-		f.Verdict = Timeout
-		f.note(err.Error())
-	} else if r.err != nil {
 		f.Verdict = Failed
-		f.note(r.err.Error())
+		f.note(err.Error())
 	}
-	if len(r.data) == 0 {
+	if errors.Is(err, errStuck) || ctx.Err() != nil {
+		f.Verdict = Timeout
+	}
+	if len(data) == 0 {
 		return c.finish(f, intake{})
 	}
 	in, err := c.begin(f)
 	if err != nil {
 		return err
 	}
-	if err := c.pour(f, &in, r.data); err != nil {
+	if err := c.pour(f, &in, data); err != nil {
 		return err
 	}
 	return c.finish(f, in)

@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestVolatile(t *testing.T) {
@@ -115,26 +113,47 @@ func TestVolatileLimits(t *testing.T) {
 	}
 }
 
-// TestRealFileSystemThatHangs mounts a FUSE file system whose server never answers.
-func TestRealFileSystemThatHangs(t *testing.T) {
-	needRoot(t, "to mount")
-	dir, root := tree(t, map[string]string{ada + "openclaw.json": "{}", ada + "logs/hang/x": "", ada + "logs/z": "z"})
-	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		skip(t, "needs /dev/fuse: "+err.Error())
+// TestProcessesThatHang has more processes that keep the kernel from reading them than a file
+// system may leave readings unanswered: the others, and the rest of the machine, are still taken.
+func TestProcessesThatHang(t *testing.T) {
+	files := map[string]string{"uptime": "1 1", "modules": "", "version": "v", "sys/kernel/random/boot_id": "b"}
+	var pids []int
+	for pid := range 13 {
+		pids = append(pids, pid+1)
+		for _, name := range processFiles {
+			files[fmt.Sprintf("%d/%s", pid+1, name)] = name
+		}
+		files[fmt.Sprintf("%d/fd/x", pid+1)] = ""
 	}
-	at := filepath.Join(dir, ada, "logs/hang")
-	if err := unix.Mount("hang", at, "fuse", unix.MS_NOSUID|unix.MS_NODEV, "fd="+strconv.Itoa(dev)+",rootmode=40000,user_id=0,group_id=0"); err != nil {
-		unix.Close(dev)
-		skip(t, "needs the right to mount: "+err.Error())
-	}
-	defer unix.Unmount(at, unix.MNT_DETACH)
-	defer unix.Close(dev) // ends every call that hangs
-	m, c := captureFiles(t, root, Options{FileTimeout: 200 * time.Millisecond})
-	if f := m.files[ada+"logs/hang"]; f.Verdict != Timeout {
-		t.Errorf("%+v", f)
-	}
-	if m.files[ada+"logs/z"].Verdict != Stable || c.Took > 10*time.Second {
-		t.Errorf("%+v", c)
-	}
+	dir, proc := tree(t, files)
+	must(t, os.Symlink("13", filepath.Join(dir, "self")))
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		m := newMemory(t)
+		c, err := Capture(t.Context(), proc, "volatile", Options{Proc: proc, Processes: pids, at: func(point, path string) {
+			dir := filepath.Dir(path)
+			if point == "brief" && path != "13" || point == "look" && strings.HasPrefix(dir, "volatile/processes/") && dir != "volatile/processes/13" {
+				<-release
+			}
+		}}, m)
+		must(t, err)
+		for _, name := range append([]string{"links"}, processFiles...) {
+			if f := m.files["volatile/processes/13/"+name]; name != "links" && f.Verdict != Stable || f.Verdict == Timeout {
+				t.Errorf("%+v", f)
+			}
+		}
+		if f := m.files["volatile/processes/3/stat"]; f.Verdict != Timeout {
+			t.Errorf("%+v", f)
+		}
+		if f := m.files["volatile/processes/3/maps"]; f.Verdict != Listed || !strings.Contains(f.Problem, "gave up") {
+			t.Errorf("%+v", f)
+		}
+		if table := m.content["volatile/processes/table"]; !strings.Contains(table, `"stat" "cmdline"`) || !strings.Contains(table, "\"12\": "+errStuck.Error()) {
+			t.Errorf("%s", table)
+		}
+		if m.content["volatile/version"] != "v" || c.Took > 2*time.Minute {
+			t.Errorf("%+v", c)
+		}
+		close(release)
+	})
 }

@@ -24,12 +24,14 @@ const (
 	content               // the next piece of its content
 	folder                // it is a folder: nothing was read
 	tooLarge              // it is longer than the limit: nothing was read
+	alone                 // it lies where nothing is read: why
 )
 
 type message struct {
 	stage stage
 	file  File
 	data  []byte
+	why   string
 }
 
 // buffers are those that nobody uses. A reading that is left behind keeps its own.
@@ -55,6 +57,7 @@ func (b buffers) put(buf []byte) {
 // own descriptors: a file system that does not answer keeps it, and its owner goes on without it.
 type reading struct {
 	root  *os.Root
+	trail *trail
 	path  string // below root, without links
 	file  File   // with Path and Source; after the start the goroutine's own
 	limit int64  // bytes
@@ -67,7 +70,7 @@ type reading struct {
 }
 
 func (r *reading) run() {
-	dir, err := enter(r.root, path.Dir(r.path))
+	dir, err := r.trail.enter(r.root, path.Dir(r.path))
 	if err != nil {
 		r.fail("open its folder", err)
 		return
@@ -78,7 +81,7 @@ func (r *reading) run() {
 
 // look decides by lstat what is to be done with the name.
 func (r *reading) look(dir int, name string) {
-	st, err := lstatIn(dir, name)
+	st, err := r.trail.lstat(dir, name)
 	if err != nil {
 		r.fail("look at it", err)
 		return
@@ -224,7 +227,7 @@ func (r *reading) judge(dir, fd int, name string, seen, before unix.Stat_t, verd
 	if verdict == Stable && (after.Mtim != before.Mtim || after.Ctim != before.Ctim) {
 		verdict = Modified
 	}
-	named, err := lstatIn(dir, name)
+	named, err := r.trail.lstat(dir, name)
 	moved := ""
 	switch {
 	case err == nil && sameFile(named, after) && sameFile(seen, before):
@@ -252,6 +255,10 @@ func (r *reading) judge(dir, fd int, name string, seen, before unix.Stat_t, verd
 func (r *reading) fail(what string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		r.end(Vanished)
+		return
+	}
+	if left := (leftAloneError{}); errors.As(err, &left) {
+		r.send(message{stage: alone, file: r.file, why: left.why})
 		return
 	}
 	text := err.Error()

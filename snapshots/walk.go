@@ -50,7 +50,7 @@ func (c *capture) takePath(ctx context.Context, p string, t target, later []stri
 		real, err = c.resolve(ctx, p, t.home)
 	} else {
 		root := c.root
-		_, err = await(ctx, c, func() (os.FileInfo, error) { return root.Lstat(p) })
+		_, err = await(ctx, c, func(t *trail) (os.FileInfo, error) { return localRoot{root, t}.Lstat(p) })
 	}
 	if err != nil {
 		return c.refuse(p, t.source, err)
@@ -77,8 +77,9 @@ func (c *capture) refuse(p, source string, err error) error {
 // resolve returns where a path leads, without links, if that is a place that may be taken:
 // whoever owns a home may point a link in it at the whole machine.
 func (c *capture) resolve(ctx context.Context, p, home string) (string, error) {
-	root := c.root
-	return await(ctx, c, func() (string, error) {
+	disk := c.root
+	return await(ctx, c, func(t *trail) (string, error) {
+		root := localRoot{disk, t}
 		real, err := openclaw.Resolve(root, p)
 		if err != nil {
 			return "", err
@@ -96,7 +97,7 @@ func (c *capture) resolve(ctx context.Context, p, home string) (string, error) {
 }
 
 // belongs checks that a path outside of a home is no other account's.
-func belongs(root *os.Root, real, home string) error {
+func belongs(root openclaw.Root, real, home string) error {
 	home, err := openclaw.Resolve(root, home)
 	if err != nil {
 		return err
@@ -195,8 +196,8 @@ func (c *capture) names(ctx context.Context, p string) ([]string, error) {
 		names []string
 		more  bool
 	}
-	l, err := await(ctx, c, func() (listing, error) {
-		names, more, err := namesIn(root, p, maxNames)
+	l, err := await(ctx, c, func(t *trail) (listing, error) {
+		names, more, err := t.names(root, p, maxNames)
 		return listing{names, more}, err
 	})
 	if l.more {
