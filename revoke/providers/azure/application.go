@@ -119,6 +119,17 @@ func (p *provider) revokeApplication(ctx context.Context, c credential.Credentia
 	principal := len(all) > 0 && all[len(all)-1].set == "servicePrincipals"
 	found := slices.ContainsFunc(all, func(o object) bool { return which(o).found() })
 	r := revoke.Receipt{Left: []string{lifetime}}
+	unproved := false
+	if found && c.Kind == kindSecret {
+		g, _, err := p.present(ctx, c)
+		switch {
+		case err != nil:
+			return revoke.Receipt{}, err
+		case g.refused(secretWrong):
+			return spared(g, all, which), nil
+		}
+		unproved = !g.issued()
+	}
 	switch {
 	case !registered && !found && !(principal && p.settings.DisablePrincipal), !principal && p.settings.DisablePrincipal:
 		return p.elsewhere(ctx, c, client)
@@ -138,7 +149,19 @@ func (p *provider) revokeApplication(ctx context.Context, c credential.Credentia
 	if r.Already = len(r.Did) == 0; r.Already {
 		r.Answer = "the application has no such secret or certificate, or is disabled already"
 	}
+	r.Already = r.Already || unproved // the end of what begins alike must not become a proof
 	return r, nil
+}
+
+// spared is the receipt for a client secret that Entra refuses and the application seems to have: what
+// begins as it does is another one, and somebody needs it.
+func spared(g grant, all []object, which func(object) matches) revoke.Receipt {
+	alike := 0
+	for _, o := range all {
+		alike += len(which(o).passwords)
+	}
+	return revoke.Receipt{Already: true, Answer: g.Text(g.said()), Left: []string{lifetime,
+		fmt.Sprintf("%d secrets of the application that may begin as this one does: Entra refuses this one, so that they are others", alike)}}
 }
 
 // elsewhere is for an application that the authority's tenant does not hold: it was deleted, or it is

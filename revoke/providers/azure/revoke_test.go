@@ -70,6 +70,33 @@ func TestPlantedSecret(t *testing.T) {
 	}
 }
 
+// Neither does one that begins as a secret of somebody innocent does: Entra knows that it is not that.
+func TestPlantedSecretThatBeginsAlike(t *testing.T) {
+	for _, settings := range []string{"", "disable_principal: true"} {
+		w := newWorld(t, settings)
+		c := w.Mint(kindSecret)
+		planted := c
+		planted.Secret = credential.Value(c.Secret.Reveal("value")[:3] + strings.Repeat("x", 37))
+		r, err := w.Revoke(t.Context(), planted)
+		if err != nil || !r.Already || len(r.Did) > 0 || len(w.changes()) > 0 || !strings.Contains(strings.Join(r.Left, "; "), "1 secrets of the application") {
+			t.Errorf("%+v, %v, sent %v", r, err, w.changes())
+		}
+		w.wantAlive(t, c)
+	}
+}
+
+// Where Entra does not tell whether the secret is the application's, it is removed, and that is no proof.
+func TestSecretThatWasNotSeenAlive(t *testing.T) {
+	w := newWorld(t, "")
+	w.mustDie(t, w.Mint(kindSecret)) // and the authority is signed in
+	c := w.Mint(kindSecret)
+	w.says("/oauth2/v2.0/token", azurefake.Denied(400, "invalid_grant", 53003))
+	r, err := w.Revoke(t.Context(), c)
+	if err != nil || !r.Already || len(r.Did) != 1 || w.Alive(c) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestCertificates(t *testing.T) {
 	w := newWorld(t, "")
 	c := w.Mint(kindCertificate)

@@ -30,7 +30,8 @@ var (
 	// service principal (https://learn.microsoft.com/troubleshoot/entra/entra-id/app-integration/error-code-aadsts7000112-application-is-disabled).
 	applicationGone = []int{700016, 7000112, 70001, 700011}
 	// An invalid secret, and one that expired.
-	secretRefused = append([]int{7000215, 7000222, 70002}, applicationGone...)
+	secretWrong   = []int{7000215, 7000222, 70002}
+	secretRefused = slices.Concat(secretWrong, applicationGone)
 	// An assertion signed with a certificate that the application does not have. It is also what a
 	// malformed assertion gets, which is why only a certificate that worked before dies by it.
 	certificateRefused = append([]int{700027}, applicationGone...)
