@@ -45,6 +45,8 @@ func TestRecognize(t *testing.T) {
 		"sk-ant-api03-" + rest(40):                           "anthropic.api_key",
 		"sk-ant-admin01-" + rest(40):                         "anthropic.admin_key",
 		"sk-proj-" + rest(40):                                "openai.api_key",
+		"ya29." + rest(60):                                   "google.access_token",
+		"ya29.c." + rest(60):                                 "google.access_token",
 		"12345678:" + rest(35):                               "telegram.bot",
 		"ghp_short":                                          "",
 		"hello":                                              "",

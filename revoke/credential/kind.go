@@ -52,7 +52,7 @@ var Kinds = []Kind{
 	{Name: "openai.api_key", Provider: "openai", Title: "API key", Format: `sk-(?:proj-|svcacct-|admin-|None-)?[0-9A-Za-z_-]{20,250}`, Prefix: "sk-", Tier: 2},
 	{Name: "google.api_key", Provider: "google", Title: "API key", Format: `AIza[0-9A-Za-z_-]{35}`, Prefix: "AIza", Tier: 2},
 	{Name: "google.auth_key", Provider: "google", Title: "API key bound to a service account", Format: `AQ\.[0-9A-Za-z_-]{30,200}`, Prefix: "AQ.", Tier: 2},
-	{Name: "google.access_token", Provider: "google", Title: "OAuth access token", Format: `ya29\.[0-9A-Za-z_-]{30,1000}`, Prefix: "ya29.", Tier: 4},
+	{Name: "google.access_token", Provider: "google", Title: "OAuth access token", Format: `ya29\.(?:[a-z]{1,3}\.)?[0-9A-Za-z_-]{30,1000}`, Prefix: "ya29.", Tier: 4},
 	{Name: "google.refresh_token", Provider: "google", Title: "OAuth refresh token", Format: `1//0[0-9A-Za-z_-]{60,500}`, Prefix: "1//0", Tier: 4, Mints: "access tokens"},
 	{Name: "gitlab.pat", Provider: "gitlab", Title: "access token (personal, project, group)", Format: `glpat-[0-9A-Za-z_.\-]{20,320}`, Prefix: "glpat-", Tier: 3},
 	{Name: "gitlab.runner", Provider: "gitlab", Title: "runner authentication token", Format: `glrtr?-[0-9A-Za-z_.\-]{20,320}`, Prefix: "glrt-", Tier: 3},

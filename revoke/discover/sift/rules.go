@@ -227,7 +227,7 @@ func ownRules() []rule {
 		{id: "telegram-bot", pattern: `\b([0-9]{8,12}:AA[0-9A-Za-z_-]{33})(?:[^0-9A-Za-z_-]|$)`, entropy: 3, keywords: []string{":aa"}},
 		{id: "password-url", pattern: `\b[a-z][a-z0-9+]{1,20}://[^\s/:@'"\x60<>${}]{0,100}:[^\s/@'"\x60<>${}]{6,200}@[\w.-]{1,200}`, entropy: 2.5, keywords: []string{"://"}},
 		{id: "discord-webhook", pattern: `https://(?:(?:canary|ptb)\.)?discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[\w-]{60,80}`, keywords: []string{".com/api/webhooks/"}},
-		{id: "google-access-token", pattern: `\b(ya29\.[0-9A-Za-z_-]{30,1000})`, entropy: 3, keywords: []string{"ya29."}},
+		{id: "google-access-token", pattern: `\b(ya29\.(?:[a-z]{1,3}\.)?[0-9A-Za-z_-]{30,1000})`, entropy: 3, keywords: []string{"ya29."}},
 		{id: "google-refresh-token", pattern: `\b(1//0[0-9A-Za-z_-]{60,500})`, entropy: 3, keywords: []string{"1//0"}},
 		{id: "tailscale-key", pattern: `\b(tskey-[a-z]{2,10}-[0-9A-Za-z]{8,20}-[0-9A-Za-z]{20,64})\b`, entropy: 3, keywords: []string{"tskey-"}},
 		{id: "salesforce-session", pattern: `\b(00D[0-9A-Za-z]{12,15}![0-9A-Za-z._]{79,499}[0-9A-Za-z_])`, entropy: 3, keywords: []string{"00d"}},

@@ -11,6 +11,7 @@ import (
 
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/revoke/lazyregexp"
 	"clawback/revoke/wire"
 )
 
@@ -18,6 +19,11 @@ var (
 	errNoToken  = errors.New("its value is not known, or is no token")
 	errNoClient = errors.New("a refresh token answers only to the OAuth client that it was issued to: name that client's id, and where its secret is kept, under settings.google.oauth_clients")
 )
+
+// federated is a token of Google's Security Token Service, for a federated identity or cut down to some
+// objects. Google can neither look into those nor revoke them: the table of access tokens in
+// https://docs.cloud.google.com/docs/authentication/token-types
+var federated = lazyregexp.New(`\Aya29\.d[a-z]?\.`)
 
 // tokenInfo is what Google tells of a live access token: the Tokeninfo of
 // https://www.googleapis.com/discovery/v1/apis/oauth2/v2/rest
@@ -45,6 +51,9 @@ func (p *provider) probeAccess(ctx context.Context, c credential.Credential) (re
 	case r.Status == http.StatusOK && r.JSON(&t) && cmp.Or(t.Audience, t.IssuedTo) != "" && t.Expires > 0:
 		return r.Verdict(revoke.Alive, fmt.Sprintf("tokeninfo: expires in %d s", t.Expires)), t
 	case isDenial && r.Status == http.StatusBadRequest && d.Code == "invalid_token":
+		if federated.MatchString(token) {
+			return r.Verdict(revoke.Inconclusive, said(r)+": says tokeninfo also to live tokens of federated identities"), tokenInfo{}
+		}
 		return r.Verdict(revoke.Refused, said(r)), tokenInfo{}
 	}
 	return r.Verdict(revoke.Inconclusive, said(r)), tokenInfo{}
@@ -148,6 +157,9 @@ func (p *provider) revokeToken(ctx context.Context, c credential.Credential) (re
 	token := refreshValue(c)
 	if !wire.Sendable(token) {
 		return revoke.Receipt{}, errNoToken
+	}
+	if c.Kind == accessToken && federated.MatchString(token) {
+		return revoke.Receipt{}, fmt.Errorf("%w: a federated identity's token ends within the hour; take from that identity what it may do", revoke.ErrUnkillable)
 	}
 	r := p.oauth.Do(ctx, wire.Request{Method: http.MethodPost, Path: "/revoke", Form: url.Values{"token": {token}}, Hide: c.Secret})
 	d, isDenial := denied(r)

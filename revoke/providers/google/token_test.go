@@ -2,6 +2,7 @@ package google_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -43,6 +44,21 @@ func TestTokenEndsItsGrant(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tokeninfo does not know tokens of federated identities, dead or alive.
+func TestFederatedToken(t *testing.T) {
+	inWorld(t, func(w *world) {
+		for _, prefix := range []string{"ya29.d.", "ya29.dr."} {
+			c := credential.Credential{Provider: "google", Kind: "google.access_token", Secret: credential.Value(prefix + rand.Text() + rand.Text())}
+			w.verify(c, revoke.Inconclusive, "federated")
+			if r, err := w.Revoke(t.Context(), c); !errors.Is(err, revoke.ErrUnkillable) {
+				t.Errorf("%+v, %v", r, err)
+			}
+		}
+		service := credential.Credential{Provider: "google", Kind: "google.access_token", Secret: credential.Value("ya29.c." + rand.Text() + rand.Text())}
+		w.verify(service, revoke.Refused, "invalid_token")
+	})
 }
 
 func TestRefreshTokenKnowsItsClient(t *testing.T) {
