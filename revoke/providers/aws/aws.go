@@ -55,6 +55,7 @@ type provider struct {
 
 	mu       sync.Mutex
 	undenied map[string]bool    // ids of sessions that were seen working, or refused without an explicit deny
+	known    map[string]bool    // ids of sessions that STS named somebody for
 	signed   map[keys]principal // whose the pairs are that signed for themselves
 	looked   map[string]bool    // ids of what was asked about in CloudTrail before
 
@@ -70,7 +71,7 @@ var (
 func New(env revoke.Env) (revoke.Provider, error) {
 	p := &provider{
 		env: env, sts: "https://" + stsHost, iam: "https://" + iamHost, trails: "https://" + trailHost,
-		undenied: map[string]bool{}, signed: map[keys]principal{}, looked: map[string]bool{}, bedrockUser: map[string]string{},
+		undenied: map[string]bool{}, known: map[string]bool{}, signed: map[keys]principal{}, looked: map[string]bool{}, bedrockUser: map[string]string{},
 	}
 	if env.HTTP == nil {
 		return nil, errors.New("aws: no HTTP client given")

@@ -40,6 +40,9 @@ func (p *provider) revokeSession(ctx context.Context, k keys) (revoke.Receipt, e
 		return revoke.Receipt{Already: true, Answer: f.answer}, nil
 	case err != nil:
 		return revoke.Receipt{}, err
+	}
+	p.sawKnown(k.id)
+	switch {
 	case who.same(a.is):
 		return revoke.Receipt{}, fmt.Errorf("aws: the authority is %s too: %w", who.owner(), revoke.ErrOurs)
 	case who.account != a.is.account && a.org == nil:

@@ -114,6 +114,27 @@ func TestExpiredSession(t *testing.T) {
 	})
 }
 
+// AWS says the same of a live session of another partition, China or GovCloud, as of one that is dead.
+func TestSessionThatAWSNeverKnew(t *testing.T) {
+	inWorld(t, func(t *testing.T, w world) {
+		p, session := w.provider(t), w.MintSession("deploy", false)
+		refuseAll := func(*http.Request) fake.Fault {
+			return fake.Fault{Status: 403, Type: "text/xml", Body: errorXML(invalid, "x")}
+		}
+		w.Knobs().SetFault(refuseAll)
+		if v := wantVerdict(t, p, session, revoke.Inconclusive); !strings.Contains(v.Answer, "partition") {
+			t.Errorf("answer %q", v.Answer)
+		}
+		w.Knobs().SetFault(nil)
+		p.Verify(t.Context(), session) // which STS knows, and IAM does not serve
+		w.Knobs().SetFault(refuseAll)
+		wantVerdict(t, p, session, revoke.Refused)
+		again := w.provider(t)
+		again.(revoke.Rememberer).Remember(session)
+		wantVerdict(t, again, session, revoke.Refused)
+	})
+}
+
 func TestSessionNeedsAnAuthorityAndItsSecret(t *testing.T) {
 	inWorld(t, func(t *testing.T, w world) {
 		session := w.Mint("aws.session")

@@ -65,7 +65,7 @@ func (p *provider) probeSession(ctx context.Context, c *caller, k keys) revoke.V
 	case f.is(403, "ExpiredToken"):
 		return revoke.Verdict{Outcome: revoke.Refused, Answer: f.answer}
 	case f.is(403, "InvalidClientTokenId"):
-		return unknownToIAM(ctx, c, f)
+		return p.unknownToIAM(ctx, c, k, f)
 	case !f.is(403, "AccessDenied"):
 		return revoke.Verdict{Answer: f.answer, RetryAfter: f.after}
 	}
@@ -88,9 +88,17 @@ func (p *provider) probeSession(ctx context.Context, c *caller, k keys) revoke.V
 // unknownToIAM judges a session that IAM calls invalid. IAM says that of every session of
 // GetSessionToken without MFA, dead or not, so STS decides; and what STS accepts may be denied:
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
-func unknownToIAM(ctx context.Context, c *caller, f *failure) revoke.Verdict {
+//
+// STS calls sessions of other partitions (China, GovCloud) invalid as well, and a session's id names
+// none: its refusal counts where AWS knew the session before.
+func (p *provider) unknownToIAM(ctx context.Context, c *caller, k keys, f *failure) revoke.Verdict {
 	who, err := c.whoAmI(ctx)
-	if err == nil {
+	var refusal *failure
+	switch {
+	case errors.As(err, &refusal) && refusal.is(403, "InvalidClientTokenId") && !p.wasKnown(k.id):
+		return revoke.Verdict{Answer: revoke.Answer(0, f.answer+": says AWS also to live sessions of another partition, and it never knew this one", c.hide)}
+	case err == nil:
+		p.sawKnown(k.id)
 		return revoke.Verdict{Answer: revoke.Answer(0, fmt.Sprintf("IAM does not serve this session, and STS still names %s, which no deny stops: %s",
 			who.owner(), f.answer), c.hide)}
 	}
@@ -110,6 +118,18 @@ func (p *provider) sawUndenied(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.undenied[id] = true
+}
+
+func (p *provider) sawKnown(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[id] = true
+}
+
+func (p *provider) wasKnown(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known[id] || p.undenied[id]
 }
 
 func (p *provider) wasUndenied(id string) bool {
