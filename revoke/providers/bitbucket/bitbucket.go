@@ -113,12 +113,17 @@ func (p *provider) deleteToken(ctx context.Context, c credential.Credential) (re
 	if l.err != nil {
 		return revoke.Receipt{}, l.err
 	}
+	unproved := false
+	if l.has && !c.Secret.Empty() {
+		_, v := p.whoami(ctx, c)
+		unproved = v.Outcome != revoke.Alive // the end of what the id is of must not become a proof
+	}
 	r := p.admin.Do(ctx, wire.Request{Method: http.MethodDelete, Path: path, Bearer: l.key, Hide: c.Secret})
 	switch {
 	case !l.has && r.Err == nil && (r.Status == http.StatusNoContent || r.Status == http.StatusNotFound && said(r) != ""):
 		return revoke.Receipt{Already: true, Answer: r.Text(said(r))}, nil
 	case l.has && r.Err == nil && r.Status == http.StatusNoContent:
-		return revoke.Receipt{Answer: r.Text(""), Did: []string{"deleted API token " + c.Ref["id"]}}, nil
+		return revoke.Receipt{Answer: r.Text(""), Already: unproved, Did: []string{"deleted API token " + c.Ref["id"]}}, nil
 	case refusedAuthority(r):
 		return revoke.Receipt{}, fmt.Errorf("%w: %s", revoke.ErrAuthority, r.Text(said(r)))
 	}

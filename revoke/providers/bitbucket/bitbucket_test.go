@@ -97,6 +97,31 @@ func TestVerifyReadsTheBody(t *testing.T) {
 	}
 }
 
+// An API token goes with its account's address: alone Bitbucket refuses also one that lives, and the id
+// that an administrator deleted may be another one's.
+func TestAPITokenWithoutItsAddress(t *testing.T) {
+	c := minted.Mint("bitbucket.api_token")
+	delete(c.Ref, "email")
+	for want, answer := range map[revoke.Outcome]reply{revoke.Inconclusive: {401, invalid, ""}, revoke.Alive: {200, works, ""}} {
+		p, _ := scripted(t, credential.Credential{}, answer)
+		if v := p.Verify(t.Context(), c); v.Outcome != want {
+			t.Errorf("%s %q, want %s", v.Outcome, v.Answer, want)
+		}
+	}
+}
+
+// Which token an id is of, only the host says: what was not seen alive may be another one than was deleted.
+func TestDeletionIsNoProofOfAnotherToken(t *testing.T) {
+	c := minted.Mint("bitbucket.api_token")
+	has, gone := reply{200, `[{"id":"` + c.Ref["id"] + `"}]`, ""}, reply{204, "", ""}
+	for already, before := range map[bool]reply{true: {401, invalid, ""}, false: {200, works, ""}} {
+		p, _ := scripted(t, minted.Mint("bitbucket.access_token"), has, before, gone)
+		if r, err := p.Revoke(t.Context(), c); err != nil || r.Already != already || len(r.Did) != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
 // The administrator's list is the proof where only the id is known.
 func TestVerifyByID(t *testing.T) {
 	c := minted.Mint("bitbucket.api_token")
@@ -126,6 +151,7 @@ func TestVerifyByID(t *testing.T) {
 
 func TestRevokeReadsTheAnswer(t *testing.T) {
 	c := minted.Mint("bitbucket.api_token")
+	c.Secret = credential.Secret{}
 	has, hasNot := reply{200, `[{"id":"` + c.Ref["id"] + `"}]`, ""}, reply{200, `[]`, ""}
 	for name, w := range map[string]struct {
 		replies   []reply

@@ -84,6 +84,8 @@ func (p *provider) whoami(ctx context.Context, c credential.Credential) (revoke.
 		return revoke.Exposure{Account: r.Show(strings.TrimSpace(name + " " + user.AccountID))}, r.Verdict(revoke.Alive, "user "+name)
 	case r.Status == http.StatusForbidden && bitbuckets(r):
 		return revoke.Exposure{Reach: []string{"what its scopes allow, not its own account"}}, r.Verdict(revoke.Alive, said(r))
+	case refused(r) && c.Kind == apiToken && q.User == nil:
+		return revoke.Exposure{}, r.Verdict(revoke.Inconclusive, said(r)+": says Bitbucket to a live API token, too, without its account's address (email)")
 	case refused(r):
 		return revoke.Exposure{}, r.Verdict(revoke.Refused, said(r))
 	}
@@ -91,8 +93,8 @@ func (p *provider) whoami(ctx context.Context, c credential.Credential) (revoke.
 }
 
 // asItself is the question with the credential. An app password goes with a username, an API token
-// with the account's address; it may go alone as well, and the answer to that counts for no more than
-// what it is compared with: a refusal proves nothing of what was never seen alive.
+// with the account's address (https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/).
+// It may go alone as well, and a refusal of that proves nothing.
 func asItself(c credential.Credential) (wire.Request, error) {
 	q := wire.Request{Method: http.MethodGet, Path: "/2.0/user", Hide: c.Secret}
 	value := c.Secret.Reveal("value")
