@@ -213,19 +213,35 @@ func judged(a wire.Reply, o revoke.Outcome, said string) verdict {
 	return verdict{a.Verdict(o, said), a.Failure(said)}
 }
 
-// present asks for the authenticators, which any Conjur tells anybody: whether it is one that
-// answers. A refusal of Conjur's is a 401 with nothing in it, as any proxy may send.
+// present asks for the authenticators, which Conjur tells anybody: whether it is one that answers. A
+// refusal of Conjur's is a 401 with nothing in it, as any proxy may send. Where there is no such page
+// it may be a Conjur all the same, behind a gateway: silent.
 // https://github.com/cyberark/conjur-openapi-spec/blob/main/spec/status.yml, AuthenticatorsIndex
-func (p *provider) present(ctx context.Context, hide credential.Secret) (verdict, bool) {
+func (p *provider) present(ctx context.Context, hide credential.Secret) (v verdict, ok, silent bool) {
 	a := p.ask(ctx, wire.Request{Method: http.MethodGet, Path: "/authenticators", Hide: hide})
 	var index struct {
 		Installed []string `json:"installed"`
 		Enabled   []string `json:"enabled"`
 	}
 	if a.Status == http.StatusOK && a.JSON(&index) && len(index.Installed) > 0 && index.Enabled != nil {
-		return verdict{}, true
+		return verdict{}, true, false
 	}
-	return judged(a, revoke.Inconclusive, "no answer of a Conjur's"), false
+	silent = a.Err == nil && a.Status == http.StatusNotFound && !strings.Contains(string(a.Body), "<")
+	return judged(a, revoke.Inconclusive, "no answer of a Conjur's"), false, silent
+}
+
+// witnessed is a refusal of what does not tell that it is a Conjur. It counts where the authority is
+// let in right after it.
+func (p *provider) witnessed(ctx context.Context, c credential.Credential, refusal wire.Reply) verdict {
+	const unknown = "whether it is a Conjur's refusal is not known: "
+	own, err := p.authority(ctx, c)
+	if err != nil {
+		return judged(refusal, revoke.Inconclusive, unknown+err.Error())
+	}
+	if _, token := p.login(ctx, own); token == nil {
+		return judged(refusal, revoke.Inconclusive, unknown+"the authority is not let in either")
+	}
+	return judged(refusal, revoke.Refused, "and right after it the authority is let in")
 }
 
 // refused reports whether Conjur refused what it was asked with, once it is known to be Conjur: 401

@@ -128,6 +128,28 @@ func TestSomebodyElseAnswers(t *testing.T) {
 	}
 }
 
+// Some tell nobody of their authenticators: what works needs no witness, and a refusal has the authority's
+// login for one.
+func TestConjurThatHidesItsAuthenticators(t *testing.T) {
+	for _, kind := range []string{"conjur.api_key", "conjur.host_factory_token"} {
+		w := newWorld(t, "")
+		w.Knobs().SetFault(func(r *http.Request) fake.Fault {
+			if r.Method == http.MethodGet {
+				return fake.Fault{Status: 404}
+			}
+			return fake.Fault{}
+		})
+		c := w.Mint(kind)
+		w.verify(t, c, revoke.Alive)
+		if r, err := w.p.Revoke(t.Context(), c); err != nil || r.Already || w.Alive(c) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		w.verify(t, c, revoke.Refused)
+		w.RevokeByHand(w.authority)
+		w.verify(t, c, revoke.Inconclusive)
+	}
+}
+
 // Whoever takes the key from its answer would have taken over the role: nobody can.
 func TestNobodyKeepsTheNewKey(t *testing.T) {
 	w := newWorld(t, "account: "+conjurfake.Account)

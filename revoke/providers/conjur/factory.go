@@ -20,7 +20,8 @@ func (p *provider) tryFactory(ctx context.Context, c credential.Credential) verd
 	if !secretValue.MatchString(value) {
 		return unasked(errNotValue)
 	}
-	if v, ok := p.present(ctx, c.Secret); !ok {
+	v, known, silent := p.present(ctx, c.Secret)
+	if !known && !silent {
 		return v
 	}
 	a := p.ask(ctx, wire.Request{
@@ -29,13 +30,14 @@ func (p *provider) tryFactory(ctx context.Context, c credential.Credential) verd
 	})
 	var said struct {
 		Error struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
+			Code string `json:"code"`
 		} `json:"error"`
 	}
 	switch {
 	case a.Status == http.StatusUnprocessableEntity && a.JSON(&said) && said.Error.Code != "":
-		return judged(a, revoke.Alive, said.Error.Message)
+		return judged(a, revoke.Alive, "takes the token, and wants a host's name")
+	case refused(a) && silent:
+		return p.witnessed(ctx, c, a)
 	case refused(a):
 		return judged(a, revoke.Refused, "")
 	}

@@ -42,17 +42,20 @@ func (p *provider) tryKey(ctx context.Context, c credential.Credential) verdict 
 	if err != nil {
 		return unasked(err)
 	}
-	if v, ok := p.present(ctx, c.Secret); !ok {
+	v, known, silent := p.present(ctx, c.Secret)
+	if !known && !silent {
 		return v
 	}
-	switch a, token := p.login(ctx, id); {
+	a, token := p.login(ctx, id)
+	switch {
 	case token != nil:
 		return judged(a, revoke.Alive, "an access token")
+	case refused(a) && silent:
+		return p.witnessed(ctx, c, a)
 	case refused(a):
 		return judged(a, revoke.Refused, "")
-	default:
-		return judged(a, revoke.Inconclusive, "")
 	}
+	return judged(a, revoke.Inconclusive, "")
 }
 
 // rotateKey has the key replaced: by itself or, where it may not, by the authority. The new key is in
