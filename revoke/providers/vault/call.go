@@ -31,8 +31,13 @@ func (p *provider) ask(ctx context.Context, token string, hide credential.Secret
 	if p.nowhere {
 		return answer{Reply: wire.Reply{Err: errNoEndpoint, Unsent: true}}
 	}
-	q.Path, q.Bearer, q.Hide = "/v1/"+q.Path, token, hide
-	q.Header = http.Header{}
+	q.Path, q.Hide = "/v1/"+q.Path, with(hide, token)
+	// As Vault's own client does, whose second header is against requests that others forge:
+	// https://developer.hashicorp.com/vault/api-docs#the-x-vault-request-header
+	q.Header = http.Header{"X-Vault-Request": {"true"}}
+	if token != "" {
+		q.Header.Set("X-Vault-Token", token)
+	}
 	if p.settings.Namespace != "" {
 		q.Header.Set("X-Vault-Namespace", p.settings.Namespace)
 	}
@@ -42,6 +47,15 @@ func (p *provider) ask(ctx context.Context, token string, hide credential.Secret
 		a.body, a.parsed = b, true
 	}
 	return a
+}
+
+// with is what a request hides, and the token that it is sent with.
+func with(hide credential.Secret, token string) credential.Secret {
+	parts := map[string]string{"sent": token}
+	for _, name := range hide.Parts() {
+		parts["hide."+name] = hide.Reveal(name)
+	}
+	return credential.NewSecret(parts)
 }
 
 // said is what Vault itself said. It writes several errors as a list, a line each.

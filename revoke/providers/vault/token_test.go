@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -237,6 +238,11 @@ func TestSettings(t *testing.T) {
 	w.verify(t, w.Mint("vault.token"), revoke.Alive)
 	if got := w.head[0].Get("X-Vault-Namespace"); got != "admin/agents" {
 		t.Errorf("namespace %q", got)
+	}
+	// A Vault Agent may be told to take nothing without the first, and gateways take the Authorization
+	// header for themselves.
+	if h := w.head[0]; h.Get("X-Vault-Request") != "true" || len(h.Get("X-Vault-Token")) < 20 || h.Get("Authorization") != "" {
+		t.Errorf("of Vault's own client it has neither header: %q", slices.Sorted(maps.Keys(h)))
 	}
 	for _, k := range w.p.Info().Kinds {
 		if !k.NeedsAlive {
