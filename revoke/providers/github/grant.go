@@ -36,6 +36,7 @@ func (p *provider) ownClient(ctx context.Context, method, path string, c credent
 	return p.api.Do(ctx, wire.Request{
 		Method: method, Path: "/applications/" + p.settings.ClientID + path, Hide: c.Secret,
 		User: url.UserPassword(p.settings.ClientID, secret), JSON: map[string]string{"access_token": token},
+		Header: http.Header{"Accept": {"application/vnd.github+json"}, "X-Github-Api-Version": {"2022-11-28"}}, // as go-github sends them
 	}), true
 }
 

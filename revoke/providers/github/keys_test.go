@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"crypto/ed25519"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"net/http"
@@ -186,6 +187,34 @@ func TestKeyOnALaterPage(t *testing.T) {
 	}
 }
 
+// TestKeyIsListedByAPlainServer: only what is missing needs GitHub's word that the list is its own.
+func TestKeyIsListedByAPlainServer(t *testing.T) {
+	f := githubfake.New(fake.Wall{})
+	admin, _ := f.MintAuthority()
+	c := f.Mint("github.ssh_key")
+	signer, err := ssh.ParsePrivateKey([]byte(c.Secret.Reveal("value")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := json.Marshal([]map[string]any{{"id": 7, "key": strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProvider(t, revoke.Env{Authority: authority(admin), HTTP: serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		_, _ = w.Write(list)
+	})})
+	if v := p.Verify(t.Context(), c); v.Outcome != revoke.Alive {
+		t.Errorf("Verify = %+v", v)
+	}
+	if r, err := p.Revoke(t.Context(), c); err != nil || len(r.Did) != 1 {
+		t.Errorf("Revoke = %+v, %v", r, err)
+	}
+}
+
 // TestKeyAnswers: what is not GitHub's whole list proves nothing.
 func TestKeyAnswers(t *testing.T) {
 	const other = `{"id":1,"key":"ssh-ed25519 AAAA","title":"laptop"}`
@@ -200,6 +229,7 @@ func TestKeyAnswers(t *testing.T) {
 	}{
 		"others":               {200, `[` + other + `]`, ours, revoke.Refused, nil},
 		"none":                 {200, `[]`, ours, revoke.Refused, nil},
+		"none, by request id":  {200, `[]`, map[string]string{"X-GitHub-Request-Id": "E1F2:3"}, revoke.Refused, nil},
 		"none, of a portal":    {200, `[]`, nil, revoke.Inconclusive, nil},
 		"nothing":              {200, ``, ours, revoke.Inconclusive, nil},
 		"null":                 {200, `null`, ours, revoke.Inconclusive, nil},

@@ -14,10 +14,16 @@ const (
 	perPage  = 100 // the most that GitHub gives: https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api
 	maxPages = 20
 
-	// mediaType is a header of every answer of the API, and of no captive portal:
-	// https://docs.github.com/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
+	// Headers of every answer of the API, and of no captive portal:
+	// https://docs.github.com/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types and
+	// https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api
 	mediaType = "X-GitHub-Media-Type"
+	requestID = "X-GitHub-Request-Id"
 )
+
+// githubs reports whether GitHub bears witness that the answer is its own: what is missing from a list
+// is missing from GitHub's alone.
+func (r reply) githubs() bool { return r.header.Get(mediaType) != "" || r.header.Get(requestID) != "" }
 
 // find reads a list to its end, or to the entry that is looked for. An error of is means that the list
 // is not GitHub's. Only a list that was read whole comes with neither an entry nor an error: it proves
@@ -26,7 +32,7 @@ func find[T any](ctx context.Context, p *provider, list, token string, is func(T
 	for page := 1; page <= maxPages; page++ {
 		var some []T
 		r = p.send(ctx, http.MethodGet, fmt.Sprintf("%s?per_page=%d&page=%d", list, perPage, page), token, nil, &some)
-		if r.err != nil || r.status != http.StatusOK || some == nil || r.header.Get(mediaType) == "" {
+		if r.err != nil || r.status != http.StatusOK || some == nil {
 			return nil, others, r.unreadable()
 		}
 		for i := range some {
@@ -39,6 +45,9 @@ func find[T any](ctx context.Context, p *provider, list, token string, is func(T
 				return &some[i], others, r
 			}
 			others++
+		}
+		if !r.githubs() {
+			return nil, others, r.unreadable()
 		}
 		if !r.more() {
 			return nil, others, r
