@@ -22,7 +22,7 @@ const (
 	kindCertificate = "azure.certificate"
 	kindRefresh     = "azure.refresh_token"
 	kindVaultSecret = "azure.key_vault_secret"
-	kindAccess      = "azure.access_token" // as an authority only: what az hands out
+	kindAccess      = "azure.access_token" // what az hands out: an authority, too
 
 	loginHost = "login.microsoftonline.com"
 	graphHost = "graph.microsoft.com"
@@ -91,6 +91,8 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 		return p.inspectToken(ctx, c)
 	case kindVaultSecret:
 		return p.inspectVault(ctx, c)
+	case kindAccess:
+		return revoke.Exposure{}, errors.New("azure: an access token is not asked: " + verifyAccess(c).Answer)
 	}
 	return revoke.Exposure{}, unknownKind(c)
 }
@@ -106,6 +108,8 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 			r, err = p.revokeSessions(ctx, c)
 		case kindVaultSecret:
 			r, err = p.setVault(ctx, c, false)
+		case kindAccess:
+			err = revokeAccess(c)
 		default:
 			err = unknownKind(c)
 		}
@@ -122,6 +126,8 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		return p.verifyToken(ctx, c)
 	case kindVaultSecret:
 		return p.verifyVault(ctx, c)
+	case kindAccess:
+		return verifyAccess(c)
 	}
 	return inconclusive(unknownKind(c), c)
 }

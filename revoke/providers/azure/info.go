@@ -15,7 +15,7 @@ var propagation = revoke.Propagation{
 func (p *provider) Info() revoke.Info {
 	return revoke.Info{
 		Name: "azure", Title: "Microsoft Entra ID, Azure",
-		Kinds: []revoke.KindInfo{p.secretInfo(), p.certificateInfo(), refreshInfo, vaultInfo},
+		Kinds: []revoke.KindInfo{p.secretInfo(), p.certificateInfo(), refreshInfo, accessInfo, vaultInfo},
 		Reads: []revoke.Read{
 			{Method: "POST", Path: "/*/oauth2/v2.0/token", Form: map[string]string{"grant_type": "client_credentials"}},
 			{Method: "POST", Path: "/*/oauth2/v2.0/token", Form: map[string]string{"grant_type": "refresh_token"}},

@@ -221,6 +221,8 @@ type claims struct {
 	App    string   `json:"appid"`
 	Roles  []string `json:"roles"` // of an application
 	Scopes string   `json:"scp"`   // of a user
+
+	Expires int64 `json:"exp"` // seconds since 1970
 }
 
 // claimsOf reads a token's claims; ids that are none are left out, and so is all of what is no JWT.

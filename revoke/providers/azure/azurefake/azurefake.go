@@ -87,6 +87,7 @@ type access struct {
 	user     *user
 	audience string
 	expires  time.Time
+	ended    fake.Revocation // before that, which nothing at Entra does
 }
 
 // version is one version of a secret in the vault.
@@ -110,7 +111,7 @@ func (f *Fake) Name() string       { return "azure" }
 func (f *Fake) Hosts() []string    { return []string{login, graph, vault + ".vault.azure.net"} }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 func (f *Fake) Kinds() []string {
-	return []string{"azure.client_secret", "azure.certificate", "azure.refresh_token", "azure.key_vault_secret"}
+	return []string{"azure.client_secret", "azure.certificate", "azure.refresh_token", "azure.access_token", "azure.key_vault_secret"}
 }
 
 // Mint makes a live credential, each with an application, a user or a secret of its own.
@@ -131,6 +132,12 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		u.label = credential.Mask(kind, credential.Value(value), nil)
 		f.users[u.object], f.refresh[value] = u, u
 		c.Secret, c.Ref = credential.Value(value), map[string]string{"home_account_id": u.object + "." + f.tenant, "tenant": f.tenant}
+	case "azure.access_token":
+		u := &user{object: fake.GUID()}
+		f.users[u.object] = u
+		a := &access{user: u, audience: "https://management.azure.com"}
+		c.Secret, c.Ref = credential.Value(f.issue(a)), map[string]string{"home_account_id": u.object + "." + f.tenant, "tenant": f.tenant}
+		c.Expires = a.expires
 	case "azure.key_vault_secret":
 		name := "db-" + strings.ToLower(fake.Hex(4))
 		f.addVersions(name, 2)
@@ -311,6 +318,9 @@ func (f *Fake) Alive(c credential.Credential) bool {
 	case "azure.refresh_token":
 		u := f.refresh[value]
 		return u != nil && f.knobs.Works(u.sessions)
+	case "azure.access_token":
+		a := f.access[value]
+		return a != nil && f.knobs.Works(a.ended) && f.knobs.Now().Before(a.expires)
 	}
 	return slices.ContainsFunc(f.secrets[c.Ref["name"]], func(v *version) bool { return f.knobs.Works(v.disabled) })
 }
@@ -333,6 +343,10 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 		if u := f.refresh[value]; u != nil {
 			f.knobs.Revoke(&u.sessions)
 		}
+	case "azure.access_token":
+		if a := f.access[value]; a != nil {
+			f.knobs.Revoke(&a.ended)
+		}
 	case "azure.key_vault_secret":
 		for _, v := range f.secrets[c.Ref["name"]] {
 			f.knobs.Revoke(&v.disabled)
@@ -351,7 +365,8 @@ func (f *Fake) password(value string) (*application, *password) {
 	return nil, nil
 }
 
-// State renders the tenant and the vault. Tokens that were issued are not state: they expire.
+// State renders the tenant and the vault. Tokens that were issued are not state: they expire. One that
+// was ended before is.
 func (f *Fake) State() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -367,6 +382,11 @@ func (f *Fake) State() string {
 	}
 	for _, u := range f.users {
 		lines = append(lines, "sessions of "+u.object+" "+u.sessions.String())
+	}
+	for _, a := range f.access {
+		if a.user != nil && !f.knobs.Works(a.ended) {
+			lines = append(lines, "a token of "+a.user.object+" "+a.ended.String())
+		}
 	}
 	for name, all := range f.secrets {
 		for _, v := range all {
