@@ -1,6 +1,7 @@
 package gitlab_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -189,6 +190,50 @@ func byIDOrByValue(t *testing.T) {
 	w.authority = w.MintToken("ada", 3, "api")
 	if _, err := w.Revoke(t.Context(), own); err != nil || w.Alive(own) {
 		t.Errorf("the authority's own key: %v", err)
+	}
+}
+
+// What an instance made before it knew prefixes, or with one of its own, works on without ours:
+// https://docs.gitlab.com/security/tokens/#token-prefixes
+func TestTokensWithoutTheirPrefix(t *testing.T) {
+	for kind, replies := range map[string][]reply{
+		"gitlab.runner":       {{204, ""}},
+		"gitlab.deploy_token": {{200, `{"id":5,"name":"ci"}`}, {204, ""}},
+		"gitlab.trigger":      {{200, `{"id":5,"description":"ci"}`}, {204, ""}},
+		"gitlab.agent_token":  {{200, `{"id":5,"name":"ci","status":"active"}`}, {204, ""}},
+		"gitlab.feed_token":   {{200, `{"id":5,"username":"ada"}`}, {204, ""}},
+	} {
+		for _, value := range []string{rand.Text()[:20], "acme-gldt-" + rand.Text()} {
+			p, asked := scripted(t, minted.Mint("gitlab.pat"), replies...)
+			c := credential.Credential{
+				Provider: "gitlab", Kind: kind, Secret: credential.Value(value), Ref: map[string]string{"id": "5", "project": "7", "agent": "3"},
+			}
+			if r, err := p.Revoke(t.Context(), c); err != nil || len(r.Did) != 1 || len(*asked) != len(replies) {
+				t.Errorf("%s: %+v, %v after %q", kind, r, err, *asked)
+			}
+		}
+	}
+}
+
+// A project's or group's access token ends by its id under whoever may there; an administrator needs
+// neither: https://docs.gitlab.com/api/project_access_tokens/#revoke-a-project-access-token
+func TestAccessTokenOfAProjectByItsID(t *testing.T) {
+	w := newWorld(t)
+	of := w.Mint("gitlab.pat")
+	of.Secret, of.Ref = credential.Secret{}, map[string]string{"id": of.Ref["id"], "project": "7"}
+	if _, err := w.Revoke(t.Context(), of); err != nil || w.Alive(of) {
+		t.Errorf("%v", err)
+	}
+	for ref, path := range map[string]string{"project": "/api/v4/projects/7/access_tokens/5", "group": "/api/v4/groups/7/access_tokens/5", "": "/api/v4/personal_access_tokens/5"} {
+		p, asked := scripted(t, minted.Mint("gitlab.pat"), reply{200, `{"id":5,"name":"ci","active":true}`}, reply{204, ""}, reply{200, `{"id":5,"name":"ci","active":false,"revoked":true}`})
+		c := credential.Credential{Provider: "gitlab", Kind: "gitlab.pat", Ref: map[string]string{"id": "5", ref: "7"}}
+		if r, err := p.Revoke(t.Context(), c); err != nil || len(r.Did) != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		v := p.Verify(t.Context(), c)
+		if want := []string{"GET " + path, "DELETE " + path, "GET " + path}; !slices.Equal(*asked, want) || v.Outcome != revoke.Refused {
+			t.Errorf("asked %q, %s %q", *asked, v.Outcome, v.Answer)
+		}
 	}
 }
 

@@ -110,6 +110,9 @@ func secretOf(c credential.Credential) (string, error) {
 	case !forms()[c.Kind].MatchString(value):
 		return "", errors.New("not asked: the value has not the form of this kind")
 	}
+	if k, ok := credential.Recognize(value); ok && k.Provider != info.Name {
+		return "", errors.New("not asked: the value has the form of another provider's")
+	}
 	return value, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"clawback/revoke"
-	"clawback/revoke/credential"
 )
 
 const (
@@ -42,22 +41,21 @@ const (
 
 func (p *provider) Info() revoke.Info { return info }
 
-// forms are the values of each kind: of all that is sent, the whole value. An OAuth token has none but
-// that it is hexadecimal: https://docs.gitlab.com/api/oauth2/
+// forms are the values of each kind: of all that is sent, the whole value.
 var forms = sync.OnceValue(func() map[string]*regexp.Regexp {
+	key := regexp.MustCompile(`\A-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----\n`) // never sent
 	all := map[string]*regexp.Regexp{
-		oauthToken: regexp.MustCompile(`\A[0-9a-f]{32,128}\z`),
-		deployKey:  regexp.MustCompile(`\A-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----\n`), // never sent
+		oauthToken: regexp.MustCompile(`\A[0-9a-f]{32,128}\z`), // https://docs.gitlab.com/api/oauth2/
+		deployKey:  key, sshKey: key,
 	}
-	for _, k := range credential.Kinds {
-		if k.Provider == "gitlab" && k.Format != "" {
-			all[k.Name] = regexp.MustCompile(`\A(?:` + k.Format + `)\z`)
+	// An instance may have prefixes of its own, and what it made before there were any works on:
+	// https://docs.gitlab.com/security/tokens/#token-prefixes
+	plain := regexp.MustCompile(`\A[0-9A-Za-z_][0-9A-Za-z_.+=-]{15,998}\z`)
+	for _, k := range info.Kinds {
+		if all[k.Kind] == nil {
+			all[k.Kind] = plain
 		}
 	}
-	// An instance may have another prefix than glpat-, or none:
-	// https://docs.gitlab.com/administration/settings/account_and_limit_settings/#personal-access-token-prefix
-	all[accessToken] = regexp.MustCompile(`\A[0-9A-Za-z][0-9A-Za-z_.+=-]{15,319}\z`)
-	all[sshKey] = all[deployKey]
 	return all
 })
 
@@ -68,6 +66,8 @@ var info = revoke.Info{
 	Reads: []revoke.Read{
 		{Method: http.MethodGet, Path: "/api/v4/personal_access_tokens"},
 		{Method: http.MethodGet, Path: "/api/v4/personal_access_tokens/*"},
+		{Method: http.MethodGet, Path: "/api/v4/projects/*/access_tokens/*"},
+		{Method: http.MethodGet, Path: "/api/v4/groups/*/access_tokens/*"},
 		{Method: http.MethodGet, Path: "/api/v4/user"},
 		{Method: http.MethodGet, Path: "/api/v4/job"},
 		{Method: http.MethodPost, Path: "/api/v4/runners/verify"},

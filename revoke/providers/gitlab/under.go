@@ -30,6 +30,10 @@ func route(c credential.Credential) (string, error) {
 	switch {
 	case id == "":
 		return "", errUnnamed
+	case c.Kind == accessToken && project != "":
+		return "/api/v4/projects/" + project + "/access_tokens/" + id, nil
+	case c.Kind == accessToken && group != "":
+		return "/api/v4/groups/" + group + "/access_tokens/" + id, nil
 	case c.Kind == accessToken:
 		return "/api/v4/personal_access_tokens/" + id, nil
 	case c.Kind == deployToken && project != "":

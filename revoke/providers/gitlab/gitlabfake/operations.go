@@ -213,6 +213,8 @@ var resources = []struct {
 	kind string
 }{
 	{lazyregexp.New(`\A/api/v4/personal_access_tokens/()()(\d+)\z`), pat},
+	{lazyregexp.New(`\A/api/v4/(projects)/(\d+)/access_tokens/(\d+)\z`), pat},
+	{lazyregexp.New(`\A/api/v4/(groups)/(\d+)/access_tokens/(\d+)\z`), pat},
 	{lazyregexp.New(`\A/api/v4/(projects)/(\d+)/deploy_tokens/(\d+)\z`), "gitlab.deploy_token"},
 	{lazyregexp.New(`\A/api/v4/(groups)/(\d+)/deploy_tokens/(\d+)\z`), "gitlab.deploy_token"},
 	{lazyregexp.New(`\A/api/v4/(projects)/(\d+)/triggers/(\d+)\z`), "gitlab.trigger"},
