@@ -11,7 +11,7 @@ import (
 // 3 to 4 seconds were measured by others; AWS itself names no bound.
 var propagation = revoke.Propagation{
 	Budget: time.Minute, Every: 5 * time.Second, Refusals: 3,
-	Source: "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency",
+	Source: "clawback's own margin: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency names no time",
 }
 
 func (p *provider) Info() revoke.Info {

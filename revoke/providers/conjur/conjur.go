@@ -44,9 +44,9 @@ var (
 // loginDepth is how many segments a loginName may have.
 const loginDepth = 10
 
-// secretValue is a key or token as Conjur makes them: base32, in lower case
+// secretValue is a key or token as Conjur makes them, which today is base32 in lower case
 // (https://github.com/cyberark/conjur-openapi-spec/blob/main/spec/authentication.yml, ApiKey).
-var secretValue = lazyregexp.New(`\A[0-9a-z]{40,120}\z`)
+var secretValue = lazyregexp.New(`\A[0-9A-Za-z]{40,120}\z`)
 
 type provider struct {
 	env     revoke.Env
