@@ -154,6 +154,8 @@ func lacks(k revoke.KindInfo) (all []string) {
 	need(k.Propagation.Budget > 0 && k.Propagation.Every > 0, "no budget for its proof")
 	need(k.Propagation.Every <= k.Propagation.Budget, "its probes are further apart than the budget")
 	need(strings.Contains(k.Propagation.Source, "https://"), "no source of the budget")
+	names := !strings.Contains(k.Propagation.Source, "names no") && !strings.Contains(k.Propagation.Source, "publishes no")
+	need(names || strings.Contains(k.Propagation.Source, "own margin"), "a budget that its source does not name, and that is not called our own margin")
 	return all
 }
 
@@ -174,6 +176,7 @@ func TestLacks(t *testing.T) {
 		"interval":    func(k *revoke.KindInfo) { k.Propagation.Every = 0 },
 		"far apart":   func(k *revoke.KindInfo) { k.Propagation.Every = 2 * k.Propagation.Budget },
 		"propagation": func(k *revoke.KindInfo) { k.Propagation.Source = "" },
+		"an owner":    func(k *revoke.KindInfo) { k.Propagation.Source = "https://a.test names none" },
 	} {
 		k := manual
 		break_(&k)

@@ -202,7 +202,7 @@ var propagation = revoke.Propagation{
 	Budget:   time.Minute,
 	Every:    30 * time.Second,
 	Refusals: 3,
-	Source:   "clawback's choice: GitHub answers 202 and publishes no time, " + docsRevoke,
+	Source:   "clawback's own margin: " + docsRevoke + " answers 202 and names no time",
 }
 
 // token returns the secret to send, and false for a credential that is no token of ours or is

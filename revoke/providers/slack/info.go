@@ -25,7 +25,7 @@ const noProbe = "no call takes a signing secret: it only signs what Slack sends"
 // propagation is a caution of ours: Slack documents no lag, and none was measured.
 var propagation = revoke.Propagation{
 	Budget: time.Minute, Every: 5 * time.Second,
-	Source: "https://docs.slack.dev/reference/methods/auth.revoke names none; a minute is our caution",
+	Source: "clawback's own margin: https://docs.slack.dev/reference/methods/auth.revoke names no time",
 }
 
 const (
