@@ -190,8 +190,7 @@ func (p *provider) test(ctx context.Context, c credential.Credential) (answer, e
 // disallowed from making the request" (https://docs.slack.dev/reference/methods/auth.test): a token
 // that is tied to the agent's address would look dead from ours and serve its thief. It counts
 // only where the token worked from here before: in this process, since the address of an earlier
-// one may have been another (so there is no revoke.Rememberer here). Whether Slack says it to every app-level token
-// at auth.test is not documented, so there it never counts.
+// one may have been another (so there is no revoke.Rememberer here).
 func (p *provider) refused(a answer, c credential.Credential) bool {
 	if a.Ok == nil || *a.Ok {
 		return false
@@ -200,7 +199,7 @@ func (p *provider) refused(a answer, c credential.Credential) bool {
 	case "token_revoked", "account_inactive", "token_expired":
 		return true
 	case "invalid_auth":
-		return c.Kind != appLevel && p.accepted(c.Secret)
+		return p.accepted(c.Secret)
 	}
 	return false
 }

@@ -123,9 +123,11 @@ func TestInvalidAuthCountsOnlyWhereTheTokenWorkedBefore(t *testing.T) {
 		"inspected": {alive, botToken(), func(p revoke.Provider, c credential.Credential) { _, _ = p.Inspect(context.Background(), c) }, revoke.Refused},
 		"revoked": {reply{status: 200, body: `{"ok":true,"revoked":true}`}, botToken(),
 			func(p revoke.Provider, c credential.Credential) { _, _ = p.Revoke(context.Background(), c) }, revoke.Refused},
-		"never":        {invalid, botToken(), func(p revoke.Provider, c credential.Credential) { p.Verify(context.Background(), c) }, revoke.Inconclusive},
-		"another one":  {alive, botToken(), func(p revoke.Provider, _ credential.Credential) { p.Verify(context.Background(), botToken()) }, revoke.Inconclusive},
-		"an app-level": {alive, token("slack.app", "xapp-"), func(p revoke.Provider, c credential.Credential) { p.Verify(context.Background(), c) }, revoke.Inconclusive},
+		"never":       {invalid, botToken(), func(p revoke.Provider, c credential.Credential) { p.Verify(context.Background(), c) }, revoke.Inconclusive},
+		"another one": {alive, botToken(), func(p revoke.Provider, _ credential.Credential) { p.Verify(context.Background(), botToken()) }, revoke.Inconclusive},
+		"an app-level": {reply{status: 200, body: `{"ok":true,"app_id":"A1","app_name":"agent"}`}, token("slack.app", "xapp-"),
+			func(p revoke.Provider, c credential.Credential) { p.Verify(context.Background(), c) }, revoke.Refused},
+		"an app-level, never": {invalid, token("slack.app", "xapp-"), func(p revoke.Provider, c credential.Credential) { p.Verify(context.Background(), c) }, revoke.Inconclusive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scripted(t, []reply{c.first, invalid}, func(p revoke.Provider, _ *[]*http.Request) {
