@@ -41,7 +41,7 @@ crash: ## a response dies at every operation of its disk, in every way, and is r
 
 bench: ## printed as ratios against a bound or a public tool
 	go test -run '^$$' -bench . -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots ./cmd/clawback
-	go test -run '^$$' -bench . -benchtime 1x ./forensics/verify
+	go test -run '^$$' -bench . -benchtime 1x ./forensics/verify ./playbooks/containment
 	go test -run '^$$' -bench . -benchtime 1x -timeout 1h ./revoke/discover
 
 e2e: setup build ## the stories alone: real processes, systemd, sshd, tmux

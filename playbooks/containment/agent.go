@@ -73,6 +73,7 @@ type visit struct {
 	*ledger
 	disk      *openclaw.Patient // root, whose file systems may be the attacker's and never answer
 	start     time.Time
+	stood     time.Time // when the last that moved was stopped
 	managers  []Manager
 	units     []unit
 	strays    []string // cgroups of the agent's units whose manager cannot be asked

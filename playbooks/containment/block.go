@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // blockUnits makes sure that no unit of the agent can be started, by whom or what ever: the services
@@ -30,7 +31,11 @@ func (v *visit) blockUnits(ctx context.Context, paused *[]Reviver) {
 		}
 		for _, name := range unique(triggers, nil) {
 			v.pause(ctx, m, name)
-			*paused = append(*paused, Reviver{Kind: unitType(name), Name: name, Detail: "stopped, start refused", Paused: v.blocked(ctx, m, name)})
+			detail := "stopped, start refused"
+			if due := v.due(m.Name(), name); !due.IsZero() {
+				detail += "; it was due at " + due.UTC().Format(time.DateTime) + "Z"
+			}
+			*paused = append(*paused, Reviver{Kind: unitType(name), Name: name, Detail: detail, Paused: v.blocked(ctx, m, name)})
 		}
 		for _, name := range unique(followers, append(services, triggers...)) {
 			*paused = append(*paused, Reviver{Kind: "follower", Name: name, Detail: "start refused", Paused: v.blocked(ctx, m, name)})
@@ -84,6 +89,16 @@ func (v *visit) pause(ctx context.Context, m Manager, name string) {
 	if err := m.Pause(ctx, p); err != nil {
 		v.problem(fmt.Errorf("pause %s: %w", name, err))
 	}
+}
+
+// due is when a timer that was paused would have fired.
+func (v *visit) due(manager, name string) (at time.Time) {
+	for _, p := range v.Paused {
+		if p.Manager == manager && p.Name == name {
+			at = p.Due
+		}
+	}
+	return at
 }
 
 // unique sorts names and drops repeated ones and those in not.

@@ -85,7 +85,7 @@ type Stopped struct {
 	Killed   []Process     `json:"killed"`
 	Did      []string      `json:"did"`            // "drop-in 90-clawback.conf: Restart=no …", "reload", "SIGKILL"
 	Held     []string      `json:"held,omitempty"` // queue files moved aside, so that nothing runs again
-	Wait     time.Duration `json:"wait"`           // after this long, Check proves something: 2 × RestartSec, at least 2 s
+	Wait     time.Duration `json:"wait"`           // after this long, Check proves something: 2 × RestartSec, a timer's next turn within 2 minutes, at least 2 s
 	Took     time.Duration `json:"took"`
 	Problems []string      `json:"problems,omitempty"`
 }

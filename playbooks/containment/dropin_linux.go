@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // dropInName sorts behind what people call their drop-ins, so that it has the last word.
@@ -158,7 +162,27 @@ func (m *systemdManager) Standing(ctx context.Context, name string) (Paused, err
 		Manager: m.name, Name: name,
 		Active:  unitType(name) != "service" && state != "inactive" && state != "failed",
 		Enabled: p.text("UnitFileState") == "enabled",
+		Due:     p.due(time.Now()),
 	}, nil
+}
+
+// due is when a timer fires next, and the accuracy that it allows itself:
+// https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html#Timer%20Unit%20Objects
+func (p properties) due(now time.Time) time.Time {
+	var next time.Time
+	if at, _ := p["NextElapseUSecRealtime"].(uint64); at > 0 && at < math.MaxInt64 {
+		next = time.UnixMicro(int64(at))
+	}
+	var since unix.Timespec // of the clock that the other one counts by
+	if at := p.micros("NextElapseUSecMonotonic"); at > 0 && unix.ClockGettime(unix.CLOCK_MONOTONIC, &since) == nil {
+		if monotonic := now.Add(at - time.Duration(since.Nano())); next.IsZero() || monotonic.Before(next) {
+			next = monotonic
+		}
+	}
+	if next.IsZero() {
+		return next
+	}
+	return next.Add(p.micros("AccuracyUSec"))
 }
 
 // Pause implements Manager.

@@ -29,6 +29,7 @@ const (
 func (a *Agent) Freeze(ctx context.Context) (Frozen, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	defer urgently()()
 	v, err := a.visit(ctx)
 	if err != nil {
 		return Frozen{}, err
@@ -63,7 +64,7 @@ func (v *visit) freeze(ctx context.Context) (Frozen, error) {
 	if f.Processes, err = v.stopAll(ctx); err != nil {
 		return f, err
 	}
-	f.Took = time.Since(v.start)
+	f.Took = v.stood.Sub(v.start)
 	v.proveFrozen(&f)
 	return f, nil
 }
@@ -81,6 +82,7 @@ func (v *visit) freezeGroup(ctx context.Context, path, unit string, f *Frozen) {
 		v.problem(fmt.Errorf("freeze %s: %w", unit, err))
 		return
 	}
+	v.stood = time.Now()
 	f.How = append(f.How, "cgroup freezer of "+unit)
 }
 
@@ -170,7 +172,8 @@ func isFrozen(g Cgroup) bool {
 }
 
 // stopAll stops what still moves, one by one, until scan after scan finds nothing that does. What
-// outruns it for stillFor is left moving and shows in the result.
+// outruns it for stillFor is left moving and shows in the result. When the last that any scan saw
+// move was stopped is in v.stood.
 func (v *visit) stopAll(ctx context.Context) ([]Process, error) {
 	start := time.Now()
 	var quiet quietness
@@ -180,12 +183,16 @@ func (v *visit) stopAll(ctx context.Context) ([]Process, error) {
 			return nil, err
 		}
 		moving := slices.DeleteFunc(slices.Clone(found), Process.Still)
+		if len(moving) == 0 && v.stood.IsZero() {
+			v.stood = time.Now()
+		}
 		switch {
 		case len(moving) > 0 && time.Since(start) > stillFor:
+			v.stood = time.Now()
 			return found, nil
 		case len(moving) > 0:
 			quiet = quietness{}
-			if err := v.stopEach(ctx, moving); err != nil {
+			if err := v.chase(ctx, moving); err != nil {
 				return nil, err
 			}
 		case errors.Is(doubt, ErrMissed) && time.Since(start) > missedFor:
@@ -195,6 +202,31 @@ func (v *visit) stopAll(ctx context.Context) ([]Process, error) {
 			return found, nil
 		}
 	}
+}
+
+// chase stops what moves, and whom it forked meanwhile, until nobody new comes. A scan reads all
+// processes of the machine, which takes so long that what forks all the time is never caught up with.
+func (v *visit) chase(ctx context.Context, moving []Process) error {
+	start := time.Now()
+	for nobody := 0; nobody < quietScans && time.Since(start) < stillFor; {
+		if err := v.stopEach(ctx, moving); err != nil {
+			return err
+		}
+		if len(moving) > 0 {
+			v.stood = time.Now()
+		}
+		var err error
+		if moving, err = v.sys.Newcomers(ctx, v.traits); err != nil {
+			return fmt.Errorf("list processes: %w", err)
+		}
+		for _, p := range moving {
+			v.know(p)
+		}
+		if nobody++; len(moving) > 0 {
+			nobody = 0
+		}
+	}
+	return nil
 }
 
 // quietness counts scans in a row that found nothing that moves.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,41 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 	return alive, cmp.Or(missed, busy)
 }
 
+// Newcomers implements System: it reads who was not there in the last scan, and nobody else.
+func (m *machine) Newcomers(ctx context.Context, t Traits) ([]Process, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fresh, _, err := m.pids()
+	if err != nil {
+		return nil, err
+	}
+	var all []*proc
+	for _, pid := range fresh {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if p := m.readProc(pid); p != nil && p.Exe != "" { // who is on its way out is for the next scan
+			all, m.last[pid] = append(all, p), p
+		}
+	}
+	come := len(all)
+	for _, k := range t.Known {
+		if p := m.last[k.PID]; p != nil && p.Start == k.Start && !slices.Contains(all[:come], p) {
+			all = append(all, p)
+		}
+	}
+	var moving []Process
+	for _, p := range recognise(all, os.Getpid(), t) {
+		if !slices.ContainsFunc(all[:come], func(f *proc) bool { return f.PID == p.PID }) {
+			continue
+		}
+		if p.State = liveliest(p.PID); p.State != "" && !p.Still() {
+			moving = append(moving, p)
+		}
+	}
+	return moving, nil
+}
+
 // mayBeAgents reports whether a process that ends could have been the agent's: unless it is the
 // child of a process that lives and is not, in a session that is not. Others come and go all the time.
 func mayBeAgents(p *proc, found []Process, seen map[int]*proc) bool {
@@ -146,7 +182,7 @@ func (m *machine) pids() (fresh, old []int, err error) {
 // readProc reads what the kernel shows of a process, nil when it has ended meanwhile. What costs more
 // is read when it is asked for, and again only when the last scan's is stale or of another process.
 func (m *machine) readProc(pid int) *proc {
-	line, err := readBounded(procPath(pid, "stat"), 1<<16)
+	line, err := readProcFile(procPath(pid, "stat"), 1<<16)
 	if err != nil {
 		return nil
 	}
@@ -156,36 +192,69 @@ func (m *machine) readProc(pid int) *proc {
 	}
 	p := &proc{session: s.session, kernel: s.kernel, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
 	p.Exe, _ = os.Readlink(procPath(pid, "exe"))
-	p.cwd, _ = os.Readlink(procPath(pid, "cwd"))
-	if data, err := readBounded(procPath(pid, "cgroup"), 1<<16); err == nil {
+	if data, err := readProcFile(procPath(pid, "cgroup"), 1<<16); err == nil {
 		p.Cgroup = unifiedPath(string(data))
 	}
+	p.cwd = sync.OnceValue(func() string { dir, _ := os.Readlink(procPath(pid, "cwd")); return dir })
+	p.uid = sync.OnceValue(func() int {
+		data, _ := readProcFile(procPath(pid, "status"), 1<<16)
+		return effectiveUID(string(data))
+	})
 	if last := m.last[pid]; last != nil && last.Start == p.Start && last.Name == p.Name && last.Exe == p.Exe && time.Since(last.read) < staleAfter {
-		p.read, p.UID, p.args, p.state, p.open = last.read, last.UID, last.args, last.state, last.open
+		p.read, p.args, p.places, p.open = last.read, last.args, last.places, last.open
 		return p
 	}
-	p.read, p.UID = time.Now(), -1
-	if data, err := readBounded(procPath(pid, "status"), 1<<16); err == nil {
-		p.UID = effectiveUID(string(data))
-	}
+	p.read = time.Now()
 	p.args = sync.OnceValue(func() []string {
-		data, _ := readBounded(procPath(pid, "cmdline"), 1<<20)
+		data, _ := readProcFile(procPath(pid, "cmdline"), 1<<20)
 		return strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
 	})
-	p.state = sync.OnceValue(func() string { return stateDir(pid) })
+	p.places = sync.OnceValue(func() []string { return places(pid) })
 	p.open = sync.OnceValue(func() []string { return openFiles(pid) })
 	return p
 }
 
-// stateDir is what the environment of a process says of where the agent's state is.
-func stateDir(pid int) string {
-	data, _ := readBounded(procPath(pid, "environ"), 4<<20)
+// places are where the environment of a process says that the agent's state and configuration are:
+// https://docs.openclaw.ai/help/environment
+func places(pid int) (paths []string) {
+	data, _ := readProcFile(procPath(pid, "environ"), 4<<20)
 	for _, entry := range strings.Split(string(data), "\x00") {
-		if value, ok := strings.CutPrefix(entry, "OPENCLAW_STATE_DIR="); ok {
-			return value
+		name, value, _ := strings.Cut(entry, "=")
+		switch name {
+		case "OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH":
+			paths = append(paths, value)
+		case "OPENCLAW_HOME":
+			paths = append(paths, path.Join(value, ".openclaw"))
 		}
 	}
-	return ""
+	return paths
+}
+
+// readProcFile reads a file of /proc, of at most max bytes, in as few calls of the kernel as can be:
+// while the agent forks, each of them counts.
+func readProcFile(name string, max int) ([]byte, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	data := make([]byte, 0, 4096)
+	for {
+		if len(data) > max {
+			return nil, fmt.Errorf("%s is longer than %d bytes", name, max)
+		}
+		data = slices.Grow(data, 4096)
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", name, err)
+		case n == 0:
+			return data, nil
+		default:
+			data = data[:len(data)+n]
+		}
+	}
 }
 
 func openFiles(pid int) (paths []string) {
@@ -212,7 +281,7 @@ func liveliest(pid int) string {
 	}
 	best, waiting := "", false
 	for _, t := range tasks {
-		line, err := readBounded(procPath(pid, "task/"+t.Name()+"/stat"), 1<<16)
+		line, err := readProcFile(procPath(pid, "task/"+t.Name()+"/stat"), 1<<16)
 		if err != nil {
 			continue
 		}
@@ -239,7 +308,7 @@ func liveliest(pid int) string {
 // stopPends reports whether a SIGSTOP waits for a process that is in the kernel and cannot be
 // interrupted, such as one that waits for a child it has just forked.
 func stopPends(pid int) bool {
-	data, err := readBounded(procPath(pid, "status"), 1<<16)
+	data, err := readProcFile(procPath(pid, "status"), 1<<16)
 	if err != nil {
 		return false
 	}
@@ -272,7 +341,7 @@ func (m *machine) Signal(_ context.Context, p Process, sig syscall.Signal) error
 	if err == nil {
 		defer unix.Close(fd)
 		// The descriptor holds whoever has the pid now: only then compare.
-		line, readErr := readBounded(procPath(p.PID, "stat"), 1<<16)
+		line, readErr := readProcFile(procPath(p.PID, "stat"), 1<<16)
 		if readErr != nil {
 			return ErrGone
 		}

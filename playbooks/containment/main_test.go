@@ -156,7 +156,7 @@ func runVerb(verb string) {
 }
 
 // needRoot skips without root. In CI that is a failure: the test must run there.
-func needRoot(t *testing.T, programs ...string) {
+func needRoot(t testing.TB, programs ...string) {
 	t.Helper()
 	missing := ""
 	if os.Geteuid() != 0 {
@@ -177,7 +177,7 @@ func needRoot(t *testing.T, programs ...string) {
 }
 
 // testBinary copies the test binary to dir/name.
-func testBinary(t *testing.T, dir, name string) string {
+func testBinary(t testing.TB, dir, name string) string {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -198,7 +198,7 @@ func testBinary(t *testing.T, dir, name string) string {
 }
 
 // eventually waits until done says so.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {

@@ -14,11 +14,12 @@ type proc struct {
 	session int
 	kernel  bool // a thread of the kernel, with no program
 	dead    bool // a zombie
-	cwd     string
+	cwd     func() string
+	uid     func() int
 	args    func() []string // at least one, which may be ""
-	state   func() string   // value of OPENCLAW_STATE_DIR in its environment
+	places  func() []string // of the agent, in its environment
 	open    func() []string // paths of its open files
-	read    time.Time       // when these three and its user were
+	read    time.Time       // when the last three were
 }
 
 var (
@@ -53,7 +54,7 @@ func recognise(all []*proc, self int, t Traits) []Process {
 	var out []Process
 	for _, p := range all {
 		if why, ok := found[p.PID]; ok {
-			p.Why = why
+			p.Why, p.UID = why, p.uid()
 			out = append(out, p.Process)
 		}
 	}
@@ -90,7 +91,8 @@ func (t Traits) addFamily(all []*proc, byPID map[int]*proc, spared map[int]bool,
 
 // why tells how p gives itself away as the agent's, or "".
 func (t Traits) why(p *proc) string {
-	if t.Root != "/" && !below(t.Root, p.Exe) && !below(t.Root, p.cwd) && !below(t.Root, p.state()) {
+	if t.Root != "/" && !below(t.Root, p.Exe) && !below(t.Root, p.cwd()) &&
+		!slices.ContainsFunc(p.places(), func(place string) bool { return below(t.Root, place) }) {
 		return t.home(p)
 	}
 	for _, group := range t.Cgroups {
@@ -132,14 +134,24 @@ func (t Traits) runsScript(p *proc) bool {
 
 // home tells whether p works in one of the agent's own directories.
 func (t Traits) home(p *proc) string {
-	mine := slices.DeleteFunc(slices.Clone(t.Homes), func(h Home) bool { return h.UID != p.UID })
+	if len(t.Homes) == 0 {
+		return ""
+	}
+	mine := slices.DeleteFunc(slices.Clone(t.Homes), func(h Home) bool { return h.UID != p.uid() })
+	if len(mine) == 0 {
+		return ""
+	}
 	for _, h := range mine {
-		if below(h.Path, p.cwd) {
+		if below(h.Path, p.cwd()) {
 			return "works in " + h.Path
 		}
 	}
-	if len(mine) == 0 {
-		return ""
+	for _, place := range p.places() {
+		for _, h := range mine {
+			if below(h.Path, path.Clean(place)) {
+				return "its environment names " + h.Path
+			}
+		}
 	}
 	for _, name := range p.open() {
 		for _, h := range mine {

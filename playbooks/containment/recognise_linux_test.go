@@ -11,9 +11,11 @@ import (
 
 // shown is a process in a table of tests.
 func shown(pid, ppid int, name string, change func(*proc)) *proc {
-	p := &proc{Process: Process{PID: pid, PPID: ppid, Start: uint64(pid), Name: name, Exe: "/usr/bin/" + name, UID: 1000, Cgroup: "/"}, session: pid, cwd: "/"}
+	p := &proc{Process: Process{PID: pid, PPID: ppid, Start: uint64(pid), Name: name, Exe: "/usr/bin/" + name, Cgroup: "/"}, session: pid}
+	cwd("/")(p)
+	p.uid = func() int { return 1000 }
 	p.args = func() []string { return []string{name} }
-	p.state = func() string { return "" }
+	environ()(p)
 	p.open = func() []string { return nil }
 	if change != nil {
 		change(p)
@@ -21,8 +23,11 @@ func shown(pid, ppid int, name string, change func(*proc)) *proc {
 	return p
 }
 
-func args(a ...string) func(*proc)   { return func(p *proc) { p.args = func() []string { return a } } }
-func cwd(dir string) func(*proc)     { return func(p *proc) { p.cwd = dir } }
+func args(a ...string) func(*proc) { return func(p *proc) { p.args = func() []string { return a } } }
+func environ(a ...string) func(*proc) {
+	return func(p *proc) { p.places = func() []string { return a } }
+}
+func cwd(dir string) func(*proc)     { return func(p *proc) { p.cwd = func() string { return dir } } }
 func cgroup(path string) func(*proc) { return func(p *proc) { p.Cgroup = path } }
 
 func TestRecognise(t *testing.T) {
@@ -52,9 +57,14 @@ func TestRecognise(t *testing.T) {
 		{"an empty cgroup is nobody's", Traits{Cgroups: []string{"", "/"}}, []*proc{shown(9, 1, "sh", nil)}, nil},
 		{"by where it works", Traits{Homes: homes}, []*proc{
 			shown(9, 1, "python3", cwd("/home/ada/.openclaw/workspace")), shown(10, 1, "python3", cwd("/home/ada/.openclaw-other")),
-			shown(11, 1, "python3", func(p *proc) { p.cwd, p.UID = "/home/ada/.openclaw", 0 }),
+			shown(11, 1, "python3", func(p *proc) { cwd("/home/ada/.openclaw")(p); p.uid = func() int { return 0 } }),
 			shown(12, 1, "python3", func(p *proc) { p.open = func() []string { return []string{"/home/ada/.openclaw/x.db"} } }),
 		}, []int{9, 12}},
+		{"by what its environment names", Traits{Homes: homes}, []*proc{
+			shown(9, 1, "python3", environ("/home/ada/.openclaw")), shown(10, 1, "python3", environ("/home/ada/../ada/.openclaw/openclaw.json")),
+			shown(11, 1, "python3", environ("/home/ada/.openclaw-other", "", "relative")),
+			shown(12, 1, "python3", func(p *proc) { environ("/home/ada/.openclaw")(p); p.uid = func() int { return 1001 } }),
+		}, []int{9, 10}},
 		{"children and their children", Traits{}, []*proc{shown(12, 11, "curl", nil), shown(11, 9, "sh", nil), shown(9, 1, "openclaw", nil)}, []int{9, 11, 12}},
 		{"a session of one that is gone", Traits{Known: []Process{{PID: 9, Start: 9}}}, []*proc{shown(12, 1, "sh", func(p *proc) { p.session = 9 })}, []int{12}},
 		{"not a session whose leader's pid was taken", Traits{Known: []Process{{PID: 9, Start: 1}}}, []*proc{
@@ -66,7 +76,7 @@ func TestRecognise(t *testing.T) {
 		{"a child of its own is not spared", Traits{}, []*proc{shown(self, 1, "clawback", nil), shown(60, self, "openclaw", nil)}, []int{60}},
 		{"nothing outside the root", Traits{Root: "/mnt"}, []*proc{
 			shown(9, 1, "openclaw", nil), shown(10, 1, "openclaw", cwd("/mnt/home")), shown(11, 1, "sh", cwd("/mnt/home")),
-			shown(12, 1, "openclaw", func(p *proc) { p.state = func() string { return "/mnt/state" } }), shown(13, 1, "openclaw", cwd("/mnt2")),
+			shown(12, 1, "openclaw", environ("/mnt/state")), shown(13, 1, "openclaw", cwd("/mnt2")),
 		}, []int{10, 12}},
 		{"a loop of parents", Traits{}, []*proc{shown(8, 9, "sh", nil), shown(9, 8, "openclaw", nil), shown(self, self, "x", nil)}, []int{8, 9}},
 	} {

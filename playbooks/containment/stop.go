@@ -12,12 +12,17 @@ import (
 // minWait is how long the agent must have stayed down, at least, before Check proves something.
 const minWait = 2 * time.Second
 
+// maxWait is how long Check waits at most for a timer that was paused to have been due. What is due
+// later is said, with its time.
+const maxWait = 2 * time.Minute
+
 // Stop kills the agent without a last word, so that nothing brings it back: it freezes what moves,
 // blocks the units, sends SIGKILL to everything, and moves the queue of pending work aside. A unit
 // that could not be blocked is left frozen, because killing it would start a fresh one.
 func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	defer urgently()()
 	v, err := a.visit(ctx)
 	if err != nil {
 		return Stopped{}, err
@@ -40,6 +45,11 @@ func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 	spared := v.killUnits(ctx, &s)
 	if err := v.killRest(ctx, &s, f.Processes, spared); err != nil {
 		return s, err
+	}
+	for _, p := range v.Paused {
+		if wait := time.Until(p.Due); !p.Due.IsZero() && wait <= maxWait {
+			s.Wait = max(s.Wait, wait.Round(time.Millisecond))
+		}
 	}
 	s.Held = v.holdQueues()
 	s.Took, s.Problems = time.Since(v.start), v.problems

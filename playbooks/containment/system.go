@@ -34,6 +34,9 @@ type System interface {
 	// Processes lists the agent's processes that are alive, freshly read, but never the caller or an
 	// ancestor of the caller. With the list it returns ErrMissed or ErrBusy when there may have been more.
 	Processes(ctx context.Context, t Traits) ([]Process, error)
+	// Newcomers lists those of the agent's processes that move and were not there in the last list. It
+	// is quick, and may overlook some.
+	Newcomers(ctx context.Context, t Traits) ([]Process, error)
 	// Signal sends sig to p, and to no other process that has its pid by now: then it is ErrGone.
 	Signal(ctx context.Context, p Process, sig syscall.Signal) error
 	// Managers connects to the service managers. A Problem names one that cannot be asked. The
@@ -105,6 +108,8 @@ type Paused struct {
 	Name    string `json:"name"`
 	Active  bool   `json:"active"`  // stopped, and to be started again
 	Enabled bool   `json:"enabled"` // disabled, and to be enabled again
+	// Due is when a timer would have fired next, at the latest; zero where that is not known.
+	Due time.Time `json:"due,omitzero"`
 }
 
 // Isolator cuts the machine off the network.

@@ -4,23 +4,26 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 // realSystemd is a systemd of the test's own, in namespaces of its own.
 type realSystemd struct {
-	t            *testing.T
+	t            testing.TB
 	dir, program string
+	end          func() // stops it, once
 }
 
-func startSystemd(t *testing.T, units map[string]string) *realSystemd {
+func startSystemd(t testing.TB, units map[string]string) *realSystemd {
 	t.Helper()
 	needRoot(t, "unshare", "nsenter", "dbus-daemon", "systemctl")
 	s := &realSystemd{t: t, dir: t.TempDir()}
@@ -38,11 +41,12 @@ func startSystemd(t *testing.T, units map[string]string) *realSystemd {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
+	s.end = sync.OnceFunc(func() {
 		if out, err := s.command("stop").CombinedOutput(); err != nil {
 			t.Errorf("stop systemd: %v: %s", err, out)
 		}
 	})
+	t.Cleanup(s.end)
 	if out, err := s.command("start").CombinedOutput(); err != nil {
 		t.Fatalf("start systemd: %v: %s", err, out)
 	}
@@ -90,7 +94,9 @@ func (s *realSystemd) verb(name string, result any) {
 	if err := json.Unmarshal(out, result); err != nil {
 		s.t.Fatalf("%s printed %q: %v", name, out, err)
 	}
-	s.t.Logf("%s: %.1500s", name, out)
+	if _, ok := s.t.(*testing.T); ok {
+		s.t.Logf("%s: %.1500s", name, out)
+	}
 }
 
 func (s *realSystemd) acts() string  { return filepath.Join(s.dir, "acts") }
@@ -193,6 +199,7 @@ func TestSystemd(t *testing.T) {
 		t.Fatalf("stop = %+v", st)
 	}
 	s.mustBeDown()
+	s.run("systemctl", "daemon-reexec") // as an update of systemd does
 	s.triggerLate()
 	s.quietFor(st.Wait)
 	s.mustBeDown()
@@ -216,6 +223,52 @@ func TestSystemd(t *testing.T) {
 	eventually(t, "the agent acts again", func() bool { return lines(s.acts()) > before+5 })
 	if err := s.try("test", "!", "-e", "/run/clawback"); err != nil {
 		t.Errorf("restore left something behind: %v", err)
+	}
+}
+
+// The proof that the agent stays down waits for the next turn of the timer that was to start it.
+func TestSystemdWaitsForTheTimer(t *testing.T) {
+	for name, c := range map[string]struct {
+		schedule string
+		within   bool
+	}{"soon": {"OnActiveSec=30s", true}, "calendar": {"OnCalendar=*-*-* *:*:00", true}, "late": {"OnActiveSec=1h", false}} {
+		t.Run(name, func(t *testing.T) {
+			s := startSystemd(t, map[string]string{
+				"openclaw-gateway.service": hostileUnits["openclaw-gateway.service"],
+				"openclaw-gateway.timer":   "[Timer]\n" + c.schedule + "\nAccuracySec=1s\n",
+			})
+			s.run("systemctl", "start", "openclaw-gateway.timer", "openclaw-gateway.service")
+			var f Frozen
+			s.verb("freeze", &f)
+			due := slices.ContainsFunc(f.Paused, func(r Reviver) bool {
+				return r.Kind == "timer" && strings.Contains(r.Detail, "it was due at 20")
+			})
+			var st Stopped
+			s.verb("stop", &st)
+			if waits := st.Wait > 2*restartDelay && st.Wait <= time.Minute+2*time.Second; !due || waits != c.within {
+				t.Errorf("due %v, wait %v: %+v", due, st.Wait, f.Paused)
+			}
+		})
+	}
+}
+
+// What sorts behind our drop-in undoes it: the unit is not killed then, since it would start anew.
+func TestSystemdDropInBehindOurs(t *testing.T) {
+	units := maps.Clone(hostileUnits)
+	units["etc/openclaw-gateway.service.d/zzzz.conf"] = "[Unit]\nAssertPathExists=\n[Service]\nRestart=always\nExecStopPost=/bin/sh -c 'echo behind >>$SD/acts'\n"
+	s := startSystemd(t, units)
+	s.run("systemctl", "start", "metronome.service", "openclaw-gateway.service")
+	eventually(t, "the agent acts", func() bool { return lines(s.acts()) > 20 && lines(s.beats()) > 0 })
+	var st Stopped
+	s.verb("stop", &st)
+	if !strings.Contains(strings.Join(st.Problems, "\n"), "openclaw-gateway.service is left frozen") {
+		t.Errorf("stop = %+v", st)
+	}
+	s.quietFor(2 * restartDelay)
+	var c Checked
+	s.verb("check", &c)
+	if c.Down {
+		t.Errorf("check = %+v", c)
 	}
 }
 
