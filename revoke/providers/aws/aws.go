@@ -25,6 +25,7 @@ const (
 	bedrockKind = "aws.bedrock_key"
 	shortKind   = "aws.bedrock_session_key"
 	secretKind  = "aws.secret_version"
+	ssoKind     = "aws.sso"
 
 	stsHost = "sts.amazonaws.com"
 	iamHost = "iam.amazonaws.com"
@@ -142,6 +143,8 @@ func (p *provider) Revoke(ctx context.Context, c credential.Credential) (revoke.
 		return revoke.Receipt{}, revokeShort(c)
 	case secretKind:
 		return p.revokeSecret(ctx, c)
+	case ssoKind:
+		return revoke.Receipt{}, fmt.Errorf("aws: revoke %s: %w", c.Kind, revoke.ErrManual)
 	}
 	k := keysOf(c)
 	if k.id == "" {

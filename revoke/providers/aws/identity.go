@@ -110,6 +110,8 @@ func (p *provider) Inspect(ctx context.Context, c credential.Credential) (revoke
 		return p.inspectBedrock(ctx, c)
 	case secretKind:
 		return p.inspectSecret(ctx, c)
+	case ssoKind:
+		return revoke.Exposure{}, errors.New("aws: a single sign-on session is not asked: " + ssoInfo.Unverifiable)
 	case shortKind:
 		return revoke.Exposure{}, errors.New("aws: a short-term Bedrock key is not asked: " + verifyShort(c).Answer)
 	}

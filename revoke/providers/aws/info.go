@@ -23,7 +23,7 @@ func (p *provider) Info() revoke.Info {
 			{Method: http.MethodPost, Path: "/", Header: map[string]string{"X-Amz-Target": lookupEvents, "Content-Type": jsonType}},
 			{Method: http.MethodPost, Path: "/", Header: map[string]string{"X-Amz-Target": describeSecret, "Content-Type": jsonType}},
 		},
-		Kinds: []revoke.KindInfo{keyInfo, sessionInfo, mintedInfo, userInfo, bedrockInfo, shortInfo, secretInfo},
+		Kinds: []revoke.KindInfo{keyInfo, sessionInfo, mintedInfo, userInfo, bedrockInfo, shortInfo, secretInfo, ssoInfo},
 	}
 	for _, action := range []string{
 		"GetCallerIdentity", "GetAccessKeyInfo", "GetAccessKeyLastUsed", "ListAccessKeys", "ListAccountAliases", "GetUser", "GetUserPolicy",
@@ -148,4 +148,20 @@ var secretInfo = revoke.KindInfo{
 	Effect:       "what asks for the secret by the labels of the version is refused",
 	Unverifiable: "who may read the secret can read a version without labels by its id, until Secrets Manager deletes it",
 	Source:       "https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html",
+}
+
+// ssoInfo is of what aws sso login leaves in ~/.aws/sso/cache.
+var ssoInfo = revoke.KindInfo{
+	Kind: ssoKind, Manual: true,
+	Link: "https://console.aws.amazon.com/singlesignon/home",
+	Steps: []string{
+		"Open IAM Identity Center as its administrator, in its region: Users, the user whose session it is, Active sessions.",
+		"Select every session that may be the agent's, and choose Delete session.",
+		"Where the user may be an intruder's by now, disable user access as well, before the sessions.",
+		"Sessions of roles that it got live on, 12 h at most: deny each role's older sessions (Revoke active sessions, at the role in its account), or the user in a policy that was prepared for that.",
+		"Look in CloudTrail for what the user did in each account meanwhile.",
+	},
+	Effect:       "the user has to sign in again; roles that were assumed before go on until they expire",
+	Unverifiable: "it is asked at the portal of its own region, which is not known, and others refuse every session",
+	Source:       "https://docs.aws.amazon.com/singlesignon/latest/userguide/end-active-sessions.html",
 }

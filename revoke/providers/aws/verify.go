@@ -23,6 +23,8 @@ func (p *provider) Verify(ctx context.Context, c credential.Credential) revoke.V
 		return verifyShort(c)
 	case secretKind:
 		return p.verifySecret(ctx, c)
+	case ssoKind:
+		return revoke.Verdict{Answer: "not asked: " + ssoInfo.Unverifiable}
 	}
 	k := keysOf(c)
 	switch {

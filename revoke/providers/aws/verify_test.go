@@ -66,7 +66,7 @@ func TestVerdicts(t *testing.T) {
 						want = revoke.Inconclusive
 					case kind == "aws.session" && test.name == "unknown key": // nor is it said of a dead one alone
 						want = revoke.Inconclusive
-					case kind == "aws.bedrock_session_key": // not asked
+					case kind == "aws.bedrock_session_key", kind == "aws.sso": // not asked
 						want, after = revoke.Inconclusive, 0
 					}
 					if v := wantVerdict(t, p, c, want); v.RetryAfter != after {

@@ -50,7 +50,8 @@ type Fake struct {
 	keys    map[string]*key
 	bedrock map[string]*bedrockKey // by what a caller sends
 	secrets map[string]*secret     // by ARN
-	org     *organization          // nil where the account is on its own
+	sso     map[string]*fake.Revocation
+	org     *organization // nil where the account is on its own
 	serial  int
 	perPage int // keys of Bedrock in a list
 
@@ -100,6 +101,7 @@ func New(c fake.Clock) *Fake {
 		keys:    map[string]*key{},
 		bedrock: map[string]*bedrockKey{},
 		secrets: map[string]*secret{},
+		sso:     map[string]*fake.Revocation{},
 	}
 	f.root = &principal{
 		kind: "root", id: f.account, created: c.Now(),
@@ -113,7 +115,7 @@ func (f *Fake) Hosts() []string {
 	return []string{stsHost, iamHost, trailHost, bedrockHost, secretsHost, organizationsHost}
 }
 func (f *Fake) Kinds() []string {
-	return []string{keyKind, sessionKind, mintedKind, userKind, bedrockKind, shortKind, secretKind}
+	return []string{keyKind, sessionKind, mintedKind, userKind, bedrockKind, shortKind, secretKind, ssoKind}
 }
 func (f *Fake) Knobs() *fake.Knobs { return f.knobs }
 
@@ -137,6 +139,8 @@ func (f *Fake) Mint(kind string) credential.Credential {
 		return f.MintBedrockShort(f.fresh("agent-role"))
 	case secretKind:
 		return f.MintSecret(f.fresh("agent/secret"), "AWSPREVIOUS")
+	case ssoKind:
+		return f.MintSSO()
 	}
 	panic("awsfake mints no " + kind)
 }
@@ -301,6 +305,9 @@ func (f *Fake) Alive(c credential.Credential) bool {
 	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {
 		return b.status != "Expired" && f.knobs.Works(b.revocation)
 	}
+	if s := f.sso[c.Secret.Reveal("value")]; s != nil {
+		return f.knobs.Works(*s)
+	}
 	k := f.keys[idOf(c)]
 	if k == nil || f.expired(k) || !f.knobs.Works(k.revocation) {
 		return false
@@ -332,6 +339,10 @@ func (f *Fake) RevokeByHand(c credential.Credential) {
 	if b := f.bedrock[c.Secret.Reveal("value")]; b != nil {
 		b.deleted = true
 		f.knobs.Revoke(&b.revocation)
+		return
+	}
+	if s := f.sso[c.Secret.Reveal("value")]; s != nil {
+		f.knobs.Revoke(s)
 		return
 	}
 	k := f.keys[idOf(c)]
@@ -384,6 +395,9 @@ func (f *Fake) State() string {
 	}
 	for _, b := range f.bedrock {
 		lines = append(lines, fmt.Sprintf("bedrock key %s %s: %s deleted=%t revoked=%v", b.id, b.alias, b.status, b.deleted, b.revocation.At))
+	}
+	for _, s := range f.sso {
+		lines = append(lines, "single sign-on session "+s.String())
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
