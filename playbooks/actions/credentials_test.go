@@ -114,11 +114,14 @@ func TestGatewayCredentials(t *testing.T) {
 				h := &machine{check: c.check, discover: finds(
 					discover.Found{Provider: "openclaw", Kind: "openclaw.gateway", Secret: credential.Value(rand.Text()), Source: credential.Source{Path: "a"}},
 					discover.Found{Provider: "openclaw", Kind: "openclaw.hook", Source: credential.Source{Path: "b"}, Unresolved: "in the environment"},
+					discover.Found{Provider: "openclaw", Kind: "openclaw.paired", Secret: credential.Value(rand.Text()), Source: credential.Source{Path: "c"}},
 				)}
 				r := newResponse(t, h)
 				s := play(t, r, c.uses...)
-				if got := s.Credentials[0]; got.Life != c.life || got.Evidence == "" {
-					t.Errorf("it is %s: %q", got.Life, got.Evidence)
+				for _, got := range []*incident.Credential{s.Credentials[0], s.Credentials[2]} {
+					if got.Life != c.life || got.Evidence == "" {
+						t.Errorf("%s is %s: %q", got.Kind, got.Life, got.Evidence)
+					}
 				}
 				if got := s.Credentials[1]; got.Life != credential.Found || len(r.queue.waiting()) != 1 {
 					t.Errorf("what could not be resolved is %s, and %d wait for the sweep", got.Life, len(r.queue.waiting()))

@@ -67,8 +67,11 @@ func (a *Authorities) fate(ctx context.Context, provider string) Fate {
 // DiesWithGateway reports whether a credential of a kind dies with the agent's own gateway.
 func DiesWithGateway(kind string) bool { return gatewayKind(kind) }
 
-// gatewayKind reports whether the agent's own gateway issues credentials of a kind.
-func gatewayKind(kind string) bool { return kind == "openclaw.gateway" || kind == "openclaw.hook" }
+// gatewayKind reports whether the agent's own gateway, and no other, accepts credentials of a kind. What
+// the host itself shows to gateways (openclaw.device) is not among them: they may be others.
+func gatewayKind(kind string) bool {
+	return kind == "openclaw.gateway" || kind == "openclaw.hook" || kind == "openclaw.paired"
+}
 
 // Found is the entry of a credential that was found first where f says.
 func (r *Response) Found(c credential.Credential, f discover.Found) incident.Found {

@@ -42,7 +42,8 @@ var Placed = []Kind{
 	{Name: "npm.token", Provider: "npm", Title: "registry token", Tier: 3},
 	{Name: "login.password", Title: "password of a login", Tier: 3},
 	{Name: "browser.session", Provider: "browser", Title: "logged-in sessions of a profile", Tier: 3},
-	{Name: "openclaw.device", Provider: "openclaw", Title: "token of a paired device or node", Tier: 2},
+	{Name: "openclaw.paired", Provider: "openclaw", Title: "token that the gateway gave to a device or node", Tier: 2},
+	{Name: "openclaw.device", Provider: "openclaw", Title: "token of this device or node at a gateway", Tier: 2},
 	{Name: "openclaw.tls_key", Provider: "openclaw", Title: "gateway's TLS key", Tier: 2},
 }
 

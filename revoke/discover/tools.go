@@ -68,7 +68,7 @@ var toolPlaces = expand([]place{
 
 	{"gateway/tls/gateway-key.pem", "", "openclaw", "openclaw.tls_key", aKey, ""},
 	{"node.json", "token", "openclaw", "openclaw.device", aSecret, ""},
-	{"devices/pending.json", "*.token", "openclaw", "openclaw.device", aSecret, ""},
+	{"devices/pending.json", "*.token", "openclaw", "openclaw.paired", aSecret, ""},
 	{"browser/*/user-data/*/Cookies", "", "browser", "browser.session", aThing, ""},
 	{"browser/*/user-data/*/Network/Cookies", "", "browser", "browser.session", aThing, ""},
 	{"~/.config/google-chrome/*/Cookies", "", "browser", "browser.session", aThing, ""},

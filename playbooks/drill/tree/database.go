@@ -97,12 +97,12 @@ func (b *builder) ownSecrets() {
 	device := hex(b.rng, 16)
 	tokens := map[string]any{}
 	for _, role := range []string{"operator", "node"}[:1+b.rng.IntN(2)] {
-		token := b.random("device_pairing_paired/"+device+"/tokens_json."+role+".token", "openclaw", "openclaw.device")
+		token := b.random("device_pairing_paired/"+device+"/tokens_json."+role+".token", "openclaw", "openclaw.paired")
 		tokens[role] = map[string]any{"token": token, "role": role, "scopes": []string{"operator.admin"}, "createdAtMs": day.UnixMilli()}
 	}
 	b.insert(stateDatabase, "device_pairing_paired", device, hex(b.rng, 64), "operator", "203.0.113.9", quote(tokens), day.UnixMilli(), day.UnixMilli())
 	b.insert(stateDatabase, "device_auth_tokens", device, "operator", b.random("device_auth_tokens/"+device+"/operator/token", "openclaw", "openclaw.device"), "[]", day.UnixMilli())
-	boot := b.random("device_bootstrap_tokens/row 1/token", "openclaw", "openclaw.device") // its key is the token itself
+	boot := b.random("device_bootstrap_tokens/row 1/token", "openclaw", "openclaw.paired") // its key is the token itself
 	b.insert(stateDatabase, "device_bootstrap_tokens", boot, boot, day.UnixMilli(), day.UnixMilli())
 	b.insert(stateDatabase, "device_identities", "primary", device, "-----BEGIN PUBLIC KEY-----\n"+hex(b.rng, 64)+"\n-----END PUBLIC KEY-----\n",
 		b.randomOf("device_identities/primary/private_key_pem", "openclaw", "openclaw.device", func(s string) string {

@@ -126,7 +126,7 @@ func TestRead(t *testing.T) {
 		"aws aws.access_key secret_store_entries/team/AWS_ACCESS_KEY_ID/value ",
 		"openai unknown auth_profile_store/primary/store_json.profiles.openai-codex:default.access ",
 		"openclaw openclaw.device device_auth_tokens/dev1/operator/token ",
-		"openclaw openclaw.device device_bootstrap_tokens/row 1/token ",
+		"openclaw openclaw.paired device_bootstrap_tokens/row 1/token ",
 		"openclaw unknown web_push_vapid_keys/default/private_key ",
 		"unknown unknown mcp_oauth_stores/linear/store_json.tokens.access_token ",
 		"unknown unknown secret_store_entries/team/BRAVE/value ",
