@@ -131,6 +131,18 @@ func TestGatewayCredentials(t *testing.T) {
 	}
 }
 
+// What nothing ends is no row of the authority's.
+func TestFateOfWhatNothingEnds(t *testing.T) {
+	r := newResponse(t, &machine{})
+	simulated(t, r)
+	for _, kind := range []string{"azure.access_token", "aws.bedrock_session_key"} {
+		f := r.Fate(t.Context(), incident.Found{Credential: credential.Credential{Provider: strings.Split(kind, ".")[0], Kind: kind}})
+		if f.Way != ByPerson || !strings.Contains(f.Why, "nothing ends it before it expires") {
+			t.Errorf("%s: %+v", kind, f)
+		}
+	}
+}
+
 // A search with gaps is a failed step, and everything that it found is revoked all the same.
 func TestDiscoverWithProblems(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -43,6 +43,8 @@ func (r *Response) Fate(ctx context.Context, c incident.Found) Fate {
 	switch {
 	case !ok || k.Manual:
 		return Fate{ByPerson, "by hand"}
+	case k.Unkillable != "":
+		return Fate{ByPerson, revoke.ErrUnkillable.Error() + ": " + k.Unkillable}
 	case k.SelfRevoking:
 		return Fate{ByItself, "revoked with itself"}
 	}
