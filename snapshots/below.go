@@ -35,10 +35,17 @@ func openIn(dir int, name string, flags int) (int, error) {
 }
 
 // openFile opens a regular file in an open folder for reading.
-func openFile(dir int, name string) (int, error) {
-	fd, err := openIn(dir, name, openFlags|noAtime)
+func openFile(dir int, name string) (int, error) { return openQuietly(dir, name, openFlags) }
+
+// openFollowing opens what a link of /proc in an open folder leads to.
+func openFollowing(dir int, name string) (int, error) {
+	return openQuietly(dir, name, openFlags&^unix.O_NOFOLLOW)
+}
+
+func openQuietly(dir int, name string, flags int) (int, error) {
+	fd, err := openIn(dir, name, flags|noAtime)
 	if err == unix.EPERM { // only its owner and root may leave the access time alone
-		return openIn(dir, name, openFlags)
+		return openIn(dir, name, flags)
 	}
 	return fd, err
 }

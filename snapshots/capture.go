@@ -106,6 +106,7 @@ type item struct {
 	path   string // below root, without links
 	name   string // to record it under
 	source string
+	held   bool // what a process holds open, of which path is the link in /proc
 	live   bool // made by the kernel while it is read
 	whole  bool // whatever its size, up to MaxFileBytes
 }
@@ -156,7 +157,7 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 	file := File{Path: it.name, Source: it.source}
 	r := &reading{
 		root: it.root, trail: c.trailOf(it), path: it.path, file: file,
-		limit: min(c.opts.MaxFileBytes, c.bytesLeft), live: it.live, at: c.opts.at,
+		limit: min(c.opts.MaxFileBytes, c.bytesLeft), held: it.held, live: it.live, at: c.opts.at,
 		pool: c.pool, out: make(chan message, 1), quit: make(chan struct{}),
 	}
 	if !it.whole {
@@ -174,6 +175,8 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 		return true, nil
 	case tooLarge:
 		return false, c.postpone(it, m.file)
+	case nothing:
+		c.looked--
 	case alone:
 		c.looked--
 		return false, c.leave(m.file, m.why)
@@ -181,9 +184,28 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 	return false, nil
 }
 
+// twice reports whether a file that a process holds open was taken already: a process and its
+// children hold the same ones.
+func (c *capture) twice(f File) bool {
+	id := fmt.Sprintf("\x00held %d %d", f.Device, f.Inode)
+	before := c.seen[id]
+	c.seen[id] = true
+	return before
+}
+
+// last takes what was put off.
+func (c *capture) last(ctx context.Context) error {
+	for i := 0; i < len(c.large); i++ {
+		if _, err := c.take(ctx, c.large[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // trailOf is the trail on which an item is read.
 func (c *capture) trailOf(it item) *trail {
-	if it.live {
+	if it.live || it.held {
 		if pid, _, deeper := strings.Cut(it.path, "/"); deeper {
 			return c.systems.process(pid)
 		}
@@ -242,6 +264,9 @@ func (c *capture) receive(ctx context.Context, r *reading, file File) (message, 
 		switch m.stage {
 		case opened:
 			file = m.file
+			if r.held && c.twice(file) {
+				return message{stage: nothing}, nil
+			}
 			var err error
 			if in, err = c.begin(file); err != nil {
 				return m, err

@@ -55,12 +55,7 @@ func (c *capture) files(ctx context.Context) error {
 			return err
 		}
 	}
-	for i := 0; i < len(c.large); i++ {
-		if _, err := c.take(ctx, c.large[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.last(ctx)
 }
 
 // homes lists the home of each account, the agent's first.

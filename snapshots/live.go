@@ -59,7 +59,12 @@ func (c *capture) volatile(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	for _, pid := range c.opts.Processes {
+		if err := c.deleted(ctx, strconv.Itoa(pid)); err != nil {
+			return err
+		}
+	}
+	return c.last(ctx)
 }
 
 // live takes one file of /proc.

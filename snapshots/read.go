@@ -25,6 +25,7 @@ const (
 	folder                // it is a folder: nothing was read
 	tooLarge              // it is longer than the limit: nothing was read
 	alone                 // it lies where nothing is read: why
+	nothing               // it is not what was looked for
 )
 
 type message struct {
@@ -61,6 +62,7 @@ type reading struct {
 	path  string // below root, without links
 	file  File   // with Path and Source; after the start the goroutine's own
 	limit int64  // bytes
+	held  bool   // path leads to what a process holds open
 	live  bool   // the kernel makes the content while it is read: its size says 0
 	got   int64  // bytes of content sent
 	at    func(point, path string)
@@ -76,6 +78,10 @@ func (r *reading) run() {
 		return
 	}
 	defer unix.Close(dir)
+	if r.held {
+		r.hold(dir, path.Base(r.path))
+		return
+	}
 	r.look(dir, path.Base(r.path))
 }
 
@@ -209,12 +215,12 @@ func (r *reading) copy(fd int, n int64) (int64, error) {
 	return done, nil
 }
 
-// judge compares the file and its name with what they were before the content was read.
-func (r *reading) judge(dir, fd int, name string, seen, before unix.Stat_t, verdict string) string {
+// changed compares the file with what it was before the content was read.
+func (r *reading) changed(fd int, before unix.Stat_t, verdict string) (after unix.Stat_t, _ string) {
 	after, err := fstat(fd)
 	if err != nil {
 		r.file.note("look at it again: " + err.Error())
-		return Failed
+		return after, Failed
 	}
 	if after.Size > r.got && (verdict == Stable || verdict == Grew) {
 		r.file.note(fmt.Sprintf("it still grows: %d bytes by now", after.Size))
@@ -226,6 +232,15 @@ func (r *reading) judge(dir, fd int, name string, seen, before unix.Stat_t, verd
 	}
 	if verdict == Stable && (after.Mtim != before.Mtim || after.Ctim != before.Ctim) {
 		verdict = Modified
+	}
+	return after, verdict
+}
+
+// judge compares the file and its name with what they were before the content was read.
+func (r *reading) judge(dir, fd int, name string, seen, before unix.Stat_t, verdict string) string {
+	after, verdict := r.changed(fd, before, verdict)
+	if verdict == Failed {
+		return verdict
 	}
 	named, err := r.trail.lstat(dir, name)
 	moved := ""

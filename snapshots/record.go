@@ -21,6 +21,8 @@ const (
 	Timeout  = "timeout"  // read until the time was up
 	Listed   = "listed"   // described, not opened: a link, FIFO, socket or device, or left out: see Problem
 	Failed   = "failed"   // could not be read: see Problem
+
+	DeletedOpen = "deleted-open" // it has no name any more, and was read where a process holds it: see Target
 )
 
 // File is what is known of one captured file. Metadata is as fstat gave it before reading.
