@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -87,6 +87,7 @@ type Bag struct {
 	entries int
 	open    *arrival
 	lines   map[string]*tagFile // manifest and index
+	holes   int64               // bytes
 	faults  []string
 	err     error // the first failure to write: what comes after would have a gap
 }
@@ -101,8 +102,8 @@ type arrival struct {
 	file   File
 	stored string
 	out    disk.File
-	sum    hash.Hash
-	bytes  int64
+	sum    *digest
+	gap    bool // there was a hole: content is written where it belongs
 }
 
 // tagFile is a tag file that grows line by line.
@@ -185,7 +186,7 @@ func (b *Bag) Begin(f File) (io.Writer, error) {
 	if err != nil {
 		return nil, b.fail("write", err)
 	}
-	b.open = &arrival{file: f, stored: stored, out: out, sum: sha256.New()}
+	b.open = &arrival{file: f, stored: stored, out: out, sum: newDigest(f.Size)}
 	return (*arrivalWriter)(b), nil
 }
 
@@ -215,16 +216,39 @@ func (w *arrivalWriter) Write(p []byte) (int, error) {
 	if a == nil {
 		return 0, fmt.Errorf("%w: content after its end", errOrder)
 	}
-	if b.payload.bytes+a.bytes+int64(len(p)) > b.info.MaxBytes {
+	if b.payload.bytes+a.sum.size-b.holes+int64(len(p)) > b.info.MaxBytes {
 		return 0, fmt.Errorf("evidence %s: %w: %d bytes", b.dir, ErrFlood, b.info.MaxBytes)
 	}
-	n, err := a.out.Write(p)
+	var n int
+	var err error
+	if a.gap {
+		n, err = a.out.WriteAt(p, a.sum.size)
+	} else {
+		n, err = a.out.Write(p)
+	}
 	a.sum.Write(p[:n])
-	a.bytes += int64(n)
 	if err != nil {
 		return n, b.fail("write", err)
 	}
 	return n, nil
+}
+
+// Hole leaves a hole, which reads as zeros and takes no place.
+func (w *arrivalWriter) Hole(n int64) error {
+	b := (*Bag)(w)
+	if b.err != nil {
+		return b.err
+	}
+	a := b.open
+	if a == nil || n < 0 {
+		return fmt.Errorf("%w: a hole of %d bytes", errOrder, n)
+	}
+	if n > b.info.MaxBytes-b.holes { // they take time
+		return fmt.Errorf("evidence %s: %w: holes of %d bytes", b.dir, ErrFlood, b.info.MaxBytes)
+	}
+	b.holes += n
+	a.gap = true
+	return WriteHole(a.sum, n)
 }
 
 // End closes the open file, or takes note of one that was not opened.
@@ -252,16 +276,23 @@ func (b *Bag) End(f File) error {
 // store finishes the open file and compares what arrived with what the host says of it.
 func (b *Bag) store(a *arrival, f File) error {
 	b.open = nil
-	if err := a.out.Close(); err != nil {
+	var err error
+	if a.gap { // the last of it may be a hole
+		err = a.out.Truncate(a.sum.size)
+	}
+	if err := errors.Join(err, a.out.Close()); err != nil {
 		return b.fail("write", err)
 	}
-	e := Entry{Stored: a.stored, Bytes: a.bytes, SHA256: hex.EncodeToString(a.sum.Sum(nil)), File: f}
+	e := Entry{Stored: a.stored, Bytes: a.sum.size, SHA256: a.sum.String(), File: f}
 	if f.Bytes != e.Bytes || f.SHA256 != e.SHA256 {
 		e.Problem = fmt.Sprintf("what arrived is not what the host says it sent: %d bytes, SHA-256 %s arrived; %d bytes, SHA-256 %q claimed",
 			e.Bytes, e.SHA256, f.Bytes, clip(f.SHA256, 64))
 	}
+	if e.Problem == "" && len(f.Segments) > 0 && !slices.Equal(f.Segments, a.sum.segments()) {
+		e.Problem = "its parts are not what the host says they are"
+	}
 	b.payload.files++
-	b.payload.bytes += a.bytes
+	b.payload.bytes += a.sum.size
 	if err := b.line(manifestName, manifestLine(e.SHA256, payload+a.stored)); err != nil {
 		return err
 	}
@@ -293,6 +324,13 @@ func (b *Bag) line(file, text string) error {
 func (f *File) clip() {
 	for _, s := range []*string{&f.Path, &f.Source, &f.Target, &f.SHA256, &f.Verdict, &f.Problem} {
 		*s = clip(*s, maxClaim)
+	}
+	if len(f.Holes) > maxHoles || len(f.Segments) > 2 {
+		f.Holes, f.Segments = nil, nil
+		f.note("it was said to have more holes or parts than any file has")
+	}
+	for i := range f.Segments {
+		f.Segments[i].SHA256 = clip(f.Segments[i].SHA256, digestSize)
 	}
 	size := 0
 	for name, value := range f.Xattrs {

@@ -98,6 +98,15 @@ func (t *trail) names(root *os.Root, dir string, limit int) (names []string, mor
 	return names, false, nil
 }
 
+func readAt(fd int, buf []byte, offset int64) (int, error) {
+	for {
+		n, err := unix.Pread(fd, buf, offset)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
 func isType(st unix.Stat_t, typ uint32) bool { return uint32(st.Mode)&unix.S_IFMT == typ }
 
 func sameFile(a, b unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }

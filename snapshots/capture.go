@@ -3,12 +3,10 @@ package snapshots
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -19,6 +17,7 @@ import (
 // Options bounds a capture. A bound of zero means its default.
 type Options struct {
 	MaxBytes     int64         // of content in all: 32 GiB
+	MaxHoles     int64         // bytes of holes in all, which cost time and no place: 32 GiB
 	MaxFileBytes int64         // of content of one file; a longer one is only listed: 8 GiB
 	MaxFiles     int           // looked at, folders not counted: 200,000
 	FileTimeout  time.Duration // that the host's file system may keep us waiting for one file: 10 s
@@ -40,11 +39,13 @@ const (
 
 	slowest    = 1 << 20  // bytes a second: a file that comes slower uses up its FileTimeout
 	largeFile  = 64 << 20 // bytes: files above wait until all others are taken
+	hollowFile = 1 << 20  // bytes: so do those with more of holes, which cost time alone
 	maxReports = 1000     // entries of Captured.Left and of Captured.Problems
 )
 
 func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(o.MaxBytes, defaultBytes)
+	o.MaxHoles = cmp.Or(o.MaxHoles, defaultBytes)
 	o.MaxFileBytes = cmp.Or(o.MaxFileBytes, defaultFileBytes)
 	o.MaxFiles = cmp.Or(o.MaxFiles, defaultFiles)
 	o.FileTimeout = cmp.Or(o.FileTimeout, defaultFileTimeout)
@@ -73,7 +74,7 @@ func Capture(ctx context.Context, root *os.Root, part string, opts Options, sink
 		return Captured{}, fmt.Errorf("%w, not %q", ErrUnknownPart, part)
 	}
 	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, systems: &fileSystems{stuck: map[uint64]int{}}, pool: make(buffers, 4)}
-	c.bytesLeft = c.opts.MaxBytes
+	c.bytesLeft, c.holesLeft = c.opts.MaxBytes, c.opts.MaxHoles
 	started := time.Now()
 	timed, cancel := context.WithTimeoutCause(ctx, c.opts.Deadline, errors.New("the time for the capture is up"))
 	defer cancel()
@@ -93,6 +94,7 @@ type capture struct {
 	sink      Sink
 	out       Captured
 	bytesLeft int64
+	holesLeft int64           // bytes of holes, which cost no place but time
 	looked    int             // files handed to the sink, whatever became of them
 	seen      map[string]bool // paths already taken; after a NUL, what was reported
 	large     []item          // to be taken last
@@ -157,11 +159,11 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 	file := File{Path: it.name, Source: it.source}
 	r := &reading{
 		root: it.root, trail: c.trailOf(it), path: it.path, file: file,
-		limit: min(c.opts.MaxFileBytes, c.bytesLeft), held: it.held, live: it.live, at: c.opts.at,
+		most: c.opts.MaxFileBytes, limit: min(c.opts.MaxFileBytes, c.bytesLeft), hollow: c.holesLeft, held: it.held, live: it.live, at: c.opts.at,
 		pool: c.pool, out: make(chan message, 1), quit: make(chan struct{}),
 	}
 	if !it.whole {
-		r.limit = min(r.limit, largeFile)
+		r.most, r.limit, r.hollow = min(r.most, largeFile), min(r.limit, largeFile), min(r.hollow, hollowFile)
 	}
 	defer close(r.quit)
 	go r.run()
@@ -174,7 +176,7 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 		c.looked--
 		return true, nil
 	case tooLarge:
-		return false, c.postpone(it, m.file)
+		return false, c.postpone(it, m)
 	case nothing:
 		c.looked--
 	case alone:
@@ -215,12 +217,15 @@ func (c *capture) trailOf(it item) *trail {
 
 // postpone puts a large file off, so that a decoy of zeros in a folder that anyone may write to
 // does not use up the budget or the time before the rest is safe; or leaves it out.
-func (c *capture) postpone(it item, f File) error {
+func (c *capture) postpone(it item, m message) error {
+	f := m.file
 	switch {
 	case f.Size > c.opts.MaxFileBytes:
 		return c.leave(f, fmt.Sprintf("%d bytes, over the limit of %d for one file", f.Size, c.opts.MaxFileBytes))
-	case f.Size > c.bytesLeft:
-		return c.leave(f, fmt.Sprintf("%d bytes, over the %d that are left of the limit of %d", f.Size, c.bytesLeft, c.opts.MaxBytes))
+	case m.size > c.bytesLeft:
+		return c.leave(f, fmt.Sprintf("%d bytes, over the %d that are left of the limit of %d", m.size, c.bytesLeft, c.opts.MaxBytes))
+	case m.holes > c.holesLeft:
+		return c.leave(f, fmt.Sprintf("%d bytes of holes, over the %d that are left of the limit of %d", m.holes, c.holesLeft, c.opts.MaxHoles))
 	}
 	c.looked--
 	it.whole = true
@@ -230,17 +235,17 @@ func (c *capture) postpone(it item, f File) error {
 
 // intake is a file on its way to the sink.
 type intake struct {
-	w    io.Writer
-	sum  hash.Hash
-	size int64
+	w   io.Writer
+	sum *digest
 }
 
-func (c *capture) begin(f File) (intake, error) {
+// begin starts a file. What comes after its first opened bytes is a segment of its own.
+func (c *capture) begin(f File, opened int64) (intake, error) {
 	w, err := c.sink.Begin(f)
 	if err != nil {
 		return intake{}, fmt.Errorf("store %q: %w", f.Path, err)
 	}
-	return intake{w: w, sum: sha256.New()}, nil
+	return intake{w: w, sum: newDigest(opened)}, nil
 }
 
 func (c *capture) pour(f File, in *intake, data []byte) error {
@@ -248,9 +253,16 @@ func (c *capture) pour(f File, in *intake, data []byte) error {
 		return fmt.Errorf("store %q: %w", f.Path, err)
 	}
 	in.sum.Write(data)
-	in.size += int64(len(data))
 	c.bytesLeft -= int64(len(data))
 	return nil
+}
+
+func (c *capture) skip(f File, in *intake, n int64) error {
+	if err := WriteHole(in.w, n); err != nil {
+		return fmt.Errorf("store %q: %w", f.Path, err)
+	}
+	c.holesLeft -= n
+	return WriteHole(in.sum, n)
 }
 
 // receive hands what a reading sends to the sink, until the reading ends or is given up. It
@@ -267,8 +279,12 @@ func (c *capture) receive(ctx context.Context, r *reading, file File) (message, 
 			if r.held && c.twice(file) {
 				return message{stage: nothing}, nil
 			}
+			size := file.Size
+			if r.live { // it says 0
+				size = math.MaxInt64
+			}
 			var err error
-			if in, err = c.begin(file); err != nil {
+			if in, err = c.begin(file, size); err != nil {
 				return m, err
 			}
 		case content:
@@ -277,6 +293,10 @@ func (c *capture) receive(ctx context.Context, r *reading, file File) (message, 
 			}
 			patience = min(c.opts.FileTimeout, patience+time.Duration(len(m.data))*time.Second/slowest)
 			c.pool.put(m.data)
+		case hole:
+			if err := c.skip(file, &in, m.size); err != nil {
+				return m, err
+			}
 		case ended:
 			return m, c.finish(m.file, in)
 		default:
@@ -304,9 +324,10 @@ func (c *capture) next(ctx context.Context, r *reading, file File, patience time
 // finish closes a file with what was really received of it.
 func (c *capture) finish(f File, in intake) error {
 	if in.w != nil {
-		f.Bytes, f.SHA256 = in.size, hex.EncodeToString(in.sum.Sum(nil))
+		f.Bytes, f.SHA256 = in.sum.size, in.sum.String()
+		f.Segments = in.sum.segments()
 		c.out.Files++
-		c.out.Bytes += in.size
+		c.out.Bytes += f.Bytes
 	}
 	if f.Verdict == Failed || f.Verdict == Timeout {
 		c.problem(f.Path, f.Problem)

@@ -74,8 +74,8 @@ func (r *reading) hold(dir int, name string) {
 	switch {
 	case !isType(before, unix.S_IFREG):
 		r.send(message{stage: nothing})
-	case before.Size > r.limit:
-		r.send(message{stage: tooLarge, file: r.file})
+	case before.Size > r.most:
+		r.send(message{stage: tooLarge, file: r.file, size: min(before.Size, 512*int64(before.Blocks))})
 	default:
 		r.readHeld(at, before)
 	}
@@ -100,6 +100,9 @@ func (r *reading) readHeld(at int, before unix.Stat_t) {
 	if err != nil || !isType(st, unix.S_IFREG) || !sameFile(st, before) {
 		r.file.note("another file was opened than was looked at: nothing was read")
 		r.end(Replaced)
+		return
+	}
+	if !r.measure(fd, before) {
 		return
 	}
 	r.file.readXattrs(fd)

@@ -235,7 +235,7 @@ func (c *capture) store(ctx context.Context, f File, data []byte, err error) err
 	if len(data) == 0 {
 		return c.finish(f, intake{})
 	}
-	in, err := c.begin(f)
+	in, err := c.begin(f, int64(len(data)))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,12 +16,16 @@ const chunkSize = 256 << 10
 // maxTail bounds what is read of a file beyond the size that it had when it was opened.
 const maxTail = 64 << 20
 
+// maxRotated bounds the names under which a file is looked for that was renamed.
+const maxRotated = 1000
+
 // stage says what a message from a reading tells.
 type stage int
 
 const (
 	ended    stage = iota // the file is done, with all that is known of it
 	opened                // the file is open, its content follows
+	hole                  // the next so many bytes of its content are zeros that take no place
 	content               // the next piece of its content
 	folder                // it is a folder: nothing was read
 	tooLarge              // it is longer than the limit: nothing was read
@@ -33,6 +38,8 @@ type message struct {
 	file  File
 	data  []byte
 	why   string
+	size  int64 // of a hole, or of the content that takes place
+	holes int64 // bytes
 }
 
 // buffers are those that nobody uses. A reading that is left behind keeps its own.
@@ -57,18 +64,21 @@ func (b buffers) put(buf []byte) {
 // reading looks at one path and reads it, in a goroutine of its own, which holds nothing but its
 // own descriptors: a file system that does not answer keeps it, and its owner goes on without it.
 type reading struct {
-	root  *os.Root
-	trail *trail
-	path  string // below root, without links
-	file  File   // with Path and Source; after the start the goroutine's own
-	limit int64  // bytes
-	held  bool   // path leads to what a process holds open
-	live  bool   // the kernel makes the content while it is read: its size says 0
-	got   int64  // bytes of content sent
-	at    func(point, path string)
-	pool  buffers
-	out   chan message
-	quit  chan struct{} // closed by the owner when it listens no more
+	root   *os.Root
+	trail  *trail
+	path   string // below root, without links
+	file   File   // with Path and Source; after the start the goroutine's own
+	most   int64  // bytes of the file
+	limit  int64  // bytes of it that take place
+	hollow int64  // bytes of it that do not
+	held   bool   // path leads to what a process holds open
+	live   bool   // the kernel makes the content while it is read: its size says 0
+	got    int64  // bytes of content sent, holes counted
+	holes  []Hole // that come
+	at     func(point, path string)
+	pool   buffers
+	out    chan message
+	quit   chan struct{} // closed by the owner when it listens no more
 }
 
 func (r *reading) run() {
@@ -97,8 +107,8 @@ func (r *reading) look(dir int, name string) {
 	case isType(st, unix.S_IFDIR):
 		r.send(message{stage: folder, file: r.file})
 	case isType(st, unix.S_IFREG):
-		if st.Size > r.limit {
-			r.send(message{stage: tooLarge, file: r.file})
+		if place := min(st.Size, 512*int64(st.Blocks)); st.Size > r.most || place > r.limit {
+			r.send(message{stage: tooLarge, file: r.file, size: place})
 			return
 		}
 		r.hook("look")
@@ -137,8 +147,7 @@ func (r *reading) open(dir int, name string, seen unix.Stat_t) {
 		r.end(Replaced)
 		return
 	}
-	if before.Size > r.limit {
-		r.send(message{stage: tooLarge, file: r.file})
+	if !r.measure(fd, before) {
 		return
 	}
 	if !r.live {
@@ -179,7 +188,7 @@ func (r *reading) read(fd int, size int64) string {
 		return Shrank
 	}
 	r.hook("read")
-	tail, err := r.copy(fd, min(maxTail, r.limit-size))
+	tail, err := r.copy(fd, min(maxTail, r.most-size, r.limit-(size-holesOf(r.file.Holes))))
 	switch {
 	case errors.Is(err, errUnheard):
 		return ""
@@ -197,22 +206,63 @@ var errUnheard = errors.New("abandoned")
 
 // copy sends up to n bytes, and returns how many it found before the end of the file.
 func (r *reading) copy(fd int, n int64) (int64, error) {
-	var done int64
-	for done < n {
-		buf := r.pool.get()
-		r.hook("chunk")
-		got, err := readFrom(fd, buf[:min(int64(chunkSize), n-done)])
+	from := r.got
+	for end := from + n; r.got < end; {
+		got, err := r.piece(fd, end)
 		if got <= 0 || err != nil {
-			r.pool.put(buf)
-			return done, err
-		}
-		done += int64(got)
-		r.got += int64(got)
-		if !r.send(message{stage: content, data: buf[:got]}) {
-			return done, errUnheard
+			return r.got - from, err
 		}
 	}
-	return done, nil
+	return r.got - from, nil
+}
+
+// piece sends what comes next: a hole, or as much of the content as fits in a buffer.
+func (r *reading) piece(fd int, end int64) (int64, error) {
+	for len(r.holes) > 0 && r.got >= r.holes[0].Offset+r.holes[0].Bytes {
+		r.holes = r.holes[1:]
+	}
+	if len(r.holes) > 0 {
+		if r.got >= r.holes[0].Offset {
+			return r.skip(fd, min(end, r.holes[0].Offset+r.holes[0].Bytes))
+		}
+		end = min(end, r.holes[0].Offset)
+	}
+	buf := r.pool.get()
+	r.hook("chunk")
+	part := buf[:min(int64(chunkSize), end-r.got)]
+	var got int
+	var err error
+	if r.live {
+		got, err = readFrom(fd, part)
+	} else {
+		got, err = readAt(fd, part, r.got)
+	}
+	if got <= 0 || err != nil {
+		r.pool.put(buf)
+		return 0, err
+	}
+	r.got += int64(got)
+	if !r.send(message{stage: content, data: buf[:got]}) {
+		return int64(got), errUnheard
+	}
+	return int64(got), nil
+}
+
+// skip sends a hole, as far as the file still goes.
+func (r *reading) skip(fd int, end int64) (int64, error) {
+	st, err := fstat(fd)
+	if err != nil {
+		return 0, err
+	}
+	n := min(end, st.Size, r.got+maxSkip) - r.got
+	if n <= 0 {
+		return 0, nil
+	}
+	r.got += n
+	if !r.send(message{stage: hole, size: n}) {
+		return n, errUnheard
+	}
+	return n, nil
 }
 
 // changed compares the file with what it was before the content was read.
@@ -247,12 +297,8 @@ func (r *reading) judge(dir, fd int, name string, seen, before unix.Stat_t, verd
 	switch {
 	case err == nil && sameFile(named, after) && sameFile(seen, before):
 		return verdict
-	case err == nil:
-		r.file.note("its name has led to more than one file meanwhile: this is the one that was opened")
-		moved = Replaced
-	case errors.Is(err, fs.ErrNotExist):
-		r.file.note("its name was removed while it was read")
-		moved = Vanished
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		moved = r.moved(dir, name, after, err == nil)
 	default:
 		r.file.note("look at its name again: " + err.Error())
 		moved = Replaced
@@ -264,6 +310,46 @@ func (r *reading) judge(dir, fd int, name string, seen, before unix.Stat_t, verd
 		r.file.note("it grew while it was read")
 	}
 	return moved
+}
+
+// moved says what became of the name of a file that it does not lead to any more.
+func (r *reading) moved(dir int, name string, file unix.Stat_t, taken bool) string {
+	switch to := r.renamed(dir, name, file); {
+	case to != "":
+		r.file.note(fmt.Sprintf("it was renamed to %q while it was read", to))
+		return Rotated
+	case taken:
+		r.file.note("its name has led to more than one file meanwhile: this is the one that was opened")
+		return Replaced
+	}
+	r.file.note("its name was removed while it was read")
+	return Vanished
+}
+
+// renamed looks for a file in its folder under names that a rotated log is given: "x.log.1",
+// "x.log-20261123", "x.1.log".
+func (r *reading) renamed(dir int, name string, file unix.Stat_t) string {
+	fd, err := openIn(dir, ".", openFlags|unix.O_DIRECTORY)
+	if err != nil {
+		return ""
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	names, _ := f.Readdirnames(maxNames) // those that come suffice
+	stem := strings.TrimSuffix(name, path.Ext(name))
+	tries := 0
+	for _, n := range names {
+		if n == name || !strings.HasPrefix(n, stem) {
+			continue
+		}
+		if tries++; tries > maxRotated {
+			return ""
+		}
+		if st, err := r.trail.lstat(dir, n); err == nil && sameFile(st, file) {
+			return n
+		}
+	}
+	return ""
 }
 
 // fail ends the file with an error of the host's file system.

@@ -16,6 +16,7 @@ const (
 	Modified = "modified" // written to or changed in its metadata while it was read: it may be torn
 	Grew     = "grew"     // what was there at opening is kept, then what came after
 	Shrank   = "shrank"   // what could be read is kept, nothing is padded
+	Rotated  = "rotated"  // it got another name while it was read: see Problem
 	Replaced = "replaced" // its name led to another file when we looked again
 	Vanished = "vanished" // gone between listing and opening, or while it was read: what was read is kept
 	Timeout  = "timeout"  // read until the time was up
@@ -44,10 +45,24 @@ type File struct {
 	Target   string            `json:"target,omitempty"` // of a link
 	Xattrs   map[string]string `json:"xattrs,omitempty"` // base64
 
-	Bytes   int64  `json:"bytes"` // captured
-	SHA256  string `json:"sha256,omitempty"`
-	Verdict string `json:"verdict"`
-	Problem string `json:"problem,omitempty"`
+	Bytes    int64     `json:"bytes"` // captured, holes counted
+	SHA256   string    `json:"sha256,omitempty"`
+	Holes    []Hole    `json:"holes,omitempty"`    // at opening; they read as zeros
+	Segments []Segment `json:"segments,omitempty"` // of a file that grew: what was there at opening, and what came after
+	Verdict  string    `json:"verdict"`
+	Problem  string    `json:"problem,omitempty"`
+}
+
+// Hole is a part of a sparse file that takes no place on its disk.
+type Hole struct {
+	Offset int64 `json:"offset"`
+	Bytes  int64 `json:"bytes"`
+}
+
+// Segment is a part of a file that was captured at a time of its own.
+type Segment struct {
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
 }
 
 // plainFile is a File without its methods.
@@ -94,11 +109,17 @@ func readable(s string) (text string, raw []byte) {
 // Sink receives a capture, one file after the other.
 type Sink interface {
 	// Begin starts a file; its Bytes, SHA256 and Verdict are not known yet. The content is
-	// written to the writer as it is read.
+	// written to the writer as it is read, holes as zeros unless it is a HoleWriter.
 	Begin(f File) (io.Writer, error)
 	// End closes the file that Begin started, with all that is known of it. For what was not
 	// opened, because it is only listed or could not be, End comes without Begin.
 	End(f File) error
+}
+
+// HoleWriter is a writer that Sink.Begin may return, for which a hole is no content.
+type HoleWriter interface {
+	io.Writer
+	Hole(n int64) error // n zeros come next
 }
 
 // Captured is the end of a capture.

@@ -58,7 +58,7 @@ func (b *Bag) admitSeal() error {
 	}
 	if a := b.open; a != nil {
 		f := a.file
-		f.Bytes, f.SHA256, f.Verdict = a.bytes, hex.EncodeToString(a.sum.Sum(nil)), Failed
+		f.Bytes, f.SHA256, f.Segments, f.Verdict = a.sum.size, a.sum.String(), nil, Failed
 		f.note("the capture broke off in this file")
 		b.faults = append(b.faults, fmt.Sprintf("%q: %s", clip(f.Path, 1000), f.Problem))
 		if err := b.store(a, f); err != nil {

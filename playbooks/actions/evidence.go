@@ -157,6 +157,15 @@ func (w countingWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Hole implements snapshots.HoleWriter.
+func (w countingWriter) Hole(n int64) error {
+	err := snapshots.WriteHole(w.w, n)
+	if err != nil {
+		w.c.err = err
+	}
+	return err
+}
+
 // report writes the post-incident report from the record so far.
 func (r *Response) report(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
 	written, err := r.Report(ctx)

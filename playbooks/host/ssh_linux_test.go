@@ -388,7 +388,7 @@ func TestRealLinkIsCut(t *testing.T) {
 
 func TestRealLyingProgram(t *testing.T) {
 	srv, w := startServer(t), startWorld(t)
-	head := `printf '{"type":"header","protocol":1,"verb":"%s"}\n' "$1"; `
+	head := `printf '{"type":"header","protocol":2,"verb":"%s"}\n' "$1"; `
 	for name, c := range map[string]struct {
 		script string
 		want   any
@@ -396,7 +396,7 @@ func TestRealLyingProgram(t *testing.T) {
 		"floods without lines":   {`yes x | tr -d '\n'`, new(*ClaimError)},
 		"floods before a header": {`yes`, new(*ClaimError)},
 		"floods after a header":  {head + `yes '{"type":"found"}'`, new(*ClaimError)},
-		"answers another verb":   {`echo '{"type":"header","protocol":1,"verb":"thaw"}'`, new(*ClaimError)},
+		"answers another verb":   {`echo '{"type":"header","protocol":2,"verb":"thaw"}'`, new(*ClaimError)},
 		"floods its errors":      {`yes >&2 & sleep 0.2; kill $!; ` + head + `echo '{"type":"trailer","result":{"down":true}}'`, nil},
 		"goes on afterwards":     {head + `echo '{"type":"trailer","result":{"down":true}}'; exec yes`, nil},
 		"says that it failed":    {head + `printf '{"type":"trailer","error":"\\u001b[2Jno"}\n'`, new(*wire.FailedError)},

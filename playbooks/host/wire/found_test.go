@@ -15,7 +15,7 @@ import (
 	"clawback/revoke/discover"
 )
 
-const discoverHead = `{"type":"header","protocol":1,"verb":"discover"}` + "\n"
+const discoverHead = `{"type":"header","protocol":2,"verb":"discover"}` + "\n"
 
 func identity(t *testing.T) *age.X25519Identity {
 	t.Helper()

@@ -23,7 +23,7 @@ import (
 type Limits struct {
 	Line  int   // bytes of one line: 8 MiB
 	File  int64 // bytes of one captured file: 8 GiB
-	Total int64 // bytes in all: 64 GiB, of discover 64 MiB
+	Total int64 // bytes in all, and as many again of holes: 64 GiB, of discover 64 MiB
 	Items int   // finds and files: 1,000,000, of discover 10,000
 }
 
@@ -68,6 +68,7 @@ type Reader struct {
 
 	in    *bufio.Reader
 	left  int64 // bytes that may still come
+	holes int64 // bytes of holes that may
 	items int
 	open  *incoming
 }
@@ -85,7 +86,7 @@ type incoming struct {
 // *FailedError was the answer whole.
 func (r *Reader) Read(in io.Reader, verb string, result any) error {
 	r.Limits = r.Limits.withDefaults(verb)
-	r.in, r.left = bufio.NewReaderSize(in, 64<<10), r.Limits.Total
+	r.in, r.left, r.holes = bufio.NewReaderSize(in, 64<<10), r.Limits.Total, r.Limits.Total
 	if err := r.header(verb); err != nil {
 		return err
 	}
@@ -101,6 +102,8 @@ func (r *Reader) Read(in io.Reader, verb string, result any) error {
 			err = r.file(m)
 		case typeChunk:
 			err = r.chunk(m)
+		case typeHole:
+			err = r.hole(m)
 		case typeTrailer:
 			return r.trailer(m, result)
 		default:
@@ -311,6 +314,26 @@ func (r *Reader) chunk(m message) error {
 	r.open.hash.Write(data)
 	_, err := r.open.to.Write(data)
 	return err
+}
+
+// hole costs the desk time and no place.
+func (r *Reader) hole(m message) error {
+	switch {
+	case r.open == nil:
+		return lie("a hole in no file")
+	case m.Bytes <= 0 || m.Bytes > maxHole:
+		return lie("a hole of %d bytes", m.Bytes)
+	case r.open.bytes+int64(m.Bytes) > r.Limits.File:
+		return lie("%.200q has more than %d bytes", r.open.path, r.Limits.File)
+	}
+	if r.holes -= int64(m.Bytes); r.holes < 0 {
+		return lie("holes of more than %d bytes in all", r.Limits.Total)
+	}
+	r.open.bytes += int64(m.Bytes)
+	if err := snapshots.WriteHole(r.open.hash, int64(m.Bytes)); err != nil {
+		return err
+	}
+	return snapshots.WriteHole(r.open.to, int64(m.Bytes))
 }
 
 func (r *Reader) trailer(m message, result any) error {

@@ -1,11 +1,12 @@
 // Package wire is how the host's program answers the desk on its standard output: a header line, the
 // verb's messages, and a trailer without which nothing counts as whole. A message is one line of
-// JSON; the content of captured files follows its chunk line as raw bytes.
+// JSON; the content of captured files follows its chunk line as raw bytes, and a hole is a line alone.
 //
-//	{"type":"header","protocol":1,"verb":"capture","version":"v1.2.0"}
+//	{"type":"header","protocol":2,"verb":"capture","version":"v1.2.0"}
 //	{"type":"begin","file":{"path":"home/ada/.openclaw/openclaw.json",…}}
 //	{"type":"chunk","bytes":1812}
 //	…1812 bytes…
+//	{"type":"hole","bytes":1048576}
 //	{"type":"end","file":{…,"sha256":"…","verdict":"stable"}}
 //	{"type":"trailer","result":{…}}
 //
@@ -20,7 +21,7 @@ import (
 )
 
 // Protocol is the version of the protocol. A desk and a host of different versions do not talk.
-const Protocol = 1
+const Protocol = 2
 
 // Verbs is the closed list of what the host's program does.
 var Verbs = []string{"describe", "freeze", "thaw", "capture", "discover", "stop", "isolate", "restore", "check"}
@@ -31,11 +32,15 @@ const (
 	typeFound   = "found"
 	typeBegin   = "begin"
 	typeChunk   = "chunk"
+	typeHole    = "hole"
 	typeEnd     = "end"
 	typeTrailer = "trailer"
 )
 
-const maxChunk = 256 << 10 // bytes
+const (
+	maxChunk = 256 << 10 // bytes
+	maxHole  = 64 << 20  // bytes: what the desk hashes at once
+)
 
 type message struct {
 	Type string `json:"type"`

@@ -63,6 +63,9 @@ func sendFile(t testing.TB, w *Writer, path string, content []byte, sum string) 
 	}
 }
 
+// sumOfThousand is the SHA-256 of a thousand zeros.
+var sumOfThousand = fmt.Sprintf("%x", sha256.Sum256(make([]byte, 1000)))
+
 const sumOfHello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 func TestSecretsTravelSealed(t *testing.T) {
@@ -135,6 +138,49 @@ func TestFilesArriveWhole(t *testing.T) {
 	}
 }
 
+// TestHolesTravelAsHoles has a file of one zero GB that the desk stores as a hole.
+func TestHolesTravelAsHoles(t *testing.T) {
+	const size = 1 << 30
+	sum := sha256.New()
+	if err := snapshots.WriteHole(sum, size); err != nil {
+		t.Fatal(err)
+	}
+	sum.Write([]byte("end"))
+	stream := answer(t, "capture", nil, func(w *Writer) {
+		out, err := w.Begin(snapshots.File{Path: "a"})
+		if err == nil {
+			err = snapshots.WriteHole(out, size)
+		}
+		if err == nil {
+			_, err = out.Write([]byte("end"))
+		}
+		if err == nil {
+			err = w.End(snapshots.File{Path: "a", Bytes: size + 3, SHA256: fmt.Sprintf("%x", sum.Sum(nil)), Verdict: snapshots.Stable})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	if len(stream) > 10_000 {
+		t.Errorf("%d bytes travel", len(stream))
+	}
+	var h hollow
+	if err := (&Reader{Sink: &h}).Read(bytes.NewReader(stream), "capture", &snapshots.Captured{}); err != nil || h.holes != size || h.text.String() != "end" {
+		t.Errorf("%v: %d bytes of holes, %q", err, h.holes, &h.text)
+	}
+}
+
+// hollow is a Sink that takes holes.
+type hollow struct {
+	holes int64
+	text  bytes.Buffer
+}
+
+func (h *hollow) Begin(snapshots.File) (io.Writer, error) { return h, nil }
+func (h *hollow) End(snapshots.File) error                { return nil }
+func (h *hollow) Write(p []byte) (int, error)             { return h.text.Write(p) }
+func (h *hollow) Hole(n int64) error                      { h.holes += n; return nil }
+
 func TestFailuresAreTold(t *testing.T) {
 	for _, c := range []struct {
 		failed error
@@ -158,10 +204,10 @@ func TestFailuresAreTold(t *testing.T) {
 }
 
 func TestLies(t *testing.T) {
-	head := `{"type":"header","protocol":1,"verb":"capture"}` + "\n"
+	head := `{"type":"header","protocol":2,"verb":"capture"}` + "\n"
 	begin := `{"type":"begin","file":{"path":"a"}}` + "\n"
 	for name, stream := range map[string]string{
-		"another verb":             `{"type":"header","protocol":1,"verb":"check"}` + "\n",
+		"another verb":             `{"type":"header","protocol":2,"verb":"check"}` + "\n",
 		"another protocol":         `{"type":"header","protocol":9,"verb":"capture"}` + "\n",
 		"no header at all":         strings.Repeat("motd\n", 100_000),
 		"one line without end":     head + strings.Repeat("x", 1<<20),
@@ -173,6 +219,11 @@ func TestLies(t *testing.T) {
 		"a huge chunk":             head + begin + `{"type":"chunk","bytes":2000000000}` + "\nx",
 		"a path out of the root":   head + `{"type":"begin","file":{"path":"../../etc/cron.d/x"}}` + "\n",
 		"an absolute path":         head + `{"type":"end","file":{"path":"/etc/passwd"}}` + "\n",
+		"a hole in no file":        head + `{"type":"hole","bytes":1}` + "\n",
+		"a negative hole":          head + begin + `{"type":"hole","bytes":-1}` + "\n",
+		"a huge hole":              head + begin + `{"type":"hole","bytes":2000000000}` + "\n",
+		"a file of too many holes": head + begin + strings.Repeat(`{"type":"hole","bytes":500}`+"\n", 3),
+		"too many holes in all":    head + strings.Repeat(begin+`{"type":"hole","bytes":1000}`+"\n"+`{"type":"end","file":{"path":"a","bytes":1000,"sha256":"`+sumOfThousand+`"}}`+"\n", 150),
 		"two files at once":        head + begin + begin,
 		"the end of another file":  head + begin + `{"type":"end","file":{"path":"b"}}` + "\n",
 		"fewer bytes than said":    head + begin + `{"type":"end","file":{"path":"a","bytes":5}}` + "\n",
@@ -190,6 +241,9 @@ func TestLies(t *testing.T) {
 			if name == "too much in all" {
 				r.Limits.Total = 10 << 10
 			}
+			if name == "too many holes in all" {
+				r.Limits.Total = 60 << 10
+			}
 			var lied *LieError
 			if err := r.Read(strings.NewReader(stream), "capture", &snapshots.Captured{}); !errors.As(err, &lied) {
 				t.Errorf("Read = %v, want a LieError", err)
@@ -200,10 +254,11 @@ func TestLies(t *testing.T) {
 
 func FuzzReader(f *testing.F) {
 	f.Add(answer(f, "capture", nil, func(w *Writer) { sendFile(f, w, "a", []byte("hello"), sumOfHello) }))
-	f.Add([]byte(`{"type":"header","protocol":1,"verb":"capture"}` + "\n" + `{"type":"trailer","result":{}}` + "\n"))
+	f.Add([]byte(`{"type":"header","protocol":2,"verb":"capture"}` + "\n" + `{"type":"begin","file":{"path":"a"}}` + "\n" + `{"type":"hole","bytes":70000}` + "\n"))
+	f.Add([]byte(`{"type":"header","protocol":2,"verb":"capture"}` + "\n" + `{"type":"trailer","result":{}}` + "\n"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		k := &kept{}
-		err := (&Reader{Sink: k, Limits: Limits{Line: 4 << 10, Total: 64 << 10}}).Read(bytes.NewReader(stream), "capture", &json.RawMessage{})
+		err := (&Reader{Sink: k, Limits: Limits{Line: 4 << 10, Total: 64 << 10, File: 64 << 10}}).Read(bytes.NewReader(stream), "capture", &json.RawMessage{})
 		if err != nil {
 			return
 		}

@@ -106,6 +106,18 @@ func (c chunks) Write(data []byte) (written int, err error) {
 	return written, nil
 }
 
+// Hole implements snapshots.HoleWriter.
+func (c chunks) Hole(n int64) error {
+	for n > 0 {
+		piece := min(n, maxHole)
+		if err := c.w.send(message{Type: typeHole, Bytes: int(piece)}); err != nil {
+			return err
+		}
+		n -= piece
+	}
+	return nil
+}
+
 // Close ends the answer with the verb's result and its error, of which each may be nil.
 func (w *Writer) Close(result any, failed error) error {
 	m := message{Type: typeTrailer}
