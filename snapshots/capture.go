@@ -23,7 +23,7 @@ type Options struct {
 	FileTimeout  time.Duration // that the host's file system may keep us waiting for one file: 10 s
 	Deadline     time.Duration // for the whole capture: 10 min
 
-	Processes []int    // whose state part "volatile" takes
+	Processes []int    // the agent's: part "volatile" takes their state, "files" the program that they run
 	Proc      *os.Root // the machine's /proc; nil where root is not that of a running system
 
 	at func(point, path string) // tests change the file here
@@ -73,7 +73,7 @@ func Capture(ctx context.Context, root *os.Root, part string, opts Options, sink
 	default:
 		return Captured{}, fmt.Errorf("%w, not %q", ErrUnknownPart, part)
 	}
-	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, systems: &fileSystems{stuck: map[uint64]int{}}, pool: make(buffers, 4)}
+	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, sets: map[string][]string{}, systems: &fileSystems{stuck: map[uint64]int{}}, pool: make(buffers, 4)}
 	c.bytesLeft, c.holesLeft = c.opts.MaxBytes, c.opts.MaxHoles
 	started := time.Now()
 	timed, cancel := context.WithTimeoutCause(ctx, c.opts.Deadline, errors.New("the time for the capture is up"))
@@ -94,10 +94,12 @@ type capture struct {
 	sink      Sink
 	out       Captured
 	bytesLeft int64
-	holesLeft int64           // bytes of holes, which cost no place but time
-	looked    int             // files handed to the sink, whatever became of them
-	seen      map[string]bool // paths already taken; after a NUL, what was reported
-	large     []item          // to be taken last
+	purse     *purse              // of what is taken now, nil without
+	sets      map[string][]string // the files of a database, by its path
+	holesLeft int64               // bytes of holes, which cost no place but time
+	looked    int                 // files handed to the sink, whatever became of them
+	seen      map[string]bool     // paths already taken; after a NUL, what was reported
+	large     []item              // to be taken last
 	systems   *fileSystems
 	pool      buffers
 }
@@ -111,7 +113,13 @@ type item struct {
 	held   bool // what a process holds open, of which path is the link in /proc
 	live   bool // made by the kernel while it is read
 	whole  bool // whatever its size, up to MaxFileBytes
+	purse  *purse
+	set    *set // that it is the last file of
+	all    *set // in place of a path: a set that was put off
 }
+
+// purse bounds what is taken of one kind, so that it leaves room for the others.
+type purse struct{ limit, left int64 } // bytes
 
 // survey learns which file systems are not to be entered. It returns what ends the capture.
 func (c *capture) survey(ctx context.Context) (end func()) {
@@ -159,8 +167,11 @@ func (c *capture) take(ctx context.Context, it item) (isFolder bool, err error) 
 	file := File{Path: it.name, Source: it.source}
 	r := &reading{
 		root: it.root, trail: c.trailOf(it), path: it.path, file: file,
-		most: c.opts.MaxFileBytes, limit: min(c.opts.MaxFileBytes, c.bytesLeft), hollow: c.holesLeft, held: it.held, live: it.live, at: c.opts.at,
+		most: c.opts.MaxFileBytes, limit: min(c.opts.MaxFileBytes, c.bytesLeft), hollow: c.holesLeft, held: it.held, live: it.live, set: it.set, at: c.opts.at,
 		pool: c.pool, out: make(chan message, 1), quit: make(chan struct{}),
+	}
+	if c.purse = it.purse; it.purse != nil {
+		r.limit = min(r.limit, it.purse.left)
 	}
 	if !it.whole {
 		r.most, r.limit, r.hollow = min(r.most, largeFile), min(r.limit, largeFile), min(r.hollow, hollowFile)
@@ -198,6 +209,12 @@ func (c *capture) twice(f File) bool {
 // last takes what was put off.
 func (c *capture) last(ctx context.Context) error {
 	for i := 0; i < len(c.large); i++ {
+		if all := c.large[i].all; all != nil {
+			if _, err := c.takeSet(ctx, c.large[i], all.paths); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := c.take(ctx, c.large[i]); err != nil {
 			return err
 		}
@@ -224,6 +241,8 @@ func (c *capture) postpone(it item, m message) error {
 		return c.leave(f, fmt.Sprintf("%d bytes, over the limit of %d for one file", f.Size, c.opts.MaxFileBytes))
 	case m.size > c.bytesLeft:
 		return c.leave(f, fmt.Sprintf("%d bytes, over the %d that are left of the limit of %d", m.size, c.bytesLeft, c.opts.MaxBytes))
+	case it.purse != nil && m.size > it.purse.left:
+		return c.leave(f, fmt.Sprintf("%d bytes, over the %d that are left of the limit of %d for its kind", m.size, it.purse.left, it.purse.limit))
 	case m.holes > c.holesLeft:
 		return c.leave(f, fmt.Sprintf("%d bytes of holes, over the %d that are left of the limit of %d", m.holes, c.holesLeft, c.opts.MaxHoles))
 	}
@@ -254,6 +273,9 @@ func (c *capture) pour(f File, in *intake, data []byte) error {
 	}
 	in.sum.Write(data)
 	c.bytesLeft -= int64(len(data))
+	if c.purse != nil {
+		c.purse.left -= int64(len(data))
+	}
 	return nil
 }
 

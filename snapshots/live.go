@@ -19,7 +19,7 @@ const maxLive = 64 << 20
 // What the kernel tells of the network, of a process and of the machine.
 var (
 	netFiles = []string{
-		"route", "ipv6_route", "arp", "tcp", "tcp6", "udp", "udp6", "raw", "raw6", "unix", "packet", "netlink", "dev", "if_inet6",
+		"route", "ipv6_route", "arp", "tcp", "tcp6", "udp", "udp6", "raw", "raw6", "unix", "packet", "netlink", "dev", "if_inet6", "fib_trie",
 	}
 	processFiles = []string{"stat", "status", "cmdline", "environ", "maps", "cgroup", "limits", "mountinfo"}
 	processLinks = []string{"exe", "cwd", "root", "ns/mnt", "ns/net", "ns/pid", "ns/user"}
@@ -42,6 +42,14 @@ func (c *capture) volatile(ctx context.Context) error {
 	seen := map[string]bool{} // network namespaces
 	if err := c.network(ctx, self, "volatile/net", seen); err != nil {
 		return err
+	}
+	if c.root.Name() == "/" { // the machine's own
+		if err := c.made(ctx, "volatile/net/rules", c.systems.trail(), routingRules); err != nil {
+			return err
+		}
+		if err := c.made(ctx, "volatile/net/ruleset", c.systems.trail(), ruleset); err != nil {
+			return err
+		}
 	}
 	if err := c.processTable(ctx); err != nil {
 		return err

@@ -71,6 +71,7 @@ type reading struct {
 	most   int64  // bytes of the file
 	limit  int64  // bytes of it that take place
 	hollow int64  // bytes of it that do not
+	set    *set   // that this is the last file of
 	held   bool   // path leads to what a process holds open
 	live   bool   // the kernel makes the content while it is read: its size says 0
 	got    int64  // bytes of content sent, holes counted
@@ -162,7 +163,11 @@ func (r *reading) open(dir int, name string, seen unix.Stat_t) {
 		r.end(verdict)
 		return
 	}
-	r.end(r.judge(dir, fd, name, seen, before, verdict))
+	verdict = r.judge(dir, fd, name, seen, before, verdict)
+	if r.set != nil && (verdict == Stable || verdict == Grew) {
+		verdict = r.judgeSet(dir, verdict)
+	}
+	r.end(verdict)
 }
 
 // read sends the content: what was there at opening, then what was appended since.

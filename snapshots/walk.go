@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,17 @@ const (
 	maxDepth = 100     // folders below one another
 )
 
+// target is a place to take whole: a path below the root, whose parts after base may be patterns
+// of path.Match. Links are followed in base only.
+type target struct {
+	base, pattern string
+	source        string
+	home          string // of the account that base is claimed for
+	agents        bool   // only what is named like the agent
+	latest        bool   // the latest first, by the time in the names of a journal
+	purse         *purse
+}
+
 // takeTarget finds what the target names and takes it, except the paths that come later.
 func (c *capture) takeTarget(ctx context.Context, t target, later []string) error {
 	if err := c.over(ctx); err != nil {
@@ -33,7 +45,14 @@ func (c *capture) takeTarget(ctx context.Context, t target, later []string) erro
 	if err != nil {
 		return c.refuse(t.base, t.source, err)
 	}
-	for _, p := range c.expand(ctx, base, t.pattern) {
+	paths := c.expand(ctx, base, t.pattern)
+	if t.agents {
+		paths = slices.DeleteFunc(paths, func(p string) bool { return !namedLikeAgent(path.Base(p)) })
+	}
+	if t.latest {
+		slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(lastPart(b), lastPart(a)) })
+	}
+	for _, p := range paths {
 		if err := c.takePath(ctx, p, t, later); err != nil {
 			return err
 		}
@@ -158,7 +177,14 @@ func (c *capture) walk(ctx context.Context, top string, t target, later []string
 		}
 		rest = rest[:len(rest)-1]
 		c.seen[p] = true
-		isFolder, err := c.take(ctx, item{root: c.root, path: p, name: p, source: t.sourceOf(p)})
+		it := item{root: c.root, path: p, name: p, source: t.sourceOf(p), purse: t.purse}
+		if isSet, err := c.takeSet(ctx, it, c.sets[p]); isSet || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		isFolder, err := c.take(ctx, it)
 		if err != nil {
 			return err
 		}
@@ -169,6 +195,7 @@ func (c *capture) walk(ctx context.Context, top string, t target, later []string
 		if err != nil {
 			return err
 		}
+		c.findSets(p, names)
 		for _, name := range slices.Backward(names) {
 			rest = append(rest, path.Join(p, name))
 		}

@@ -83,18 +83,16 @@ func (l *Local) Thaw(ctx context.Context) error { return l.agent.Thaw(ctx) }
 // Capture implements Host.
 func (l *Local) Capture(ctx context.Context, part string, sink snapshots.Sink) (snapshots.Captured, error) {
 	var opts snapshots.Options
-	if part == "volatile" {
-		processes, err := l.agent.Processes(ctx)
-		if err != nil {
-			return snapshots.Captured{}, err
-		}
-		for _, p := range processes {
-			opts.Processes = append(opts.Processes, p.PID)
-		}
-		if proc, err := os.OpenRoot("/proc"); err == nil && (l.root.Name() == "/" || len(processes) > 0) {
-			defer proc.Close()
-			opts.Proc = proc
-		}
+	processes, err := l.agent.Processes(ctx)
+	if err != nil && part == "volatile" { // the files are there without them
+		return snapshots.Captured{}, err
+	}
+	for _, p := range processes {
+		opts.Processes = append(opts.Processes, p.PID)
+	}
+	if proc, err := os.OpenRoot("/proc"); err == nil && (l.root.Name() == "/" || len(processes) > 0) {
+		defer proc.Close()
+		opts.Proc = proc
 	}
 	return snapshots.Capture(ctx, l.root, part, opts, sink)
 }
