@@ -31,6 +31,12 @@ func TestBuiltinsHoldAgainstTheActions(t *testing.T) {
 				t.Errorf("attended: %v", book.Attended)
 			}
 			for _, s := range book.Steps() {
+				if s.Why == "" {
+					t.Errorf("step %s does not say why", s.ID)
+				}
+				if s.Gate == playbooks.Confirm && s.Irreversible != "" {
+					t.Errorf("step %s cannot be undone, and asks for no more than a yes", s.ID)
+				}
 				if s.Gate == playbooks.Typed && s.Irreversible == "" {
 					t.Errorf("step %s is typed, and does not say what cannot be undone", s.ID)
 				}

@@ -18,7 +18,7 @@ const maxSecret = 16 << 10
 // addOverlay takes a credential that the search did not find: its value, which is never shown, then
 // its kind, then where it is known from.
 type addOverlay struct {
-	stage  int   // of a value: its part; then kindStage, noteStage
+	stage  int   // of a value: its part; then kindStage, noteStage, sureStage
 	value  field // hidden
 	parts  map[string]string
 	kind   credential.Kind
@@ -26,11 +26,13 @@ type addOverlay struct {
 	chosen int
 	from   int // the list's first row in sight
 	note   field
+	sure   confirmation
 }
 
 const (
 	kindStage = 100 + iota
 	noteStage
+	sureStage // it is revoked, and that cannot be undone
 )
 
 // pairs are the kinds whose value has more than one part, in the order in which they are asked for.
@@ -60,6 +62,8 @@ func (o *addOverlay) input() *field {
 		return &o.filter
 	case noteStage:
 		return &o.note
+	case sureStage:
+		return &o.sure.field
 	}
 	return &o.value
 }
@@ -69,6 +73,9 @@ func (o *addOverlay) input() *field {
 func (o *addOverlay) pastes() bool { return o.stage < kindStage }
 
 func (o *addOverlay) next(*console) string {
+	if o.stage == sureStage {
+		return o.sure.next()
+	}
 	if o.stage < kindStage && o.value.blank() || o.stage == kindStage && len(o.kinds()) == 0 {
 		return ""
 	}
@@ -77,10 +84,12 @@ func (o *addOverlay) next(*console) string {
 
 func (o *addOverlay) keys(c *console) []binding {
 	enter := binding{keys: []string{"enter"}, label: "enter", text: "go on", do: func() tea.Cmd { return o.enter(c) }}
-	esc := binding{keys: []string{"esc"}, label: "esc", text: "back, nothing is added", do: func() tea.Cmd { o.wipe(); c.pop(); return nil }}
+	esc := binding{keys: []string{"esc"}, label: "esc", text: "back, nothing is added", do: func() tea.Cmd { o.wipe(); return c.back() }}
 	switch {
 	case o.stage == noteStage:
-		enter.text, enter.danger = "add and revoke it", true
+		enter.weighs = true
+	case o.stage == sureStage:
+		enter.text, enter.danger, enter.weighs = "add and revoke it", true, true
 	case o.stage == kindStage:
 		move := func(by int) func() tea.Cmd {
 			return func() tea.Cmd { o.chosen = max(0, min(len(o.kinds())-1, o.chosen+by)); return nil }
@@ -101,8 +110,14 @@ func (o *addOverlay) keys(c *console) []binding {
 // enter ends a stage. What comes right after it, such as the rest of a paste, is not taken.
 func (o *addOverlay) enter(c *console) tea.Cmd {
 	switch o.stage {
-	case noteStage:
+	case sureStage:
+		if !o.sure.given() {
+			o.sure.refuse(c)
+			return nil
+		}
 		return o.submit(c)
+	case noteStage:
+		o.sure.want, o.stage = "revoke "+o.kind.Name, sureStage
 	case kindStage:
 		all := o.kinds()
 		o.choose(all[min(o.chosen, len(all)-1)])
@@ -163,8 +178,7 @@ func (o *addOverlay) submit(c *console) tea.Cmd {
 	a := incident.Addition{Provider: provider, Kind: o.kind.Name, Secret: credential.NewSecret(o.parts), Text: strings.TrimSpace(o.note.String()), By: c.o.By}
 	o.parts = nil
 	o.wipe()
-	c.pop()
-	return c.submit(engine.Command{Add: &a}, "added: "+o.kind.Name+" "+credential.Mask(a.Kind, a.Secret, nil))
+	return tea.Batch(c.pop(), c.submit(engine.Command{Add: &a}, "added: "+o.kind.Name+" "+credential.Mask(a.Kind, a.Secret, nil)))
 }
 
 // wipe forgets what was typed.
@@ -186,8 +200,11 @@ func (o *addOverlay) lines(w, room int) []line {
 		return append(out, o.list(room-len(out))...)
 	case noteStage:
 		say(plain, fmt.Sprintf("%s (%s). Where do you know it from? It goes on record; leave the value out.", o.kind.Name, o.kind.Title))
-		say(warn, "With enter it is taken like the ones that were found: revoked, and proved dead.")
 		return append(out, nil, o.note.line(w))
+	case sureStage:
+		say(plain, fmt.Sprintf("%s (%s).", o.kind.Name, o.kind.Title))
+		say(warn, "It is taken like the ones that were found: revoked, and proved dead. That cannot be undone.")
+		return append(out, o.sure.lines(w, ".")...)
 	case 0:
 		say(plain, "Paste or type its value. It is not shown, and goes to its provider and nowhere else: not into the record, nor any log.")
 	default:

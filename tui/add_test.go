@@ -53,6 +53,9 @@ func typist(t *testing.T, k *keyboard, hidden ...string) func(keys ...string) {
 	}
 }
 
+// sure stands for what is typed before a credential is added.
+const sure = "sure"
+
 // What is typed or pasted into the field reaches the response and nothing else.
 func TestAdd(t *testing.T) {
 	secret, session := value("", 20), value("", 30)
@@ -62,19 +65,24 @@ func TestAdd(t *testing.T) {
 		kind string
 		want map[string]string
 	}{
-		"pasted":       {[]string{"paste:" + canary + "\n", "enter", "rest", "enter", "rest", "wiki", "enter"}, "github.pat", map[string]string{"value": canary}},
-		"typed":        {[]string{canary, "enter", "rest", "enter", "rest", "wiki", "enter"}, "github.pat", map[string]string{"value": canary}},
-		"chosen":       {[]string{"paste:" + secret, "enter", "rest", "gitlab", "enter", "rest", "wiki", "enter"}, "gitlab.pat", map[string]string{"value": secret}},
-		"overruled":    {[]string{"paste:" + canary, "enter", "rest", "slack bot", "enter", "rest", "wiki", "enter"}, "slack.bot", map[string]string{"value": canary}},
-		"by arrows":    {[]string{"paste:" + secret, "enter", "rest", "github", "down", "enter", "rest", "wiki", "enter"}, "github.pat", map[string]string{"value": secret}},
-		"a key of two": {[]string{"paste:AKIA" + strings.Repeat("Q", 16), "enter", "rest", "enter", "rest", "paste:" + secret, "enter", "rest", "wiki", "enter"}, "aws.access_key", map[string]string{"access_key_id": "AKIA" + strings.Repeat("Q", 16), "secret_access_key": secret}},
-		"of three":     {[]string{"paste:ASIA" + strings.Repeat("Q", 16), "enter", "rest", "enter", "rest", "paste:" + secret, "enter", "rest", "paste:" + session, "enter", "rest", "wiki", "enter"}, "aws.session", map[string]string{"access_key_id": "ASIA" + strings.Repeat("Q", 16), "secret_access_key": secret, "session_token": session}},
-		"with lines":   {[]string{"paste:" + pem, "enter", "rest", "unknown", "enter", "rest", "wiki", "enter"}, "unknown", map[string]string{"value": pem}},
+		"pasted":       {[]string{"paste:" + canary + "\n", "enter", "rest", "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "github.pat", map[string]string{"value": canary}},
+		"typed":        {[]string{canary, "enter", "rest", "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "github.pat", map[string]string{"value": canary}},
+		"chosen":       {[]string{"paste:" + secret, "enter", "rest", "gitlab", "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "gitlab.pat", map[string]string{"value": secret}},
+		"overruled":    {[]string{"paste:" + canary, "enter", "rest", "slack bot", "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "slack.bot", map[string]string{"value": canary}},
+		"by arrows":    {[]string{"paste:" + secret, "enter", "rest", "github", "down", "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "github.pat", map[string]string{"value": secret}},
+		"a key of two": {[]string{"paste:AKIA" + strings.Repeat("Q", 16), "enter", "rest", "enter", "rest", "paste:" + secret, "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "aws.access_key", map[string]string{"access_key_id": "AKIA" + strings.Repeat("Q", 16), "secret_access_key": secret}},
+		"of three":     {[]string{"paste:ASIA" + strings.Repeat("Q", 16), "enter", "rest", "enter", "rest", "paste:" + secret, "enter", "rest", "paste:" + session, "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "aws.session", map[string]string{"access_key_id": "ASIA" + strings.Repeat("Q", 16), "secret_access_key": secret, "session_token": session}},
+		"with lines":   {[]string{"paste:" + pem, "enter", "rest", "unknown", "enter", "rest", "wiki", "rest", "enter", "rest", sure, "rest", "enter"}, "unknown", map[string]string{"value": pem}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKeyboard(t, underFire(t), 80, 24, nil)
 			typing := typist(t, k, canary, secret, session, pem[30:60])
 			typing("enter", "a", "rest")
+			for i, key := range c.keys {
+				if key == sure {
+					c.keys[i] = "revoke " + c.kind
+				}
+			}
 			typing(c.keys...)
 			if len(k.sent) != 1 || k.sent[0].Add == nil || k.c.top() != nil {
 				t.Fatalf("sent %s\n%s", commands(k.sent), k.view())
@@ -124,7 +132,7 @@ func TestAddNothing(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		k := newKeyboard(t, underFire(t), 80, 24, nil)
 		k.err = errors.New("it is on the board already")
-		typist(t, k, canary)("enter", "a", "rest", "paste:"+canary, "enter", "rest", "enter", "rest", "enter")
+		typist(t, k, canary)("enter", "a", "rest", "paste:"+canary, "enter", "rest", "enter", "rest", "enter", "rest", "revoke github.pat", "rest", "enter")
 		k.wants("it is on the board already")
 	})
 }
@@ -148,7 +156,7 @@ func TestAddAttached(t *testing.T) {
 // What a person left alone can be taken back, and what is the responder's own cannot.
 func TestRetryOfADecision(t *testing.T) {
 	k := newKeyboard(t, inventoried(t), 80, 24, nil)
-	k.press("enter", "/", "44TD", "enter", "G", "r", "esc", "/", "ghp_…dana", "enter", "G", "r")
+	k.press("enter", "/", "44TD", "enter", "G", "r", "rest", "revoke aws", "rest", "enter", "rest", "esc", "/", "ghp_…dana", "enter", "G", "r")
 	if len(k.sent) != 1 || k.sent[0].Credential.Kind != incident.Retry || k.sent[0].Credential.Credential != print("aws"+"AKIA…44TD") {
 		t.Errorf("sent %s\n%s", commands(k.sent), k.view())
 	}

@@ -23,7 +23,8 @@ func approvalKeys(c *console, a *incident.Approval) []binding {
 
 func breakIt(c *console, a *incident.Approval) *promptOverlay {
 	return &promptOverlay{
-		head: "Break glass: " + c.rec.title(a.Step), label: "go ahead without", careful: true, danger: true,
+		head: "Break glass: " + c.rec.title(a.Step), label: "go ahead without", careful: true,
+		sure: confirmation{want: "break glass " + spoken(a.Step)},
 		text: []string{
 			fmt.Sprintf("It goes ahead with %d of %d approvals. Your name and reason are on record, and the approvals are asked for afterwards. Why can it not wait?", len(a.Given), a.Needs),
 		},

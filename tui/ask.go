@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -16,12 +15,14 @@ type askOverlay struct {
 	q      incident.Question
 	read   bool  // nothing can be answered from here
 	chosen int   // of a Choice
-	text   field // of Typed and Guide
+	text   field // of a Guide
+	typed  confirmation
+	bare   bool // it was said that a Guide is done without a word
 	scroll int
 }
 
 func newAsk(c *console, q incident.Question) *askOverlay {
-	o := &askOverlay{q: q, read: c.closed() != ""}
+	o := &askOverlay{q: q, read: c.closed() != "", typed: confirmation{want: q.Type}}
 	if q.Kind == incident.Guide {
 		o.text = c.drafts[q.ID]
 	}
@@ -32,7 +33,11 @@ func (o *askOverlay) title() string { return o.q.Title }
 func (o *askOverlay) guarded() bool { return true }
 
 func (o *askOverlay) input() *field {
-	if !o.read && (o.q.Kind == incident.Typed || o.q.Kind == incident.Guide) {
+	switch {
+	case o.read:
+	case o.q.Kind == incident.Typed:
+		return &o.typed.field
+	case o.q.Kind == incident.Guide:
 		return &o.text
 	}
 	return nil
@@ -47,17 +52,15 @@ func (o *askOverlay) irreversible(c *console) string {
 }
 
 func (o *askOverlay) answer(c *console, choice, text string) tea.Cmd {
-	c.pop()
 	a := incident.Answer{Question: o.q.ID, Choice: choice, Text: text, By: c.o.By}
-	return c.submit(engine.Command{Answer: &a}, "answered: "+o.q.Title)
+	return tea.Batch(c.pop(), c.submit(engine.Command{Answer: &a}, "answered: "+o.q.Title))
 }
 
 func (o *askOverlay) back(c *console) tea.Cmd {
 	if o.q.Kind == incident.Guide {
 		c.drafts[o.q.ID] = o.text
 	}
-	c.pop()
-	return nil
+	return c.back()
 }
 
 func (o *askOverlay) keys(c *console) []binding {
@@ -72,12 +75,11 @@ func (o *askOverlay) keys(c *console) []binding {
 	}
 	switch o.q.Kind {
 	case incident.Typed:
-		enter := binding{keys: []string{"enter"}, label: "enter", text: "once it is typed", danger: true, do: func() tea.Cmd { return o.typed(c) }}
+		enter := binding{keys: []string{"enter"}, label: "enter", text: "once it is typed", danger: true, weighs: true, do: func() tea.Cmd { return o.enterTyped(c) }}
 		return append([]binding{enter, esc}, arrowsOnly(scroll)...)
 	case incident.Guide:
-		return append([]binding{
-			say("enter", "enter", "done", incident.Yes), say("ctrl+l", "ctrl+l", "later: leave it open", incident.Later), esc,
-		}, arrowsOnly(scroll)...)
+		done := binding{keys: []string{"enter"}, label: "enter", text: "done", weighs: true, do: func() tea.Cmd { return o.done(c) }}
+		return append([]binding{done, say("ctrl+l", "ctrl+l", "later: leave it open", incident.Later), esc}, arrowsOnly(scroll)...)
 	case incident.Choice:
 		return append(o.choiceKeys(c), esc)
 	}
@@ -101,25 +103,35 @@ func arrowsOnly(all []binding) []binding {
 	return slices.DeleteFunc(out, func(b binding) bool { return len(b.keys) == 0 })
 }
 
-// typed goes on only with exactly what was asked for.
-func (o *askOverlay) typed(c *console) tea.Cmd {
-	text := o.text.String()
+// done ends a guided step. Without a word it takes a second key: what nobody writes down is lost.
+func (o *askOverlay) done(c *console) tea.Cmd {
+	if o.text.blank() && !o.bare {
+		o.bare = true
+		c.complain("nothing is recorded: enter again if it is done without a word")
+		return c.settle()
+	}
+	return o.answer(c, incident.Yes, o.text.String())
+}
+
+// enterTyped goes on only with exactly what was asked for.
+func (o *askOverlay) enterTyped(c *console) tea.Cmd {
+	text := o.typed.field.String()
 	switch {
-	case o.q.Type != "" && text == o.q.Type:
+	case o.typed.given():
 		return o.answer(c, incident.Yes, text)
 	case strings.EqualFold(strings.TrimSpace(text), incident.No):
 		return o.answer(c, incident.No, text)
 	}
-	c.complain(fmt.Sprintf("that is not “%s”: nothing happens", o.q.Type))
+	o.typed.refuse(c)
 	return nil
 }
 
 func (o *askOverlay) choiceKeys(c *console) []binding {
 	n := len(o.q.Options)
 	move := func(to int) func() tea.Cmd {
-		return func() tea.Cmd { o.chosen = max(0, min(n-1, to)); return nil }
+		return func() tea.Cmd { o.chosen = max(0, min(n-1, to)); return c.settle() }
 	}
-	choose := binding{keys: []string{"enter"}, label: "enter", text: "choose", do: func() tea.Cmd {
+	choose := binding{keys: []string{"enter"}, label: "enter", text: "choose", weighs: true, do: func() tea.Cmd {
 		return o.answer(c, o.q.Options[o.chosen].ID, "")
 	}}
 	if n == 0 {
@@ -144,7 +156,7 @@ func (o *askOverlay) next(*console) string {
 	}
 	switch o.q.Kind {
 	case incident.Typed:
-		return o.nextTyped()
+		return o.typed.next()
 	case incident.Choice:
 		if o.chosen < len(o.q.Options)-1 {
 			return "down"
@@ -156,18 +168,6 @@ func (o *askOverlay) next(*console) string {
 		return "y"
 	}
 	return "esc"
-}
-
-// nextTyped is the next character of what has to be typed.
-func (o *askOverlay) nextTyped() string {
-	rest, ok := strings.CutPrefix(o.q.Type, o.text.String())
-	switch {
-	case !ok:
-		return "backspace"
-	case rest == "":
-		return "enter"
-	}
-	return string([]rune(rest)[0])
 }
 
 func (o *askOverlay) height(c *console, w int) int {
@@ -242,15 +242,7 @@ func (o *askOverlay) foot(w int) []line {
 	}
 	switch o.q.Kind {
 	case incident.Typed:
-		ask := row(span{plain, "Type  "})
-		if rest, ok := strings.CutPrefix(o.q.Type, o.text.String()); ok && rest != "" {
-			r := []rune(rest)
-			ask = append(ask, span{good, o.text.String()}, span{next, string(r[0])}, span{strong, string(r[1:])})
-		} else {
-			ask = append(ask, span{strong, o.q.Type})
-		}
-		ask = append(ask, span{plain, "  to go on, or  no  to leave it out."})
-		return []line{nil, ask, o.text.line(w)}
+		return o.typed.lines(w, ", or  no  to leave it out.")
 	case incident.Guide:
 		return []line{nil, row(span{dim, "For the record: what you did and saw"}), o.text.line(w)}
 	}

@@ -31,15 +31,22 @@ func (c *console) banner() line {
 		title = fmt.Sprintf("resumed ×%d  %s", n, title)
 	}
 	dead, all := c.rec.Count(credential.Dead), len(c.rec.Credentials)
-	count := span{plain, fmt.Sprintf("● %d of %d dead ", dead, all)}
+	of, gap := " of ", "   "
+	if c.w < 72 { // on what it acts needs the room
+		of, gap = "/", " "
+	}
+	count := span{plain, fmt.Sprintf("● %d%s%d dead", dead, of, all)}
 	switch {
 	case all > 0 && dead == all:
-		count = span{good, fmt.Sprintf("✓ %d of %d dead ", dead, all)}
+		count = span{good, fmt.Sprintf("✓ %d%s%d dead", dead, of, all)}
 	case c.rec.Count(credential.Alive, credential.Failed) > 0:
 		count.look = danger
 	}
-	right := row(span{strong, c.elapsed()}, span{plain, "   "}, count)
-	left := row(span{look, mode}, span{plain, " "}, span{strong, d.Incident}, span{accent, c.place()}, span{dim, "  " + title})
+	right := row(span{strong, c.elapsed()}, span{plain, gap}, count)
+	if c.w >= 72 {
+		right = append(right, span{plain, " "})
+	}
+	left := row(span{look, mode}, span{plain, " "}, span{strong, d.Incident}, span{strong, " " + shortTarget(d.Target)}, span{accent, c.place()}, span{dim, "  " + title})
 	return spread(left, right, c.w)
 }
 
@@ -52,6 +59,45 @@ func (c *console) place() string {
 		return "  attached"
 	}
 	return ""
+}
+
+// shortTarget is what a banner has room for of a target: an account's or a path's last part.
+func shortTarget(target string) string {
+	name := target
+	if at := strings.LastIndexAny(strings.TrimRight(name, "/"), "/@"); at >= 0 {
+		name = name[at+1:]
+	}
+	if name == "" {
+		name = target
+	}
+	return ansi.Truncate(clean(name), 20, "…")
+}
+
+// spoken is what of a name can be typed and read without doubt.
+func spoken(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f {
+			return r
+		}
+		return -1
+	}, name)
+}
+
+// overlayFoot is the last row below a dialog: on what it acts.
+func (c *console) overlayFoot() line {
+	d := c.rec.Declared
+	mode, look := strings.ToUpper(d.Mode), dim
+	switch d.Mode {
+	case incident.Real:
+		look = realMode
+	case incident.Drill:
+		look = drillMode
+	}
+	rest := "   ctrl+c stops the response"
+	if c.guest() {
+		rest = "   ctrl+c leaves; the response goes on"
+	}
+	return row(span{plain, " "}, span{look, mode + " on " + shortTarget(d.Target)}, span{dim, rest})
 }
 
 func (c *console) elapsed() string {
@@ -111,6 +157,13 @@ func (c *console) status() line {
 		return rule(c.w, span{warn, "◐ stopping after the steps under way; ctrl+c again leaves"})
 	case c.nobody():
 		return rule(c.w, span{danger, "! its terminal is lost, nobody answers: "}, span{strong, "clawback attach " + r.Declared.Incident})
+	case c.o.Submit != nil && r.question(c.answered) != nil:
+		q := r.question(c.answered)
+		out := row(span{accent, "◇ waiting for you: "}, span{plain, q.Title})
+		if step := r.Steps[q.Step]; step != nil && step.Uses == "agent.freeze" && r.Frozen == nil {
+			out = append(out, span{danger, "; nothing is frozen yet"})
+		}
+		return rule(c.w, out...)
 	case len(r.running()) > 0:
 		return rule(c.w, span{busy, "◐ running: "}, span{plain, strings.Join(r.running(), ", ")})
 	case len(r.Pending()) > 0 && len(r.needs(c.answered)) == len(r.Pending()):

@@ -13,8 +13,14 @@ import (
 	"clawback/revoke/credential"
 )
 
-// pause is how long the hands must rest before a fresh overlay takes a key.
-const pause = 300 * time.Millisecond
+const (
+	// pause is how long the hands must rest before a fresh overlay takes a key, or the screen below
+	// one that was answered: who types "yes" at a question means none of its other letters.
+	pause = 300 * time.Millisecond
+	// beat is how long after what was typed enter counts: longer than a terminal takes between two keys
+	// of a paste, and shorter than a person takes from the last letter to enter.
+	beat = 150 * time.Millisecond
+)
 
 // console is the one Bubble Tea model. Update only routes: to the topmost layer, then to the
 // global keys. Whatever waits or touches a file runs as a command.
@@ -37,11 +43,13 @@ type console struct {
 	report   reportScreen
 	screen   layer
 	overlays []overlay
-	armed    bool // keys count; not so for a moment after an overlay opened, or closed by itself
-	opened   int  // counts what starts that moment anew
+	armed    bool // keys count; not so for a moment after a guarded overlay opened or closed
+	settled  bool // what weighs counts; not so for a moment after typing
+	opened   int  // counts what starts such a moment anew
 
 	notice   string
 	bad      bool // the notice is about a failure
+	shown    int  // seconds that the notice has stood there
 	stopping bool
 	failed   error // why the console had to end
 }
@@ -70,7 +78,7 @@ func newConsole(o Options, w *work) *console {
 	c := &console{
 		o: o, work: w, later: later, theme: newTheme(r, ascii), rec: newRecord(), now: o.Now(),
 		answered: make(map[string]bool), drafts: make(map[string]field),
-		copied: make(map[credential.Fingerprint]bool), armed: true,
+		copied: make(map[credential.Fingerprint]bool), armed: true, settled: true,
 	}
 	c.screen = &c.plan
 	if c.guest() { // it is under way: what needs somebody comes first
@@ -107,6 +115,9 @@ func (c *console) update(msg tea.Msg) tea.Cmd {
 		c.w, c.h = msg.Width, msg.Height
 	case tickMsg:
 		c.now = c.o.Now()
+		if c.shown++; !c.bad && c.shown >= noticeSeconds { // a complaint stays until a key is pressed
+			c.notice = ""
+		}
 		return c.later(time.Second, tickMsg{})
 	case entriesMsg:
 		return c.take(msg)
@@ -115,7 +126,7 @@ func (c *console) update(msg tea.Msg) tea.Cmd {
 		return c.closeStale()
 	case armMsg:
 		if int(msg) == c.opened {
-			c.armed = true
+			c.armed, c.settled = true, true
 		}
 	case sentMsg:
 		c.sent(msg)
@@ -214,14 +225,20 @@ func (c *console) key(msg tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	if msg.Paste {
-		c.paste(msg)
-		return nil
+		return c.paste(msg)
 	}
 	if !c.armed && msg.Type != tea.KeyEsc {
+		if c.top() == nil && c.notice == "" {
+			c.complain("that key came too soon after a dialog closed: it did nothing")
+		}
 		return c.guard()
 	}
 	c.notice = ""
 	if msg.Type == tea.KeyRunes && len(msg.Runes) > 1 && c.input() == nil {
+		if o := c.top(); o != nil && o.guarded() {
+			c.complain("that came in one piece, as a paste does: press one key")
+			return c.guard()
+		}
 		// Fast typing over a slow line arrives in one piece.
 		var cmds []tea.Cmd
 		for _, r := range msg.Runes {
@@ -243,6 +260,9 @@ func (c *console) press(msg tea.KeyMsg) tea.Cmd {
 	b, ok := find(l.keys(c), msg.String())
 	if f := c.input(); !ok && f != nil {
 		f.edit(msg)
+		if o != nil && o.guarded() {
+			return c.settle()
+		}
 		return nil
 	}
 	if !ok && o == nil {
@@ -254,6 +274,9 @@ func (c *console) press(msg tea.KeyMsg) tea.Cmd {
 	case b.off != "":
 		c.complain(b.label + " " + b.text + ": not now, " + b.off)
 		return nil
+	case b.weighs && !c.settled:
+		c.complain("too fast to be read: press " + b.label + " again")
+		return c.settle()
 	}
 	return b.do()
 }
@@ -270,15 +293,21 @@ func (c *console) input() *field {
 }
 
 // paste puts pasted text into a field. It never answers, and never presses a key.
-func (c *console) paste(msg tea.KeyMsg) {
+func (c *console) paste(msg tea.KeyMsg) tea.Cmd {
 	o, f := c.top(), c.input()
 	ask, isQuestion := o.(*askOverlay)
 	add, isAddition := o.(*addOverlay)
+	prompt, isPrompt := o.(*promptOverlay)
 	switch {
+	case isPrompt && prompt.asked:
+		c.complain("type it: a paste approves nothing")
+		return c.settle()
 	case isQuestion && ask.q.Kind == incident.Typed:
 		c.complain("type it: a paste approves nothing")
+		return c.settle()
 	case isAddition && !add.pastes():
 		c.complain("a paste is taken for the value alone: type this")
+		return c.settle()
 	case f == nil:
 		c.complain("a paste presses no keys")
 	case o != nil && o.guarded() && !c.armed:
@@ -286,6 +315,7 @@ func (c *console) paste(msg tea.KeyMsg) {
 	default:
 		f.insert(msg.Runes)
 	}
+	return nil
 }
 
 // submit hands a command to the response. done is said once it was taken. Until the record shows
@@ -326,8 +356,11 @@ func (c *console) sent(msg sentMsg) {
 	}
 }
 
-func (c *console) say(s string)      { c.notice, c.bad = s, false }
-func (c *console) complain(s string) { c.notice, c.bad = s, true }
+// noticeSeconds is how long the screen says that something went well.
+const noticeSeconds = 10
+
+func (c *console) say(s string)      { c.notice, c.bad, c.shown = s, false, 0 }
+func (c *console) complain(s string) { c.notice, c.bad, c.shown = s, true, 0 }
 
 func (c *console) top() overlay {
 	if len(c.overlays) == 0 {
@@ -340,7 +373,7 @@ func (c *console) top() overlay {
 func (c *console) push(o overlay) tea.Cmd {
 	c.overlays = append(c.overlays, o)
 	if !o.guarded() {
-		c.armed = true
+		c.armed, c.settled = true, true
 		return nil
 	}
 	return c.guard()
@@ -349,16 +382,46 @@ func (c *console) push(o overlay) tea.Cmd {
 // guard starts the pause anew in which no key counts.
 func (c *console) guard() tea.Cmd {
 	c.armed = false
-	c.opened++
-	return c.later(pause, armMsg(c.opened))
+	return c.settle()
 }
 
-// pop closes the topmost overlay.
-func (c *console) pop() {
-	if n := len(c.overlays); n > 0 {
-		c.overlays = c.overlays[:n-1]
-		c.armed = true
+// settle starts the pause anew in which nothing counts that acts on what was typed or chosen: a
+// terminal that marks no paste hands it in as keys, its enter among them.
+func (c *console) settle() tea.Cmd {
+	if !c.armed {
+		return c.wait(pause)
 	}
+	return c.wait(beat)
+}
+
+func (c *console) wait(d time.Duration) tea.Cmd {
+	c.settled = false
+	c.opened++
+	return c.later(d, armMsg(c.opened))
+}
+
+// pop closes the topmost overlay. What is still being typed into one that acts must not press the
+// keys of what is below it.
+func (c *console) pop() tea.Cmd {
+	o := c.top()
+	if o == nil {
+		return nil
+	}
+	c.overlays = c.overlays[:len(c.overlays)-1]
+	if o.guarded() {
+		return c.guard()
+	}
+	c.armed, c.settled = true, true
+	return nil
+}
+
+// back closes the topmost overlay, in which nothing was answered.
+func (c *console) back() tea.Cmd {
+	cmd := c.pop()
+	if c.armed {
+		return cmd
+	}
+	return c.wait(beat)
 }
 
 func (c *console) show(l layer) tea.Cmd {

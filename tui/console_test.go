@@ -31,7 +31,12 @@ type keyboard struct {
 	out   bytes.Buffer
 	asks  int // how often the response was asked to end
 	quit  bool
-	later []tea.Msg
+	later []delayed
+}
+
+type delayed struct {
+	after time.Duration
+	msg   tea.Msg
 }
 
 func newKeyboard(t testing.TB, s *story, w, h int, env map[string]string) *keyboard {
@@ -44,10 +49,10 @@ func newKeyboard(t testing.TB, s *story, w, h int, env map[string]string) *keybo
 		Interrupt: func() error { k.asks++; return nil },
 		Now:       func() time.Time { return s.at.Add(time.Second) },
 		By:        "dana", Dir: t.TempDir(), Output: oneWriter(&k.out, func() {}),
-		Getenv: func(name string) string { return env[name] }, Instead: "clawback kill --yes",
+		Getenv: func(name string) string { return env[name] }, Instead: "clawback attach INC-20261122-0317",
 	}, &work{ctx: t.Context()})
-	k.c.later = func(_ time.Duration, msg tea.Msg) tea.Cmd {
-		k.later = append(k.later, msg)
+	k.c.later = func(after time.Duration, msg tea.Msg) tea.Cmd {
+		k.later = append(k.later, delayed{after, msg})
 		return nil
 	}
 	k.send(tea.WindowSizeMsg{Width: w, Height: h})
@@ -85,10 +90,20 @@ func (k *keyboard) run(cmd tea.Cmd) {
 // rest lets the hands rest: what waits for that is told.
 func (k *keyboard) rest() {
 	k.t.Helper()
+	k.wait(time.Hour)
+}
+
+// wait lets the hands rest for so long.
+func (k *keyboard) wait(d time.Duration) {
+	k.t.Helper()
 	later := k.later
 	k.later = nil
-	for _, msg := range later {
-		k.send(msg)
+	for _, l := range later {
+		if l.after > d {
+			k.later = append(k.later, delayed{l.after - d, l.msg})
+			continue
+		}
+		k.send(l.msg)
 	}
 }
 
@@ -175,6 +190,8 @@ var screens = []struct {
 	{"add-kind", underFire, []string{"enter", "a", "rest", canary, "enter", "rest"}},
 	{"add-filter", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "access"}},
 	{"add-note", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "enter", "rest", "from the wiki"}},
+	{"add-sure", underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "enter", "rest", "from the wiki", "rest", "enter", "rest", "rev"}},
+	{"take-back", inventoried, []string{"enter", "/", "44TD", "enter", "G", "r", "rest", "rev"}},
 	{"detail-inventory", inventoried, []string{"enter", "/", "deploy-bot", "enter", "G", "enter"}},
 	{"run-doubt", doubtful, []string{"enter"}},
 	{"detail-doubt", doubtful, []string{"enter", "/", "1a2B", "enter", "G", "enter"}},

@@ -38,12 +38,9 @@ func (c *console) draw() []string {
 	rows = append(rows, c.theme.draw(c.noticeRule(), c.w))
 	var foot line
 	if c.top() == nil {
-		foot = footer(append(c.screen.keys(c), c.globalKeys()...), c.screen.next(c), c.w)
+		foot = c.keyRow(c.screen, append(c.screen.keys(c), c.globalKeys()...), c.w)
 	} else {
-		foot = row(span{dim, " ctrl+c stops the response after the steps under way"})
-		if c.guest() {
-			foot = row(span{dim, " ctrl+c leaves; the response goes on"})
-		}
+		foot = c.overlayFoot()
 	}
 	return append(rows, c.theme.draw(foot, c.w))
 }
@@ -67,7 +64,7 @@ func (c *console) drawOverlay(rows []string, body rect, o overlay) {
 	look := accent
 	ask, question := o.(*askOverlay)
 	prompt, typing := o.(*promptOverlay)
-	if question && ask.irreversible(c) != "" || typing && prompt.danger {
+	if question && ask.irreversible(c) != "" || typing && prompt.danger() {
 		look = danger
 	}
 	for i, l := range boxed(o.title(), look, o.view(c, box.W-4, box.H-2), box.W, box.H) {
@@ -110,8 +107,12 @@ func cutLine(l line, w int) line {
 }
 
 func (c *console) drawNotice() []string {
-	text := fmt.Sprintf("The console needs %dx%d; this is %dx%d. Enlarge it, or press ctrl+c and use:\n%s",
-		minWidth, minHeight, c.w, c.h, c.o.Instead)
+	instead := c.o.Instead
+	if instead == "" {
+		instead = "clawback watch " + c.rec.Declared.Incident
+	}
+	text := fmt.Sprintf("Response on %s. The console needs %dx%d; this is %dx%d. Enlarge it, or in another terminal:\n%s",
+		shortTarget(c.rec.Declared.Target), minWidth, minHeight, c.w, c.h, instead)
 	var rows []string
 	for _, l := range append([]line{c.banner()}, paragraph(plain, text, c.w)...) {
 		rows = append(rows, c.theme.draw(l, c.w))

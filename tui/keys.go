@@ -15,6 +15,7 @@ type binding struct {
 	danger bool     // it changes something that cannot be changed back
 	off    string   // why it does nothing now; empty where it does
 	quiet  bool     // help shows it, the footer does not
+	weighs bool     // it acts on what was typed or chosen: it counts once the hands have paused after that
 	do     func() tea.Cmd
 }
 
@@ -49,8 +50,9 @@ func find(all []binding, key string) (binding, bool) {
 	return all[i], true
 }
 
-// footer is the row of keys: the next one first, then what else can be done now.
-func footer(all []binding, nextKey string, w int) line {
+// footer is the row of keys: the next one first, which stands out if it counts, then what else can be
+// done now.
+func footer(all []binding, nextKey string, counts bool, w int) line {
 	var out line
 	used := 0
 	add := func(b binding, look token) bool {
@@ -59,7 +61,10 @@ func footer(all []binding, nextKey string, w int) line {
 			gap = " "
 		}
 		item := row(span{plain, gap}, span{look, b.label}, span{plain, " " + b.text})
-		if look == next {
+		switch {
+		case look == next && !counts:
+			item = row(span{plain, gap + " "}, span{dim, " " + b.label + "  " + b.text})
+		case look == next:
 			item = row(span{plain, gap}, span{accent, "▸"}, span{next, " " + b.label + " "}, span{accent, " " + b.text})
 		}
 		if used+item.width() > w {
@@ -112,7 +117,7 @@ func (o *helpOverlay) view(c *console, w, h int) []line {
 
 func (o *helpOverlay) keys(c *console) []binding {
 	return append([]binding{
-		{keys: []string{"esc", "?", "enter", "q"}, label: "esc", text: "back", do: func() tea.Cmd { c.pop(); return nil }},
+		{keys: []string{"esc", "?", "enter", "q"}, label: "esc", text: "back", do: func() tea.Cmd { return c.pop() }},
 	}, scrollKeys(&o.scroll, 1)...)
 }
 
@@ -186,9 +191,16 @@ func withKeys(c *console, o overlay, text []line, w, h int) []line {
 	if h < 1 {
 		return nil
 	}
-	text = text[:h-1]
-	if o.guarded() && !c.armed {
-		return append(text, row(span{dim, "a moment: keys count once nothing was pressed for a blink"}))
+	return append(text[:h-1], c.keyRow(o, o.keys(c), w))
+}
+
+// keyRow is the row of keys of the topmost layer. What would be refused since it comes too early is
+// not offered: the next key stands out from when on it counts.
+func (c *console) keyRow(l layer, all []binding, w int) line {
+	if !c.armed {
+		return row(span{dim, " a moment: keys count once nothing was pressed for a blink"})
 	}
-	return append(text, footer(o.keys(c), o.next(c), w))
+	key := l.next(c)
+	b, _ := find(all, key)
+	return footer(all, key, !b.weighs || c.settled, w)
 }

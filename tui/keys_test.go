@@ -44,28 +44,28 @@ func TestKeys(t *testing.T) {
 		{"confirm: enter never answers", kind("confirm"), []string{"enter", "+enter", "enter", "enter"}, nil},
 		{"confirm: keys before the pause are swallowed", kind("confirm"), []string{"enter", "enter", "y", "y"}, nil},
 		{"confirm: one piece of typing does not answer", kind("confirm"), []string{"enter", "enter", "yyyy"}, nil},
-		{"confirm: once only", kind("confirm"), []string{"enter", "+enter", "y", "+enter", "y"}, []engine.Command{answer("q1", "yes", "")}},
-		{"typed: the text", kind("typed"), []string{"enter", "+enter", "revoke 6", "enter"}, []engine.Command{answer("q2", "yes", "revoke 6")}},
-		{"typed: key by key", kind("typed"), []string{"enter", "+enter", "r", "e", "v", "x", "backspace", "o", "k", "e", " ", "6", "enter"}, []engine.Command{answer("q2", "yes", "revoke 6")}},
-		{"typed: another text", kind("typed"), []string{"enter", "+enter", "revoke 66", "enter", "ctrl+u", "Revoke 6", "enter", "ctrl+u", "revoke 6 ", "enter"}, nil},
-		{"typed: y and enter", kind("typed"), []string{"enter", "+enter", "enter", "y", "enter", "esc"}, nil},
-		{"typed: no", kind("typed"), []string{"enter", "+enter", "no", "enter"}, []engine.Command{answer("q2", "no", "no")}},
-		{"choice: letter and enter", kind("choice"), []string{"enter", "+enter", "b", "enter"}, []engine.Command{answer("q3", "theft", "")}},
+		{"confirm: once only", kind("confirm"), []string{"enter", "+enter", "+y", "+enter", "y"}, []engine.Command{answer("q1", "yes", "")}},
+		{"typed: the text", kind("typed"), []string{"enter", "+enter", "+revoke 6", "enter"}, []engine.Command{answer("q2", "yes", "revoke 6")}},
+		{"typed: key by key", kind("typed"), []string{"enter", "+enter", "r", "e", "v", "x", "backspace", "o", "k", "e", " ", "+6", "enter"}, []engine.Command{answer("q2", "yes", "revoke 6")}},
+		{"typed: another text", kind("typed"), []string{"enter", "+enter", "+revoke 66", "+enter", "ctrl+u", "+Revoke 6", "+enter", "ctrl+u", "+revoke 6 ", "enter"}, nil},
+		{"typed: y and enter", kind("typed"), []string{"enter", "+enter", "+enter", "+y", "enter", "esc"}, nil},
+		{"typed: no", kind("typed"), []string{"enter", "+enter", "+no", "enter"}, []engine.Command{answer("q2", "no", "no")}},
+		{"choice: letter and enter", kind("choice"), []string{"enter", "+enter", "+b", "enter"}, []engine.Command{answer("q3", "theft", "")}},
 		{"choice: a letter alone does not answer", kind("choice"), []string{"enter", "+enter", "a", "c", "esc"}, nil},
-		{"choice: arrows", kind("choice"), []string{"enter", "+enter", "down", "down", "down", "down", "up", "enter"}, []engine.Command{answer("q3", "host", "")}},
-		{"guide: done", kind("guide"), []string{"enter", "+enter", "02:51 a mail", "enter"}, []engine.Command{answer("q4", "yes", "02:51 a mail")}},
+		{"choice: arrows", kind("choice"), []string{"enter", "+enter", "down", "down", "down", "down", "+up", "enter"}, []engine.Command{answer("q3", "host", "")}},
+		{"guide: done", kind("guide"), []string{"enter", "+enter", "+02:51 a mail", "enter"}, []engine.Command{answer("q4", "yes", "02:51 a mail")}},
 		{"guide: later", kind("guide"), []string{"enter", "+enter", "half", "ctrl+l"}, []engine.Command{answer("q4", "later", "half")}},
-		{"guide: a draft survives esc", kind("guide"), []string{"enter", "+enter", "one ", "esc", "+enter", "two", "enter"}, []engine.Command{answer("q4", "yes", "one two")}},
+		{"guide: a draft survives esc", kind("guide"), []string{"enter", "+enter", "one ", "+esc", "+enter", "+two", "enter"}, []engine.Command{answer("q4", "yes", "one two")}},
 		{"note", fire, []string{"enter", "n", "called the owner", "enter"}, []engine.Command{{Note: &incident.Note{Text: "called the owner", By: "dana"}}}},
 		{"note: empty", fire, []string{"enter", "n", " ", "enter", "esc"}, nil},
 		{"by hand", fire, []string{"enter", "j", "+m", "y"}, []engine.Command{about(incident.ByHand, stripeKey, "")}},
 		{"by hand: asked first", fire, []string{"enter", "j", "+m", "enter", "n"}, nil},
 		{"by hand: in its detail", fire, []string{"enter", "j", "enter", "+m", "y"}, []engine.Command{about(incident.ByHand, stripeKey, "")}},
-		{"by hand: once only", fire, []string{"enter", "j", "+m", "y", "k", "k", "/", "stripe", "enter", "G", "+m", "y"}, []engine.Command{about(incident.ByHand, stripeKey, "")}},
+		{"by hand: once only", fire, []string{"enter", "j", "+m", "+y", "k", "k", "/", "stripe", "enter", "G", "+m", "y"}, []engine.Command{about(incident.ByHand, stripeKey, "")}},
 		{"retry", fire, []string{"enter", "/", "gitlab", "enter", "G", "r"}, []engine.Command{about(incident.Retry, "gitlabglpat-…c0Rr", "")}},
 		{"retry: not what is dead", fire, []string{"enter", "/", "1xQz", "enter", "G", "r", "m", "s"}, nil},
-		{"skip: with a reason", fire, []string{"enter", "j", "+s", "owner is on leave", "enter"}, []engine.Command{about(incident.Skip, stripeKey, "owner is on leave")}},
-		{"skip: not without", fire, []string{"enter", "j", "+s", "enter", " ", "enter"}, nil},
+		{"skip: with a reason", fire, []string{"enter", "j", "+s", "+owner is on leave", "enter"}, []engine.Command{about(incident.Skip, stripeKey, "owner is on leave")}},
+		{"skip: not without", fire, []string{"enter", "j", "+s", "+enter", "+ ", "enter"}, nil},
 		{"after the end nothing is asked", over, []string{"enter", "m", "r", "s", "n"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestPasteNeverAnswers(t *testing.T) {
 			}
 			if kind == "typed" {
 				k.wants("a paste approves nothing")
-				k.press("enter")
+				k.press("rest", "enter")
 				if len(k.sent) != 0 {
 					t.Errorf("the pasted text was taken")
 				}
@@ -162,7 +162,7 @@ func TestFailedSubmit(t *testing.T) {
 	k.press("y")
 	k.wants("the disk is", "NEEDS YOU  1") // it can be answered again
 	k.err = engine.ErrNoQuestion
-	k.press("enter")
+	k.press("rest", "enter")
 	k.rest()
 	k.press("y")
 	k.wants("somebody else answered", "NEEDS YOU  nothing")
@@ -210,7 +210,7 @@ func TestLeaving(t *testing.T) {
 		if k.quit || k.c.top() != nil {
 			t.Fatal("enter left: the default is No")
 		}
-		k.press("q")
+		k.press("rest", "q")
 		k.rest()
 		k.press("y")
 		if !k.quit || k.asks != 1 {

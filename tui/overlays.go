@@ -24,12 +24,12 @@ func (o *sureOverlay) guarded() bool { return true }
 func (o *sureOverlay) input() *field { return nil }
 
 func (o *sureOverlay) keys(c *console) []binding {
-	no := binding{keys: []string{"n", "esc"}, label: "n", text: "no, go back", do: func() tea.Cmd { c.pop(); return nil }}
+	no := binding{keys: []string{"n", "esc"}, label: "n", text: "no, go back", do: func() tea.Cmd { return c.back() }}
 	if o.safe {
 		no.keys = append(no.keys, "enter")
 	}
 	return []binding{
-		{keys: []string{"y"}, label: "y", text: "yes, " + o.label, do: func() tea.Cmd { c.pop(); return o.do() }}, no,
+		{keys: []string{"y"}, label: "y", text: "yes, " + o.label, do: func() tea.Cmd { return tea.Batch(c.pop(), o.do()) }}, no,
 	}
 }
 
@@ -53,38 +53,70 @@ func (o *sureOverlay) view(c *console, w, h int) []line {
 	return withKeys(c, o, o.lines(w), w, h)
 }
 
-// promptOverlay takes a line of text.
+// promptOverlay takes a line of text. What it does and cannot undo has its name typed after that.
 type promptOverlay struct {
 	head, label string
 	text        []string
 	careful     bool // it acts on a credential or a step
-	danger      bool // what it does cannot be changed back
 	field       field
+	sure        confirmation // of what cannot be undone
+	asked       bool         // the text is there, or none is wanted: sure is being typed
 	do          func(string) tea.Cmd
 }
 
 func (o *promptOverlay) title() string { return o.head }
 func (o *promptOverlay) guarded() bool { return o.careful }
-func (o *promptOverlay) input() *field { return &o.field }
+func (o *promptOverlay) danger() bool  { return o.sure.want != "" }
+
+func (o *promptOverlay) input() *field {
+	if o.asked {
+		return &o.sure.field
+	}
+	return &o.field
+}
+
 func (o *promptOverlay) next(*console) string {
-	if o.field.blank() {
+	switch {
+	case o.asked:
+		return o.sure.next()
+	case o.field.blank():
 		return ""
 	}
 	return "enter"
 }
 
 func (o *promptOverlay) keys(c *console) []binding {
-	enter := binding{keys: []string{"enter"}, label: "enter", text: o.label, danger: o.danger, do: func() tea.Cmd { c.pop(); return o.do(o.field.String()) }}
-	if o.field.blank() {
+	enter := binding{keys: []string{"enter"}, label: "enter", text: o.label, danger: o.asked, weighs: o.careful, do: func() tea.Cmd { return o.enter(c) }}
+	switch {
+	case o.asked:
+		enter.text = "once it is typed"
+	case o.field.blank():
 		enter.off = "nothing is typed"
+	case o.danger():
+		enter.text = "go on"
 	}
-	return []binding{enter, {keys: []string{"esc"}, label: "esc", text: "back", do: func() tea.Cmd { c.pop(); return nil }}}
+	return []binding{enter, {keys: []string{"esc"}, label: "esc", text: "back", do: func() tea.Cmd { return c.back() }}}
+}
+
+func (o *promptOverlay) enter(c *console) tea.Cmd {
+	switch {
+	case o.danger() && !o.asked:
+		o.asked = true
+		return c.guard()
+	case o.asked && !o.sure.given():
+		o.sure.refuse(c)
+		return nil
+	}
+	return tea.Batch(c.pop(), o.do(o.field.String()))
 }
 
 func (o *promptOverlay) lines(w int) []line {
 	var out []line
 	for _, t := range o.text {
 		out = append(out, paragraph(plain, t, w)...)
+	}
+	if o.asked {
+		return append(out, o.sure.lines(w, ". It cannot be undone.")...)
 	}
 	return append(out, o.field.line(w))
 }
@@ -125,6 +157,9 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 	link := binding{keys: []string{"o"}, label: "o", text: "copy its link", do: func() tea.Cmd { return c.copyLink(cred) }}
 	byHand := binding{keys: []string{"m"}, label: "m", text: "done by hand", do: func() tea.Cmd { return c.push(doneByHand(c, cred)) }}
 	retry := binding{keys: []string{"r"}, label: "r", text: "retry", do: func() tea.Cmd {
+		if spared(cred) {
+			return c.push(takeBack(c, cred))
+		}
 		return c.command(cred, incident.Retry, "", "retrying: "+cred.String())
 	}}
 	skip := binding{keys: []string{"s"}, label: "s", text: "skip", do: func() tea.Cmd { return c.push(skipIt(c, cred)) }}
@@ -140,7 +175,7 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 	default:
 		byHand.off = unless(cred, c.rec.byHand, stuck...)
 		retry.off = unless(cred, c.rec.byHand, stuck[1:]...)
-		if cred.Life == credential.Skipped && cred.Reason == incident.ReasonDecision {
+		if spared(cred) {
 			retry.off = "" // a decision can be taken back
 		}
 		skip.off = unless(cred, nil, append(slices.Clone(stuck), underWay...)...)
@@ -171,6 +206,27 @@ func doneByHand(c *console, cred *incident.Credential) *sureOverlay {
 		do: func() tea.Cmd {
 			return c.command(cred, incident.ByHand, "", "the proof begins: "+cred.String())
 		},
+	}
+}
+
+// spared reports whether a person decided to leave a credential alone.
+func spared(cred *incident.Credential) bool {
+	return cred.Life == credential.Skipped && cred.Reason == incident.ReasonDecision
+}
+
+// takeBack revokes what a person had decided to leave alone.
+func takeBack(c *console, cred *incident.Credential) *promptOverlay {
+	text := []string{"It was left alone by a decision. Now it is revoked, and proved dead."}
+	if d := cred.Decision; d.By != "" {
+		text = append(text, d.By+" decided it: "+d.Text)
+	}
+	if i := cred.Inventory; i != nil && i.Breaks != "" {
+		text = append(text, "Breaks: "+i.Breaks+".")
+	}
+	return &promptOverlay{
+		head: "Revoke " + cred.String() + " after all", label: "revoke it", careful: true, text: text,
+		asked: true, sure: confirmation{want: "revoke " + spoken(cred.Provider)},
+		do: func(string) tea.Cmd { return c.command(cred, incident.Retry, "", "retrying: "+cred.String()) },
 	}
 }
 

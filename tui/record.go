@@ -221,7 +221,11 @@ func (r *record) status(phase incident.PlanPhase) string {
 	switch n := len(phase.Steps); {
 	case seen[incident.Failed] > 0:
 		return incident.Failed
-	case seen[incident.Running] > 0, seen[asking] > 0, seen[approving] > 0:
+	case seen[asking] > 0: // before what runs: somebody has to act
+		return asking
+	case seen[approving] > 0:
+		return approving
+	case seen[incident.Running] > 0:
 		return incident.Running
 	case seen[incident.Waiting] == n:
 		return incident.Waiting
@@ -231,6 +235,19 @@ func (r *record) status(phase incident.PlanPhase) string {
 		return incident.Running // begun, and not at its end
 	}
 	return incident.Done
+}
+
+// question is the oldest question that waits for its answer; nil for none.
+func (r *record) question(answered map[string]bool) *incident.Question {
+	if !r.active() {
+		return nil
+	}
+	for i := range r.Open {
+		if !answered[r.Open[i].ID] {
+			return &r.Open[i]
+		}
+	}
+	return nil
 }
 
 func (r *record) stepStatus(id string) string {

@@ -330,7 +330,7 @@ func (s *runScreen) planPane(c *console, w, h int) []line {
 			look = dim
 		}
 		rows = append(rows, row(span{accent, cursor}, span{m.look, m.symbol + " "}, span{look, column(phase.Title, w-12)}, span{m.look, " " + m.word}))
-		if s.focus != onPlan && st == incident.Running && at == 0 {
+		if s.focus != onPlan && (st == incident.Running || st == asking || st == approving) && at == 0 {
 			at = len(rows) - 1
 		}
 	}

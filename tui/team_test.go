@@ -83,6 +83,7 @@ var teamScreens = []struct {
 	{"approval", approval, nil, []string{"enter"}},
 	{"approval-plan", approval, nil, []string{"enter", "enter"}},
 	{"break-glass", approval, nil, []string{"enter", "B", "rest", "the owner sleeps"}},
+	{"break-glass-typed", approval, nil, []string{"enter", "B", "rest", "the owner sleeps", "rest", "enter", "rest", "break"}},
 	{"resumed", resumed, nil, []string{"enter"}},
 	{"resumed-unknown", resumed, nil, []string{"enter", "enter"}},
 	{"record-lost", unrecorded, nil, []string{"enter"}},
@@ -130,8 +131,8 @@ func TestApprovalKeys(t *testing.T) {
 	if len(k.sent) != 0 {
 		t.Fatalf("sent %s", commands(k.sent))
 	}
-	k.press("no one answers", "enter")
-	k.press("s", "rest", "the keys are dead already", "enter")
+	k.press("rest", "no one answers", "rest", "enter", "rest", "break glass revoke", "rest", "enter")
+	k.press("rest", "s", "rest", "the keys are dead already", "rest", "enter")
 	want := []incident.Command{
 		{Kind: incident.Break, Step: "revoke", Text: "no one answers", By: "dana"},
 		{Kind: incident.LeaveOut, Step: "revoke", Text: "the keys are dead already", By: "dana"},
@@ -170,7 +171,7 @@ func TestAttachedStops(t *testing.T) {
 	if k.asks != 0 {
 		t.Fatal("enter stopped it: the default is No")
 	}
-	k.press("Q", "rest", "y")
+	k.press("rest", "Q", "rest", "y")
 	if k.asks != 1 || k.quit {
 		t.Errorf("asked %d times, quit %v", k.asks, k.quit)
 	}
@@ -226,7 +227,7 @@ func TestSentUntilRecorded(t *testing.T) {
 	k.send(entriesMsg(s.entries[n:]))
 	k.wants("not taken: that question is not open", "NEEDS YOU  1")
 
-	k.press("enter", "rest", "y")
+	k.press("rest", "enter", "rest", "y")
 	n = len(s.entries)
 	s.add(incident.TypeAnswered, incident.Answer{Question: k.c.rec.Open[0].ID, Choice: incident.Yes, By: "dana"})
 	k.send(entriesMsg(s.entries[n:]))

@@ -40,7 +40,7 @@ type Options struct {
 	Output    io.Writer                                   // nil: stdout
 	Getenv    func(string) string                         // nil: os.Getenv; NO_COLOR and TERM are asked for
 	NoColor   bool
-	Instead   string // the command for a terminal that is too small; default "clawback kill --yes"
+	Instead   string // the command that shows the same elsewhere, for a terminal that is too small; default "clawback watch" of the incident
 }
 
 // frames is how often a second the console takes in entries and draws.
@@ -100,9 +100,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Output == nil {
 		o.Output = os.Stdout
-	}
-	if o.Instead == "" {
-		o.Instead = "clawback kill --yes"
 	}
 	return o
 }

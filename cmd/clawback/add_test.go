@@ -19,6 +19,7 @@ func TestTerminalAdd(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.hold("slack.bot")
+	d.env = append(d.env, "NO_COLOR=1") // so that a row is one piece
 	added := d.city.fakes["github"].Mint("github.pat")
 	value := added.Secret.Reveal("value")
 	cmd, terminal, output := d.onTerminal(append([]string{"respond", "--root", d.root}, d.city.args...)...)
@@ -41,7 +42,18 @@ func TestTerminalAdd(t *testing.T) {
 	press("\x1b[200~"+value+"\r\n\x1b[201~", " characters")
 	press("\r", ready)
 	press("\r", ready)
-	press("from the wiki\r", "added: github.pat")
+	typed := func(text string, thenShows string) {
+		t.Helper()
+		press(text, text[len(text)-1:]+"▏")
+		eventually(t, 30*time.Second, "enter counts", func() bool {
+			keys, _, _ := cutLast(string(output.bytes()), ready)
+			_, keys, _ = cutLast(keys, "\n")
+			return strings.Contains(keys, "▸")
+		})
+		press("\r", thenShows)
+	}
+	typed("from the wiki", ready)
+	typed("revoke github.pat", "added: github.pat")
 	var got *incident.Credential
 	eventually(t, 30*time.Second, "the credential on record", func() bool {
 		for _, c := range d.recorded().Credentials {
@@ -74,4 +86,12 @@ func TestTerminalAdd(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if at := strings.LastIndex(s, sep); at >= 0 {
+		return s[:at], s[at+len(sep):], true
+	}
+	return s, "", false
 }

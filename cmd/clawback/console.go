@@ -25,7 +25,11 @@ func (r *response) inConsole(ctx context.Context, interrupt func(), heard signal
 	var running sync.WaitGroup
 	shown, leave := context.WithCancelCause(context.WithoutCancel(ctx))
 	running.Go(func() {
-		state, err = r.carry(ctx)
+		state, err = r.carryGuarded(ctx)
+		if fault := r.faults.all(); fault != nil && state.Exit == nil {
+			leave(faulted{fault})
+			return
+		}
 		select {
 		case <-heard.end:
 			leave(context.Cause(ctx))
@@ -42,10 +46,13 @@ func (r *response) inConsole(ctx context.Context, interrupt func(), heard signal
 	tuiErr := tui.Run(shown, tui.Options{
 		Journal: r.open.journal.Cursor(), Submit: r.engine.Submit, Now: r.work.Clock.Now, Suspend: r.suspend,
 		Interrupt: func() error { interrupt(); return nil },
-		By:        r.declared.Responder, Dir: r.open.dir, Getenv: func(name string) string { return r.app.env[name] },
+		By:        r.declared.Responder, Dir: r.open.dir, Instead: r.elsewhere(), Getenv: func(name string) string { return r.app.env[name] },
 	})
 	leave(nil)
 	r.refuseCtrlZ()
+	if errors.As(tuiErr, new(faulted)) {
+		tuiErr = nil // run reports it
+	}
 	if tuiErr != nil && ctx.Err() == nil {
 		r.lost(ctx, tuiErr)
 		tuiErr = nil
@@ -79,6 +86,17 @@ func (r *response) lost(ctx context.Context, why error) {
 	if err := r.logLine(text + "; hint: " + t.Hint); err != nil {
 		_ = r.open.journal.Note(incident.TypeWarning, incident.Warning{Text: "the loss of the terminal was not written to " + consoleLog + ": " + err.Error()})
 	}
+}
+
+// elsewhere is the command that shows a response, and takes it over, in another terminal.
+func (r *response) elsewhere() string {
+	switch {
+	case r.open.dir == "":
+		return fmt.Sprintf("kill -TERM %d (it has no folder: this ends it after what is under way)", os.Getpid())
+	case r.open.trouble != nil:
+		return "clawback attach " + r.open.dir
+	}
+	return "clawback attach " + r.declared.Incident
 }
 
 // wayBack is how a response is taken back whose terminal is lost.

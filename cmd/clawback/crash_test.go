@@ -40,6 +40,9 @@ func mainOfTests() {
 	if pace, err := strconv.ParseFloat(os.Getenv(paceEnv), 64); err == nil {
 		ownClock = drill.NewClock(pace)
 	}
+	if where := os.Getenv(faultyEnv); where != "" {
+		during = faultAt(where)
+	}
 	if when := os.Getenv(diesEnv); when != "" {
 		at, err := strconv.ParseInt(when, 10, 64)
 		if err == nil {

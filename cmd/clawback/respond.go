@@ -42,6 +42,7 @@ type response struct {
 	sealed  tree.Checkpoint
 	sealErr error // why the end is not sealed
 	failed  error // what of the response could not be kept or shown
+	faults  faults
 
 	witnesses *witnessing // nil for none
 }
@@ -54,6 +55,7 @@ func (r *response) run(ctx context.Context) error {
 		r.work.Inventory, r.work.ReadInventory = r.app.inventory(), r.app.readInventory
 	}
 	r.engine.Interrupt = func(string) { stop() }
+	r.engine.Target = r.declared.Target
 	if r.open.trouble != nil {
 		complain(r.app.err, &failure{err: r.open.trouble, hint: "the response goes on; the record is in " + r.place()})
 		_ = r.open.journal.Note(incident.TypeWarning, incident.Warning{Text: r.open.trouble.Error(), Hint: "the record is in " + r.place(), Grave: true})
@@ -78,11 +80,17 @@ func (r *response) run(ctx context.Context) error {
 	r.witnesses = r.attest(context.WithoutCancel(ctx))
 	var others sync.WaitGroup
 	sealing := make(chan struct{})
-	others.Go(func() { r.show(context.WithoutCancel(ctx), sealing) })
-	others.Go(func() { defer close(sealing); defer r.witnesses.noMore(); r.seal(context.WithoutCancel(ctx)) })
+	others.Go(func() {
+		_ = r.guarded("what shows it", func() error { r.show(context.WithoutCancel(ctx), sealing); return nil })
+	})
+	others.Go(func() {
+		defer close(sealing)
+		defer r.witnesses.noMore()
+		_ = r.guarded("its seal", func() error { r.seal(context.WithoutCancel(ctx)); return nil })
+	})
 	othersCtx, endOthers := context.WithCancel(ctx)
 	for _, do := range r.beside {
-		others.Go(func() { do(othersCtx) })
+		others.Go(func() { _ = r.guarded("what goes on beside it", func() error { do(othersCtx); return nil }) })
 	}
 	if r.declareAt != nil {
 		r.declareAt()
@@ -92,13 +100,13 @@ func (r *response) run(ctx context.Context) error {
 	if r.console {
 		state, err = r.inConsole(ctx, stop, heard)
 	} else {
-		state, err = r.carry(ctx)
+		state, err = r.carryGuarded(ctx)
 	}
 	endOthers()
 	closeErr := r.open.close()
 	others.Wait()
 	r.witnesses.finish(r.app, r.declared.Incident)
-	switch err = errors.Join(err, closeErr); {
+	switch err = errors.Join(err, closeErr, r.faults.all()); {
 	case errors.Is(err, journal.ErrNotDurable):
 		r.rescue(context.WithoutCancel(ctx), err)
 	case err != nil:
@@ -108,7 +116,19 @@ func (r *response) run(ctx context.Context) error {
 	return r.end(state)
 }
 
+// carryGuarded is carry, except that a fault of its own ends it and nothing else. The record is not
+// closed then, so that the incident can be resumed.
+func (r *response) carryGuarded(ctx context.Context) (state incident.State, err error) {
+	fault := r.guarded("the response", func() error { state, err = r.carry(ctx); return nil })
+	if fault != nil {
+		state, _ = incident.FoldAll(r.open.journal.Entries(context.WithoutCancel(ctx)))
+		err = nil // it is among the faults
+	}
+	return state, err
+}
+
 func (r *response) carry(ctx context.Context) (incident.State, error) {
+	during("carry")
 	if r.instead != nil {
 		return r.instead(ctx)
 	}
@@ -136,6 +156,7 @@ func (r *response) show(ctx context.Context, sealing <-chan struct{}) {
 			}
 			break
 		}
+		during("show")
 		s = incident.Fold(s, e)
 		for _, p := range printers {
 			p.entry(s, e)

@@ -108,7 +108,7 @@ func TestTerminalConnectionCut(t *testing.T) {
 	}
 	first := d.screenOf(over("drill --speed " + drillSpeed))
 	first.follow(func(_, _ string, pressed []string) bool {
-		return slices.Contains(pressed, "revoke 20") && pressed[len(pressed)-1] == "Enter"
+		return slices.Contains(pressed, "revoke 20") && d.recorded().Decisions["revoke"].Choice == incident.Yes
 	})
 	at := slices.IndexFunc(childrenOf(b.cmd.Process.Pid), func(pid int) bool {
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

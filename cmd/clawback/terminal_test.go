@@ -106,7 +106,10 @@ var loading = regexp.MustCompile(`(?m)^reading |─ reading the record`)
 // next is what a person does who knows nothing but what is on the screen: keys of tmux, or none to wait.
 func next(text string) (keys []string, leads string) {
 	if want := wanted.FindStringSubmatch(text); want != nil {
-		if in := typed.FindStringSubmatch(text); in != nil && in[1] == "" {
+		switch in := typed.FindStringSubmatch(text); {
+		case !strings.Contains(text, "once it is typed"): // no key counts yet
+			return nil, ""
+		case in != nil && in[1] == "":
 			return []string{"-l", want[1]}, "type"
 		}
 	}
@@ -142,6 +145,10 @@ func (s *screen) follow(until func(text, leads string, pressed []string) bool) (
 		}
 		pressed = append(pressed, keys[len(keys)-1])
 		s.run(append([]string{"send-keys"}, keys...)...)
+		if leads == "type" { // whatever else changes on the screen, it is not typed twice
+			eventually(s.t, 30*time.Second, "what was typed", func() bool { return !strings.Contains(s.text(), "> ▏") })
+			continue
+		}
 		changes(s, text)
 	}
 	s.t.Fatalf("it leads nowhere: %v\n%s", pressed, s.text())
@@ -171,6 +178,13 @@ func changes(s *screen, from string) {
 	for end := time.Now().Add(time.Second); time.Now().Before(end) && s.text() == from; {
 		<-time.After(20 * time.Millisecond)
 	}
+}
+
+// press presses a key once the row of keys shows what it shows from when on it counts.
+func (s *screen) press(key, once string) {
+	s.t.Helper()
+	eventually(s.t, 30*time.Second, "keys count", func() bool { return strings.Contains(s.text(), once) })
+	s.run("send-keys", key)
 }
 
 // onTerminal starts clawback on a pseudo-terminal on which nobody answers.

@@ -19,7 +19,12 @@ import (
 )
 
 func gated(gate string) func(*playbooks.Step) {
-	return func(s *playbooks.Step) { s.Gate, s.Why, s.Irreversible = gate, "Because.", "It stays so." }
+	return func(s *playbooks.Step) {
+		s.Gate, s.Why = gate, "Because."
+		if gate == playbooks.Typed {
+			s.Irreversible = "It stays so."
+		}
+	}
 }
 
 // replies answers with one after the other.
@@ -70,6 +75,10 @@ func TestGates(t *testing.T) {
 			if began := !s.Steps["a"].Began.IsZero(); began != ran {
 				t.Errorf("its intent is on record: %v", began)
 			}
+			text := []string{"Because.", "github: 20 credentials"}
+			if test.gate == playbooks.Typed {
+				text = append(text, "It stays so.")
+			}
 			asked, answered := 0, 0
 			for entry := range e.Journal.Entries(t.Context()) {
 				var q incident.Question
@@ -77,7 +86,7 @@ func TestGates(t *testing.T) {
 				case incident.TypeAsked:
 					asked++
 					if err := entry.Decode(&q); err != nil || q.ID != fmt.Sprintf("q%d", asked) || q.Step != "a" || q.Kind != test.gate || q.Title != "Title of a" ||
-						!slices.Equal(q.Text, []string{"Because.", "github: 20 credentials", "It stays so."}) || q.Type != "revoke 20" {
+						!slices.Equal(q.Text, text) || q.Type != "revoke 20" {
 						t.Errorf("asked %+v, %v", q, err)
 					}
 				case incident.TypeAnswered:
@@ -93,6 +102,51 @@ func TestGates(t *testing.T) {
 		e := newEngine(map[string]Action{"freeze": act(nothing)}, step("freeze", gated(playbooks.Typed)))
 		e.Decider = always(incident.Yes, "freeze")
 		if s := end(t, e); statuses(s) != "freeze:done" {
+			t.Error(statuses(s))
+		}
+	})
+}
+
+// What cannot be undone is asked for by its name and target, typed, whatever the playbook's gate says;
+// and every gate says on what it acts.
+func TestIrreversibleIsTyped(t *testing.T) {
+	for _, test := range []struct{ gate, irreversible, target, kind, typed string }{
+		{playbooks.Confirm, "", "root@web-1", incident.Confirm, ""},
+		{playbooks.Confirm, "It is gone.", "root@web-1", incident.Typed, "stop web-1"},
+		{playbooks.Typed, "", "root@web-1", incident.Typed, "stop web-1"},
+		{playbooks.Typed, "It is gone.", "web-1.example.org", incident.Typed, "stop web-1.example.org"},
+		{playbooks.Confirm, "It is gone.", "/mnt/disk/", incident.Typed, "stop disk"},
+		{playbooks.Confirm, "It is gone.", "/", incident.Typed, "stop"},
+		{playbooks.Confirm, "It is gone.", "", incident.Typed, "stop"},
+		{playbooks.Confirm, "It is gone.", "root@we\x1b[2Jb 漢\u202e1", incident.Typed, "stop we[2Jb1"},
+		{playbooks.Confirm, "It is gone.", strings.Repeat("x", 300), incident.Typed, "stop " + strings.Repeat("x", 40)},
+	} {
+		e := newEngine(map[string]Action{"stop": act(nothing)}, step("stop", func(s *playbooks.Step) { s.Gate, s.Irreversible = test.gate, test.irreversible }))
+		e.Target = test.target
+		var q incident.Question
+		e.Decider = decider(func(_ context.Context, asked incident.Question) (incident.Answer, error) {
+			q = asked
+			return incident.Answer{Choice: incident.Yes, Text: asked.Type}, nil
+		})
+		s := end(t, e)
+		if q.Kind != test.kind || q.Type != test.typed || statuses(s) != "stop:done" {
+			t.Errorf("%+v: asked %+v, %s", test, q, statuses(s))
+		}
+		if on := len(q.Text) > 0 && q.Text[0] == "On "+test.target+"."; on != (test.target != "") {
+			t.Errorf("%+v: it says %q", test, q.Text)
+		}
+		want := test.gate
+		if test.irreversible != "" {
+			want = playbooks.Typed
+		}
+		if got := s.Plan.Phases[0].Steps[0].Gate; got != want {
+			t.Errorf("%+v: the plan says %s", test, got)
+		}
+	}
+	t.Run("a yes is not enough", func(t *testing.T) {
+		e := newEngine(map[string]Action{"stop": act(nothing)}, step("stop", func(s *playbooks.Step) { s.Gate, s.Irreversible = playbooks.Confirm, "It is gone." }))
+		e.Decider = always(incident.Yes, "")
+		if s := end(t, e); statuses(s) != "stop:failed" {
 			t.Error(statuses(s))
 		}
 	})

@@ -107,6 +107,7 @@ type Engine struct {
 	Decider  Decider
 	Clock    Clock
 	Facts    map[string]bool // "remote", "local": what conditions can ask for
+	Target   string          // on what it acts, as people call it: every gate says so
 	// Resumed is what the record adds up to of a run that died or was interrupted, and that this
 	// one goes on with; nil for a new run. The engine keeps it, and changes nothing in it.
 	Resumed *incident.State

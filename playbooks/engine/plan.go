@@ -18,7 +18,7 @@ func Plan(p playbooks.Playbook) incident.Plan {
 		out := incident.PlanPhase{ID: phase.ID, Title: phase.Title}
 		for _, s := range phase.Steps {
 			step := incident.PlanStep{
-				ID: s.ID, Title: s.Title, Uses: s.Uses, Why: s.Why, Gate: s.Gate, Needs: s.Needs, Irreversible: s.Irreversible,
+				ID: s.ID, Title: s.Title, Uses: s.Uses, Why: s.Why, Gate: gateOf(s), Needs: s.Needs, Irreversible: s.Irreversible,
 				With: s.With, OnFailure: s.OnFailure, Approvals: s.Approvals,
 			}
 			if !s.When.Zero() {

@@ -179,9 +179,9 @@ func TestGatesOfRepeatedSteps(t *testing.T) {
 		for _, status := range []string{incident.Done, incident.Failed} {
 			asks := 0
 			e := newEngine(map[string]Action{"a": repeats{nothing}}, step("a", func(s *playbooks.Step) { s.Gate, s.Irreversible = playbooks.Confirm, irreversible }))
-			e.Decider = decider(func(context.Context, incident.Question) (incident.Answer, error) {
+			e.Decider = decider(func(_ context.Context, q incident.Question) (incident.Answer, error) {
 				asks++
-				return incident.Answer{Choice: incident.Yes}, nil
+				return incident.Answer{Choice: incident.Yes, Text: q.Type}, nil
 			})
 			past(t, e, intent("a"), outcomeOf("a", status))
 			end(t, e)

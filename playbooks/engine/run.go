@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -177,6 +178,10 @@ func (e *Engine) run(ctx context.Context, s playbooks.Step, action Action) error
 	return err
 }
 
+// Guarded is for what runs beside an engine: it makes a panic in f an error that says where it was,
+// and not what it said.
+func Guarded(f func() error) error { return guarded(f) }
+
 // guarded makes a panic in f an error, so that it fails what f belongs to and nothing else.
 func guarded(f func() error) (err error) {
 	defer func() {
@@ -188,12 +193,40 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
+// gateOf is a step's gate as it is asked: what cannot be undone is typed, whatever the playbook says.
+func gateOf(s playbooks.Step) string {
+	if s.Gate == playbooks.Confirm && s.Irreversible != "" {
+		return playbooks.Typed
+	}
+	return s.Gate
+}
+
+// maxSpoken bounds what of a target's name has to be typed.
+const maxSpoken = 40
+
+// spoken is what a person types of a target: the host without the account, the last part of a path,
+// and nothing that cannot be typed.
+func spoken(target string) string {
+	name := strings.TrimRight(target, "/")
+	name = name[strings.LastIndexAny(name, "/@")+1:]
+	name = strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f {
+			return r
+		}
+		return -1
+	}, name)
+	return name[:min(len(name), maxSpoken)]
+}
+
 // gate asks where the step's gate wants it.
 func (e *Engine) gate(ctx context.Context, s playbooks.Step, action Action) (bool, error) {
 	if s.Gate == playbooks.Auto || e.allowedBefore(s) {
 		return true, nil
 	}
 	q := incident.Question{Step: s.ID, Kind: incident.Confirm, Title: s.Title}
+	if e.Target != "" {
+		q.Text = append(q.Text, "On "+e.Target+".")
+	}
 	if s.Why != "" {
 		q.Text = append(q.Text, s.Why)
 	}
@@ -204,10 +237,10 @@ func (e *Engine) gate(ctx context.Context, s playbooks.Step, action Action) (boo
 	if s.Irreversible != "" {
 		q.Text = append(q.Text, s.Irreversible)
 	}
-	if s.Gate == playbooks.Typed {
+	if gateOf(s) == playbooks.Typed {
 		q.Kind = incident.Typed
 		if q.Type == "" {
-			q.Type = s.ID
+			q.Type = strings.TrimSpace(s.ID + " " + spoken(e.Target))
 		}
 	}
 	a, err := e.ask(ctx, q)
