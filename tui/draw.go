@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"clawback/forensics/incident"
 )
 
 // View draws the screen: never more rows or cells than the terminal has.
@@ -64,7 +66,7 @@ func (c *console) drawOverlay(rows []string, body rect, o overlay) {
 	look := accent
 	ask, question := o.(*askOverlay)
 	prompt, typing := o.(*promptOverlay)
-	if question && ask.irreversible(c) != "" || typing && prompt.danger() {
+	if question && (ask.q.Kind == incident.Typed || ask.irreversible(c) != "") || typing && prompt.danger() {
 		look = danger
 	}
 	for i, l := range boxed(o.title(), look, o.view(c, box.W-4, box.H-2), box.W, box.H) {

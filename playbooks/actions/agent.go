@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"clawback/forensics/incident"
@@ -124,8 +125,10 @@ func (r *Response) killNow(ctx context.Context, rec engine.Recorder, because str
 		return
 	}
 	if r.Attended {
-		a, err := rec.Ask(ctx, incident.Question{Kind: incident.Confirm, Title: "Kill the agent at once, before its evidence is taken?",
-			Text: []string{"It could not be frozen, so it may still act.", "What is in its memory is lost; its files are captured afterwards."}})
+		a, err := rec.Ask(ctx, incident.Question{Kind: incident.Typed, Title: "Kill the agent at once, before its evidence is taken?",
+			Text: []string{"On " + r.Host.Name() + ".", "It could not be frozen, so it may still act: " + because + ".",
+				"What is in its memory is lost, which cannot be undone; its files are captured afterwards."},
+			Type: strings.TrimSpace("kill " + engine.Spoken(r.Host.Name()))})
 		if err != nil || a.Choice != incident.Yes {
 			return
 		}

@@ -116,6 +116,35 @@ func TestFreezeKeepsTheEvidence(t *testing.T) {
 	}
 }
 
+// A person who attends to the response decides whether an agent that runs on is killed at once, and
+// types its machine's name: it cannot be undone. A mere yes kills nothing.
+func TestKillAtOnceIsTyped(t *testing.T) {
+	one := []containment.Process{{PID: 7, Name: "node"}}
+	for name, frozen := range map[string]func(context.Context) (containment.Frozen, error){
+		"one got away":          froze(containment.Frozen{Processes: one, Escaped: one}, nil),
+		"the freeze has failed": froze(containment.Frozen{}, errBroken),
+	} {
+		for answer, kills := range map[string]bool{"kill web-1": true, "kill": false, "": false} {
+			t.Run(name+", "+answer, func(t *testing.T) {
+				h := &machine{freeze: frozen}
+				a := newAttended(t, h, "agent.freeze")
+				var asked []incident.Question
+				a.e.Decider = decider(func(q incident.Question) incident.Answer {
+					asked = append(asked, q)
+					return incident.Answer{Choice: incident.Yes, Text: answer, By: "dana"}
+				})
+				s := a.carry()
+				if len(asked) == 0 || asked[0].Kind != incident.Typed || asked[0].Type != "kill web-1" || asked[0].Text[0] != "On web-1." {
+					t.Fatalf("asked %+v", asked)
+				}
+				if h.asked("stop") != kills || (s.Stopped != nil) != kills {
+					t.Errorf("asked for %q, on record: %+v", h.calls, s.Stopped)
+				}
+			})
+		}
+	}
+}
+
 // A kill on terms that lose evidence says so, also where the loss was accepted.
 func TestStopRecordsWhatIsLost(t *testing.T) {
 	h := &machine{capture: broken().capture}

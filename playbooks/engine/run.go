@@ -204,9 +204,9 @@ func gateOf(s playbooks.Step) string {
 // maxSpoken bounds what of a target's name has to be typed.
 const maxSpoken = 40
 
-// spoken is what a person types of a target: the host without the account, the last part of a path,
+// Spoken is what a person types of a target: the host without the account, the last part of a path,
 // and nothing that cannot be typed.
-func spoken(target string) string {
+func Spoken(target string) string {
 	name := strings.TrimRight(target, "/")
 	name = name[strings.LastIndexAny(name, "/@")+1:]
 	name = strings.Map(func(r rune) rune {
@@ -240,7 +240,7 @@ func (e *Engine) gate(ctx context.Context, s playbooks.Step, action Action) (boo
 	if gateOf(s) == playbooks.Typed {
 		q.Kind = incident.Typed
 		if q.Type == "" {
-			q.Type = strings.TrimSpace(s.ID + " " + spoken(e.Target))
+			q.Type = strings.TrimSpace(s.ID + " " + Spoken(e.Target))
 		}
 	}
 	a, err := e.ask(ctx, q)
