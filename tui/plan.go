@@ -63,10 +63,12 @@ func (s *planScreen) move(c *console, by int) {
 }
 
 func (s *planScreen) view(c *console, w, h int) []line {
+	target := s.target(c, w, h)
+	h -= len(target)
 	list, mid, step := layoutPlan(rect{0, 0, w, h})
 	all := s.steps(c)
 	if len(all) == 0 {
-		return []line{row(span{dim, "The plan is being made …"})}
+		return append(target, row(span{dim, "The plan is being made …"}))
 	}
 	selected := all[s.at(all)]
 
@@ -95,7 +97,21 @@ func (s *planScreen) view(c *console, w, h int) []line {
 	}
 	out = append(out[:list.H:list.H], rule(mid.W, span{strong, selected.Title}, span{dim, more}))
 	about := indented(s.about(c, selected, w-1))
-	return append(out, about[:min(len(about), step.H)]...)
+	return append(target, append(out, about[:min(len(about), step.H)]...)...)
+}
+
+// target is on what it will be done, in full: the banner has room for a part of a name alone. Of one
+// that has no end the rows beyond a third of the screen are left out.
+func (s *planScreen) target(c *console, w, h int) []line {
+	d := c.rec.Declared
+	if d.Target == "" {
+		return nil
+	}
+	out := indented(labelled("Acts on", strong, d.Target, w-2))
+	if most := max(1, h/3); len(out) > most {
+		out = append(out[:most-1:most-1], append(out[most-1], span{strong, "…"}))
+	}
+	return out
 }
 
 // step is one row: its state, its title, and what it asks for.

@@ -231,6 +231,45 @@ func TestTargetIsOnEveryScreen(t *testing.T) {
 	}
 }
 
+// The plan says in full on what it acts, whatever the banner has room for.
+func TestPlanNamesTheTarget(t *testing.T) {
+	long := "responder@agents-of-the-billing-department-17.eu-central.internal.example.org:/srv/agents/billing"
+	for name, tc := range map[string]struct {
+		target string
+		cut    bool
+	}{
+		"short":           {"web-1", false},
+		"an account":      {"root@web-1.example.org", false},
+		"two rows":        {long, false},
+		"without an end":  {strings.Repeat("x", 30_000), true},
+		"hostile":         {"web-1\x1b[2J\r\nREAL on db-1", false},
+		"wide characters": {strings.Repeat("漢", 60), false},
+	} {
+		for _, size := range [][2]int{{60, 15}, {80, 24}, {200, 60}} {
+			s := newStory(t)
+			s.add(incident.TypeDeclared, incident.Declared{Incident: "INC-1", Mode: incident.Real, Playbook: "p", Target: tc.target, Attended: true, Responder: "dana"})
+			s.add(incident.TypePlan, storyPlan)
+			k := newKeyboard(t, s, size[0], size[1], nil)
+			var shown strings.Builder
+			rows := strings.Split(ansi.Strip(k.view()), "\n")
+			for i, row := range rows[2:] {
+				text, first := strings.CutPrefix(row, " Acts on     ")
+				text, more := strings.CutPrefix(text, strings.Repeat(" ", 13))
+				if i == 0 != first || i > 0 && !more {
+					break
+				}
+				shown.WriteString(strings.TrimSpace(text))
+			}
+			want := strings.Join(strings.Fields(clean(tc.target)), "")
+			got := strings.Join(strings.Fields(shown.String()), "")
+			if (got == want) == tc.cut || tc.cut && !strings.HasSuffix(got, "…") {
+				t.Errorf("%s, %v: it says %q\n%s", name, size, got, k.view())
+			}
+			k.wants("enter", "Take stock")
+		}
+	}
+}
+
 // What waits for a person is not shown as running.
 func TestWaitingIsNotRunning(t *testing.T) {
 	k := newKeyboard(t, askingFor(t, "confirm"), 80, 24, nil)
