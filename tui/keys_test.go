@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -13,6 +15,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"clawback/forensics/incident"
+	"clawback/forensics/journal"
 	"clawback/playbooks/engine"
 )
 
@@ -372,7 +375,7 @@ func TestNoColorAndDumb(t *testing.T) {
 	for name, tc := range map[string]struct {
 		env     map[string]string
 		noColor bool
-	}{"NO_COLOR": {map[string]string{"NO_COLOR": "1"}, false}, "TERM=dumb": {map[string]string{"TERM": "dumb"}, false}, "--no-color": {nil, true}} {
+	}{"NO_COLOR": {map[string]string{"NO_COLOR": "1"}, false}, "TERM=dumb": {map[string]string{"TERM": "dumb"}, false}, "TERM=linux": {map[string]string{"TERM": "linux", "NO_COLOR": "1"}, false}, "--no-color": {nil, true}} {
 		t.Run(name, func(t *testing.T) {
 			s := underFire(t)
 			k := newKeyboard(t, s, 80, 24, tc.env)
@@ -388,11 +391,28 @@ func TestNoColorAndDumb(t *testing.T) {
 			if strings.Contains(v, "\x1b") {
 				t.Errorf("an escape: %q", v)
 			}
-			if name == "TERM=dumb" && !printableASCII(strings.ReplaceAll(v, "\n", "")) {
+			if tc.env["TERM"] != "" && !printableASCII(strings.ReplaceAll(v, "\n", "")) {
 				t.Errorf("more than ASCII:\n%s", v)
 			}
 		})
 	}
+}
+
+// A terminal that cannot move its cursor gets no escape and no console.
+func TestDumb(t *testing.T) {
+	var out bytes.Buffer
+	err := Run(t.Context(), Options{Journal: unreadable{}, Output: &out, Input: strings.NewReader("yyy"), Getenv: func(name string) string {
+		return map[string]string{"TERM": "dumb"}[name]
+	}})
+	if !errors.Is(err, ErrDumb) || out.Len() > 0 {
+		t.Errorf("%v, and it says %q", err, out.String())
+	}
+}
+
+type unreadable struct{}
+
+func (unreadable) Next(context.Context) (journal.Entry, error) {
+	panic("the record is read for nobody")
 }
 
 func TestKeysForTheDocumentation(t *testing.T) {

@@ -57,14 +57,14 @@ func newTheme(r *lipgloss.Renderer, ascii bool) theme {
 
 // newRenderer decides on colour by what the person asked for and what the terminal is.
 func newRenderer(o Options) (r *lipgloss.Renderer, ascii bool) {
-	dumb := o.Getenv("TERM") == "dumb"
+	term := o.Getenv("TERM")
 	r = lipgloss.NewRenderer(o.Output)
 	r.SetHasDarkBackground(true) // or it asks the terminal
 	r.SetColorProfile(termenv.ANSI)
-	if dumb || o.NoColor || o.Getenv("NO_COLOR") != "" {
+	if Dumb(term) || o.NoColor || o.Getenv("NO_COLOR") != "" {
 		r.SetColorProfile(termenv.Ascii)
 	}
-	return r, dumb
+	return r, Dumb(term) || term == "linux" // whose font has few of the symbols
 }
 
 // mark is a state as people see it: always a symbol and a word.

@@ -46,6 +46,12 @@ type Options struct {
 // frames is how often a second the console takes in entries and draws.
 const frames = 15
 
+// ErrDumb means that there is no console on a terminal that cannot move its cursor.
+var ErrDumb = errors.New("the console needs a terminal that can move its cursor, and TERM=dumb says that this one cannot")
+
+// Dumb reports whether a terminal prints one line after the other, and nothing else.
+func Dumb(term string) bool { return term == "dumb" }
+
 // Run shows the console until the person leaves: it returns nil then, whether or not the response
 // is over. It returns the cause when ctx is done, ErrTerminal when the terminal is gone, and an
 // error when the record cannot be read or the console itself fails; the screen is restored in each
@@ -56,6 +62,9 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel()
 	lost := func() { end(ErrTerminal) }
 	o = o.withDefaults()
+	if Dumb(o.Getenv("TERM")) {
+		return ErrDumb
+	}
 	o.Input, o.Output = o.input(lost), oneWriter(o.Output, lost)
 	w := &work{ctx: ctx}
 	c := newConsole(o, w)
@@ -108,14 +117,10 @@ func programOptions(ctx context.Context, o Options) []tea.ProgramOption {
 	opts := []tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithOutput(o.Output), tea.WithFPS(frames),
 		tea.WithoutSignalHandler(), // signals are the caller's: they end ctx
+		tea.WithAltScreen(),
 	}
 	if o.Input != nil {
 		opts = append(opts, tea.WithInput(o.Input))
-	}
-	if o.Getenv("TERM") != "dumb" {
-		opts = append(opts, tea.WithAltScreen())
-	} else {
-		opts = append(opts, tea.WithoutBracketedPaste())
 	}
 	return opts
 }

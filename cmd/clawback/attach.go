@@ -16,6 +16,7 @@ import (
 	"clawback/playbooks/engine"
 	"clawback/playbooks/engine/inbox"
 	"clawback/playbooks/engine/signers"
+	"clawback/tui"
 )
 
 func (a *app) attachCommand() *cobra.Command {
@@ -33,8 +34,8 @@ It ends with 0 when you left before the response was over, and with its exit cod
 }
 
 func (a *app) attach(ctx context.Context, id string) error {
-	if !a.onTerminal() {
-		return &failure{incident.ExitUsage, errNotTerminal, "without one, clawback watch --json follows the response"}
+	if err := a.noConsole(); err != nil {
+		return &failure{incident.ExitUsage, err, "without one, clawback watch prints the response line by line"}
 	}
 	dir, err := a.running(id)
 	if err != nil {
@@ -58,10 +59,17 @@ func (a *app) attach(ctx context.Context, id string) error {
 	return v.show(ctx, options, func() { _ = v.say("detached") })
 }
 
-// onTerminal reports whether a person sees and types.
-func (a *app) onTerminal() bool {
+// noConsole says why no console can be shown, and nil where it can: a person sees and types, on a
+// terminal that takes more than lines.
+func (a *app) noConsole() error {
 	out, ok := a.out.(*os.File)
-	return ok && term.IsTerminal(int(a.in.Fd())) && term.IsTerminal(int(out.Fd()))
+	switch {
+	case !ok || !term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(out.Fd())):
+		return errNotTerminal
+	case tui.Dumb(a.env["TERM"]):
+		return tui.ErrDumb
+	}
+	return nil
 }
 
 // running returns the folder of an incident that a process carries out; with "" the newest.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"clawback/forensics/incident"
 	"clawback/playbooks"
@@ -76,8 +75,9 @@ func (a *app) drill(ctx context.Context, o drillOptions) error {
 		return usage("for example --speed 20", "--speed has to lie between 0.1 and 1000")
 	case o.json && !o.auto:
 		return usage("add --auto", "--json is for a drill that runs by itself")
-	case !o.auto && (!term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(os.Stdout.Fd()))):
-		return usage("without a terminal, use clawback drill --auto", "%w", errNotTerminal)
+	}
+	if err := a.noConsole(); !o.auto && err != nil {
+		return usage("without one, clawback drill --auto prints a drill that runs by itself", "%w", err)
 	}
 	if !o.auto {
 		scenario.Deadline = 0 // a person takes the time that they take

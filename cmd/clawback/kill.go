@@ -168,8 +168,8 @@ func (a *app) killBook(t target) (playbooks.Playbook, error) {
 }
 
 func (a *app) respond(ctx context.Context, t target) error {
-	if !term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
-		return &failure{incident.ExitUsage, errNotTerminal, "without one, use clawback kill --yes"}
+	if err := a.noConsole(); err != nil {
+		return &failure{incident.ExitUsage, err, "without one there is the kill switch: clawback kill --dry-run shows what it would do"}
 	}
 	book, err := a.playbook(cmp.Or(t.playbook, playbooks.SuspectedCompromise), 0)
 	if err != nil {

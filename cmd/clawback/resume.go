@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -126,8 +124,9 @@ func (a *app) resumable(dir string, s incident.State, o resumption) error {
 		return usage(startAnew(s), "%s was a rehearsal and changed nothing: there is nothing to resume", d.Incident)
 	case d.Attended && o.json:
 		return usage("leave --json out; clawback watch --json follows it from another terminal", "%s asks a person, in the console", d.Incident)
-	case d.Attended && !(term.IsTerminal(int(a.in.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))):
-		return &failure{incident.ExitUsage, errNotTerminal, "it asks a person: resume it on a terminal"}
+	}
+	if err := a.noConsole(); d.Attended && err != nil {
+		return &failure{incident.ExitUsage, err, "it asks a person: resume it on a terminal"}
 	}
 	return nil
 }

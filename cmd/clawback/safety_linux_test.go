@@ -108,3 +108,42 @@ func TestTerminalTooSmall(t *testing.T) {
 	}
 	d.endsWith(cmd, incident.ExitTerminated)
 }
+
+// A terminal that prints one line after the other gets no console: who wants one is told what to do,
+// and who looks on gets lines. No escape reaches it.
+func TestTerminalDumb(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	running, _, shows := d.onTerminal("drill", "--speed", drillSpeed)
+	eventually(t, 30*time.Second, "a response to look at", func() bool { return bytes.Contains(shows.bytes(), []byte("waiting for you")) })
+	d.env = append(d.env, "TERM=dumb")
+	for _, tc := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"drill"}, "clawback drill --auto"},
+		{[]string{"respond"}, "clawback kill --dry-run"},
+		{[]string{"attach"}, "clawback watch"},
+		{[]string{"watch"}, "declared"},
+	} {
+		cmd, _, output := d.onTerminal(tc.args...)
+		eventually(t, 30*time.Second, "what it says", func() bool { return bytes.Contains(output.bytes(), []byte(tc.says)) })
+		if tc.args[0] == "watch" {
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			_ = cmd.Wait()
+		} else {
+			d.endsWith(cmd, incident.ExitUsage)
+			if !bytes.Contains(output.bytes(), []byte("TERM=dumb")) {
+				t.Errorf("%v says %q", tc.args, output.bytes())
+			}
+		}
+		if bytes.ContainsRune(output.bytes(), '\x1b') {
+			t.Errorf("%v: an escape in %q", tc.args, output.bytes())
+		}
+	}
+	if entries := d.recorded(); entries.Exit != nil {
+		t.Errorf("the response ended: %d", *entries.Exit)
+	}
+	_ = running.Process.Signal(syscall.SIGTERM)
+	d.endsWith(running, incident.ExitTerminated)
+}

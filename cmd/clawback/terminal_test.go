@@ -191,7 +191,7 @@ func (s *screen) press(key, once string) {
 func (d *desk) onTerminal(args ...string) (cmd *exec.Cmd, master *os.File, output *lockedBuffer) {
 	d.t.Helper()
 	cmd = d.command(args...)
-	cmd.Env = append(d.env, "TERM=xterm-256color")
+	cmd.Env = append([]string{"TERM=xterm-256color"}, d.env...) // the last one counts
 	master, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
 	if err != nil {
 		d.t.Fatal(err)

@@ -46,7 +46,7 @@ func (a *app) watch(ctx context.Context, id string, json bool) error {
 	if err != nil {
 		return err
 	}
-	if held, err := journal.Held(dir); err == nil && held && !json && a.onTerminal() {
+	if held, err := journal.Held(dir); err == nil && held && !json && a.noConsole() == nil {
 		return v.show(ctx, v.options(), func() {})
 	}
 	return v.print(ctx, json)
