@@ -56,11 +56,13 @@ func (v *visit) block(ctx context.Context, m Manager, services, others []string)
 	if !slices.ContainsFunc(all, func(name string) bool { return m.Blocked(ctx, name) != nil }) {
 		return // by an earlier verb
 	}
-	if err := m.Block(ctx, services, others); err != nil {
-		v.problem(fmt.Errorf("block units of the %s manager: %w", m.Name(), err))
+	if b, ok := m.(blocker); ok {
+		if err := b.Block(ctx, services, others); err != nil {
+			v.problem(fmt.Errorf("block units of the %s manager: %w", m.Name(), err))
+		}
 	}
-	if slices.Contains(v.Watchdogs, m.Name()) { // the reload turned them on
-		if err := m.SetWatchdogs(ctx, false); err != nil {
+	if w, ok := m.(watcher); ok && slices.Contains(v.Watchdogs, m.Name()) { // the reload turned them on
+		if err := w.SetWatchdogs(ctx, false); err != nil {
 			v.problem(fmt.Errorf("turn the watchdogs of the %s manager off: %w", m.Name(), err))
 		}
 	}

@@ -55,10 +55,11 @@ func (v *visit) checkUnits(ctx context.Context, c *Checked) (active int) {
 			v.problem(fmt.Errorf("%s could still start: %w", b.Name, err))
 			continue
 		}
-		if !b.Service || !v.Killed {
+		starts, ok := m.(starter)
+		if !ok || !b.Service || !v.Killed {
 			continue
 		}
-		if err := m.Start(ctx, b.Name); err == nil {
+		if err := starts.Start(ctx, b.Name); err == nil {
 			v.problem(fmt.Errorf("%s started when it was tried: %w", b.Name, m.Kill(ctx, b.Name)))
 		} else {
 			c.Proof = append(c.Proof, fmt.Sprintf("%s: start refused: %v", b.Name, err))

@@ -42,7 +42,7 @@ SendSIGHUP=no
 RuntimeMaxSec=infinity
 `
 
-// Block implements Manager.
+// Block implements blocker.
 func (m *systemdManager) Block(ctx context.Context, services, others []string) error {
 	for _, name := range services {
 		if err := m.writeDropIn(name, noStart+silentEnd); err != nil {
@@ -84,7 +84,7 @@ func (m *systemdManager) reload(ctx context.Context) error {
 	return nil
 }
 
-// Unblock implements Manager.
+// Unblock implements blocker.
 func (m *systemdManager) Unblock(ctx context.Context, names []string) error {
 	for _, name := range names {
 		file, err := m.dropIn(name)
@@ -215,7 +215,7 @@ func (m *systemdManager) Resume(ctx context.Context, p Paused) error {
 	return errors.Join(failed...)
 }
 
-// Start implements Manager. A start that hangs counts as one that went through.
+// Start implements starter. A start that hangs counts as one that went through.
 func (m *systemdManager) Start(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()

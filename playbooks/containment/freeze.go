@@ -113,8 +113,9 @@ func unitGroup(path string) (group, name string) {
 // freezeUnits turns off the watchdogs that guard the agent's units and freezes the units' cgroups.
 func (v *visit) freezeUnits(ctx context.Context, f *Frozen) {
 	for _, m := range v.managers {
-		if slices.ContainsFunc(v.units, func(u unit) bool { return u.manager == m }) {
-			v.watchdogsOff(ctx, m, f)
+		w, ok := m.(watcher)
+		if ok && slices.ContainsFunc(v.units, func(u unit) bool { return u.manager == m }) {
+			v.watchdogsOff(ctx, m.Name(), w, f)
 		}
 	}
 	for _, u := range v.units {
@@ -127,33 +128,37 @@ func (v *visit) freezeUnits(ctx context.Context, f *Frozen) {
 	}
 }
 
-func (v *visit) watchdogsOff(ctx context.Context, m Manager, f *Frozen) {
-	on, err := m.Watchdogs(ctx)
+func (v *visit) watchdogsOff(ctx context.Context, manager string, w watcher, f *Frozen) {
+	on, err := w.Watchdogs(ctx)
 	if err != nil {
-		v.problem(fmt.Errorf("watchdogs of the %s manager: %w", m.Name(), err))
+		v.problem(fmt.Errorf("watchdogs of the %s manager: %w", manager, err))
 	}
 	if !on {
 		return
 	}
-	if !slices.Contains(v.Watchdogs, m.Name()) {
-		v.Watchdogs = append(v.Watchdogs, m.Name())
+	if !slices.Contains(v.Watchdogs, manager) {
+		v.Watchdogs = append(v.Watchdogs, manager)
 		v.problem(v.save())
 	}
-	if err := m.SetWatchdogs(ctx, false); err != nil {
-		v.problem(fmt.Errorf("turn the watchdogs of the %s manager off: %w", m.Name(), err))
+	if err := w.SetWatchdogs(ctx, false); err != nil {
+		v.problem(fmt.Errorf("turn the watchdogs of the %s manager off: %w", manager, err))
 		return
 	}
-	f.Paused = append(f.Paused, Reviver{Kind: "watchdog", Name: m.Name() + " manager", Detail: "ServiceWatchdogs off, for all of its services", Paused: true})
+	f.Paused = append(f.Paused, Reviver{Kind: "watchdog", Name: manager + " manager", Detail: "ServiceWatchdogs off, for all of its services", Paused: true})
 }
 
 // watchdogOff turns off the watchdog of one service. The manager forgets at a reload that it guards
 // none at all, and anybody may make it reload; this it remembers.
 func (v *visit) watchdogOff(ctx context.Context, u unit) {
+	w, ok := u.manager.(watcher)
+	if !ok {
+		return
+	}
 	if !slices.ContainsFunc(v.Limits, func(l limit) bool { return l.Manager == u.Manager && l.Name == u.Name }) {
 		v.Limits = append(v.Limits, limit{u.Manager, u.Name, u.Watchdog})
 		v.problem(v.save())
 	}
-	if err := u.manager.SetWatchdog(ctx, u.Name, 0); err != nil {
+	if err := w.SetWatchdog(ctx, u.Name, 0); err != nil {
 		v.problem(fmt.Errorf("turn the watchdog of %s off: %w", u.Name, err))
 	}
 }

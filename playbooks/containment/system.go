@@ -73,33 +73,46 @@ type Cgroup interface {
 	Kill() error
 }
 
-// Manager is a service manager that may run the agent.
+// Manager is a service manager that may run the agent: what each of them can do. What only some can
+// is in the interfaces watcher, blocker and starter.
 type Manager interface {
 	Name() string // "system", "user 1000"
 	// Units lists the agent's services, as they stand now: those of its names, and those whose main
 	// process is one of mains.
 	Units(ctx context.Context, mains []Process) ([]Unit, error)
-	// Watchdogs reports whether the manager kills services that miss their watchdog.
-	Watchdogs(ctx context.Context) (bool, error)
-	SetWatchdogs(ctx context.Context, on bool) error
-	// SetWatchdog changes after what silence of its service the manager kills it; 0 is never.
-	SetWatchdog(ctx context.Context, name string, limit time.Duration) error
-	// Block makes it impossible to start these units, and any end of the services silent: no
-	// restart, no last command, no SIGTERM. It lasts until Unblock or a reboot.
-	Block(ctx context.Context, services, others []string) error
-	Unblock(ctx context.Context, names []string) error
-	// Blocked asks the manager whether the block of a unit holds, and says what does not; nil when all does.
-	Blocked(ctx context.Context, name string) error
 	// Standing is what Pause would change on a unit.
 	Standing(ctx context.Context, name string) (Paused, error)
 	// Pause stops the unit, if it is active and no service, and disables it, if it is enabled.
 	Pause(ctx context.Context, p Paused) error
 	Resume(ctx context.Context, p Paused) error
+	// Blocked asks the manager whether the block of a unit holds, and says what does not; nil when all does.
+	Blocked(ctx context.Context, name string) error
 	// Kill sends SIGKILL to every process of the unit.
 	Kill(ctx context.Context, name string) error
+	Close()
+}
+
+// watcher is a Manager that kills services which say nothing for too long.
+type watcher interface {
+	// Watchdogs reports whether the manager kills services that miss their watchdog.
+	Watchdogs(ctx context.Context) (bool, error)
+	SetWatchdogs(ctx context.Context, on bool) error
+	// SetWatchdog changes after what silence of its service the manager kills it; 0 is never.
+	SetWatchdog(ctx context.Context, name string, limit time.Duration) error
+}
+
+// blocker is a Manager that can be made to refuse a start.
+type blocker interface {
+	// Block makes it impossible to start these units, and any end of the services silent: no
+	// restart, no last command, no SIGTERM. It lasts until Unblock or a reboot.
+	Block(ctx context.Context, services, others []string) error
+	Unblock(ctx context.Context, names []string) error
+}
+
+// starter is a Manager whose refusal to start can be tried out.
+type starter interface {
 	// Start tries to start the unit and returns the manager's refusal; nil means that it started.
 	Start(ctx context.Context, name string) error
-	Close()
 }
 
 // Paused is what Pause changes on one unit.

@@ -48,6 +48,13 @@ type systemdManager struct {
 	within  string // part of the path of every cgroup of its units
 }
 
+var _ interface {
+	Manager
+	watcher
+	blocker
+	starter
+} = (*systemdManager)(nil)
+
 // systemdManagers connects to systemd and to the managers of the users that are logged in or linger.
 func systemdManagers(ctx context.Context) (managers []Manager, problems []openclaw.Problem) {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
@@ -211,7 +218,7 @@ func (p properties) micros(name string) time.Duration {
 
 const managerInterface = "org.freedesktop.systemd1.Manager"
 
-// Watchdogs implements Manager.
+// Watchdogs implements watcher.
 func (m *systemdManager) Watchdogs(ctx context.Context) (on bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
@@ -226,14 +233,14 @@ func (m *systemdManager) Watchdogs(ctx context.Context) (on bool, err error) {
 	return on, nil
 }
 
-// SetWatchdogs implements Manager.
+// SetWatchdogs implements watcher.
 func (m *systemdManager) SetWatchdogs(ctx context.Context, on bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
 	return m.props.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Set", 0, managerInterface, "ServiceWatchdogs", dbus.MakeVariant(on)).Err
 }
 
-// SetWatchdog implements Manager. It reports in the name of the service's main process, which root can:
+// SetWatchdog implements watcher. It reports in the name of the service's main process, which root can:
 // WATCHDOG_USEC of sd_notify(3) is the one change that a running service takes and a reload keeps.
 func (m *systemdManager) SetWatchdog(ctx context.Context, name string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, callWait)

@@ -32,24 +32,24 @@ func (v *visit) thaw(ctx context.Context) {
 // watchdogsOn gives every service its watchdog back, counting from now, and lets the managers act on it.
 func (v *visit) watchdogsOn(ctx context.Context) {
 	for _, l := range v.Limits {
-		m := v.managerNamed(l.Manager)
-		if m == nil || v.Killed {
+		w, ok := v.managerNamed(l.Manager).(watcher)
+		if !ok || v.Killed {
 			continue // a new process has the limit of its unit's file
 		}
-		if err := m.SetWatchdog(ctx, l.Name, l.Limit); err != nil {
+		if err := w.SetWatchdog(ctx, l.Name, l.Limit); err != nil {
 			v.problem(fmt.Errorf("turn the watchdog of %s on again: %w", l.Name, err))
 		}
 	}
 	v.Limits = nil
 	var kept []string
 	for _, name := range v.Watchdogs {
-		m := v.managerNamed(name)
-		if m == nil {
+		w, ok := v.managerNamed(name).(watcher)
+		if !ok {
 			v.problems = append(v.problems, "turn watchdogs on again: the "+name+" manager cannot be reached")
 			kept = append(kept, name)
 			continue
 		}
-		if err := m.SetWatchdogs(ctx, true); err != nil {
+		if err := w.SetWatchdogs(ctx, true); err != nil {
 			v.problem(fmt.Errorf("turn the watchdogs of the %s manager on again: %w", name, err))
 			kept = append(kept, name)
 		}
@@ -68,7 +68,11 @@ func (v *visit) unblockUnits(ctx context.Context) {
 				names = append(names, u.Name)
 			}
 		}
-		if err := m.Unblock(ctx, names); err != nil {
+		b, ok := m.(blocker)
+		if !ok {
+			continue
+		}
+		if err := b.Unblock(ctx, names); err != nil {
 			v.problem(fmt.Errorf("unblock units of the %s manager: %w", m.Name(), err))
 			for _, name := range names {
 				blocked = append(blocked, unitName{Manager: m.Name(), Name: name})
