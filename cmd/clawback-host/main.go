@@ -19,6 +19,7 @@ import (
 	"filippo.io/age"
 
 	"clawback/forensics/agents/openclaw"
+	"clawback/playbooks/containment"
 	"clawback/playbooks/host"
 	"clawback/playbooks/host/wire"
 	"clawback/revoke/discover"
@@ -38,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c, err := parse(args, stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|version [--root DIR] [--recipient AGE-KEY [--everyone]] [--part files|volatile]\n",
+		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|version [--root DIR] [--recipient AGE-KEY [--everyone]] [--part files|volatile] [--keep NAME=ADDRESS:PORT]... [--undo]\n",
 			err, strings.Join(wire.Verbs, "|"))
 		return 2
 	}
@@ -52,7 +53,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 type command struct {
 	verb, root, part string
 	recipient        age.Recipient
-	everyone         bool
+	everyone, undo   bool
+	keep             []containment.Keep
 }
 
 func parse(args []string, stderr io.Writer) (command, error) {
@@ -67,6 +69,12 @@ func parse(args []string, stderr io.Writer) (command, error) {
 	flags.StringVar(&recipient, "recipient", "", "age key of the desk, to which secrets are sealed")
 	flags.StringVar(&c.part, "part", "", "what to capture: files or volatile")
 	flags.BoolVar(&c.everyone, "everyone", false, "discover what other accounts keep for themselves, too")
+	flags.Func("keep", "isolate: leave `NAME=ADDRESS:PORT` in reach", func(text string) error {
+		k, err := containment.ParseKeep(text)
+		c.keep = append(c.keep, k)
+		return err
+	})
+	flags.BoolVar(&c.undo, "undo", false, "isolate: open the network again, and nothing else")
 	if err := flags.Parse(args[1:]); err != nil {
 		return c, err
 	}
@@ -77,6 +85,10 @@ func parse(args []string, stderr io.Writer) (command, error) {
 		return c, errors.New("--recipient is for discover, which needs it")
 	case c.everyone && c.verb != "discover":
 		return c, errors.New("--everyone is for discover")
+	case len(c.keep) > 0 && (c.verb != "isolate" || c.undo):
+		return c, errors.New("--keep is for isolate")
+	case c.undo && c.verb != "isolate":
+		return c, errors.New("--undo is for isolate")
 	case (c.verb == "capture") != (c.part != ""):
 		return c, errors.New("--part is for capture, which needs it")
 	}
@@ -123,7 +135,10 @@ func (c command) verbs(ctx context.Context, h *host.Local, w *wire.Writer) (any,
 	case "stop":
 		return h.Stop(ctx)
 	case "isolate":
-		return h.Isolate(ctx)
+		if c.undo {
+			return nil, h.Reopen(ctx)
+		}
+		return h.Isolate(ctx, c.keep)
 	case "restore":
 		return nil, h.Restore(ctx)
 	case "check":

@@ -46,7 +46,8 @@ func slackToken() string { return "xoxb-" + "123456789012-123456789012-" + rand.
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"exec"}, {"--root", "/", "describe"}, {"describe", "extra"}, {"describe", "--endpoint=x"},
-		{"discover"}, {"discover", "--recipient=age1nonsense"}, {"capture"}, {"describe", "--part=files"},
+		{"discover"}, {"discover", "--recipient=age1nonsense"}, {"capture"}, {"describe", "--part=files"}, {"restore", "--undo"},
+		{"restore", "--keep=siem=10.0.0.5:6514"}, {"isolate", "--keep=siem"}, {"isolate", "--undo", "--keep=siem=10.0.0.5:6514"},
 	} {
 		var out, errs bytes.Buffer
 		if code := run(args, &out, &errs); code != 2 || out.Len() > 0 || errs.Len() == 0 {

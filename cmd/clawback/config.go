@@ -25,6 +25,8 @@ type config struct {
 	Settings    map[string]yaml.Node       `yaml:"settings"` // of providers
 	SSHConfig   string                     `yaml:"ssh_config"`
 
+	Isolation isolationConfig `yaml:"isolation"`
+
 	AllowedSigners string            `yaml:"allowed_signers"`
 	Roles          map[string]string `yaml:"roles"`
 
@@ -137,6 +139,9 @@ func (c config) check() error {
 	}
 	if err := inventory.Check(c.Inventory); err != nil {
 		return usage("clawback help config shows what it can hold", "configuration %s: %w", c.file, err)
+	}
+	if err := c.checkIsolation(); err != nil {
+		return err
 	}
 	return c.checkWitnesses()
 }

@@ -47,7 +47,7 @@ func TestRealRemoteKill(t *testing.T) {
 	r := run.wait()
 	r.stdout = out
 	r.check(t)
-	r.wants(t, incident.ExitContained, "contained", "a delay against root here, not containment")
+	r.wants(t, incident.ExitContained, "contained", incident.Delay)
 	if want := (incident.CredentialCount{Total: 4, Dead: 4}); r.summary.Credentials != want {
 		t.Errorf("credentials %+v, want %+v\n%s", r.summary.Credentials, want, r.stderr)
 	}
@@ -68,6 +68,9 @@ func TestRealRemoteKill(t *testing.T) {
 	}
 	m.isolated(t)
 	m.letsIn(t)
+	if tested := r.state.Tested; tested == nil || !tested.Holds() {
+		t.Errorf("nothing shows that the isolation holds: %+v", tested)
+	}
 	if checked, cut := r.at(t, incident.TypeChecked), r.at(t, incident.TypeIsolated); checked.Before(cut) {
 		t.Error("nothing shows that the desk's connection outlived the isolation")
 	}

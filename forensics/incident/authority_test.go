@@ -31,6 +31,15 @@ func TestAuthorityOnRecord(t *testing.T) {
 		{TypeLetGone, LetGone{What: Restore, Proof: []string{"no process runs"}, Left: []string{"x: start refused"}}, "NOT RESTORED", "no process runs; problem: x: start refused"},
 		{TypeLetGone, LetGone{What: Thaw, Error: "no route"}, "NOT THAWED", "no route"},
 		{TypeLetGone, LetGone{}, "undone", ""},
+		{TypeLetGo, LetGo{What: Reopen, By: "dana", Why: "locked out"}, "reopen", "dana takes it back: locked out"},
+		{TypeLetGone, LetGone{What: Reopen}, "reopened", ""},
+		{TypeIsolated, Isolated{How: []string{"nftables"}}, "isolated", "nftables; against root on it a delay, not containment: have whoever runs the cloud or the hypervisor"},
+		{TypeIsolationTested, IsolationTested{WayIn: "logged in", To: "10.0.0.1:9", Before: WasAnswered, After: WasSilent}, "tested", "10.0.0.1:9 answered the host before, and does not any more; the desk's way in: logged in"},
+		{TypeIsolationTested, IsolationTested{WayIn: "logged in", To: "10.0.0.1:9", After: WasAnswered}, "NOT ISOLATED", "10.0.0.1:9 still answers the host"},
+		{TypeIsolationTested, IsolationTested{Lost: "timed out", To: "10.0.0.1:9", After: WasSilent}, "LOCKED OUT", "the desk's way in is cut: timed out"},
+		{TypeIsolationTested, IsolationTested{WayIn: "logged in", To: "10.0.0.1:9", Before: WasSilent, After: WasSilent}, "unproved", "that proves nothing"},
+		{TypeIsolationTested, IsolationTested{WayIn: "logged in", Said: "bash: not found"}, "unproved", "is not known: bash: not found"},
+		{TypeIsolationTested, IsolationTested{}, "unproved", "is not known"},
 	} {
 		if err := j.Note(e.typ, e.data); err != nil {
 			t.Fatal(err)

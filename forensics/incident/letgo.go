@@ -11,6 +11,7 @@ import (
 const (
 	Thaw    = "thaw"    // the freeze: the agent goes on where it stood
 	Restore = "restore" // all of it: freeze, kept-down services, moved queue, isolation
+	Reopen  = "reopen"  // the isolation alone, because it cut the desk off as well
 )
 
 // LetGo is the intent to take back what was done to the host.
@@ -31,6 +32,9 @@ type LetGone struct {
 // foldLetGo takes back the proof that the agent stays down, as soon as something may be undone: half
 // of it may have been, whatever its outcome says.
 func (s *State) foldLetGo(e journal.Entry) error {
+	if l, ok := decoded[LetGo](e); ok && l.What == Reopen {
+		return nil // the agent is as it was
+	}
 	return set(e, &s.LetGo)
 }
 
@@ -40,7 +44,7 @@ func letGoLine(e journal.Entry) (string, string, bool) {
 		return l.What, l.By + " takes it back: " + l.Why, ok
 	}
 	l, ok := decoded[LetGone](e)
-	word := cmp.Or(map[string]string{Thaw: "thawed", Restore: "restored"}[l.What], "undone")
+	word := cmp.Or(map[string]string{Thaw: "thawed", Restore: "restored", Reopen: "reopened"}[l.What], "undone")
 	if l.Error != "" || len(l.Left) > 0 {
 		word = "NOT " + strings.ToUpper(word)
 	}

@@ -54,6 +54,8 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return authorityLine(e)
 	case TypeForgotten:
 		return forgottenLine(e)
+	case TypeIsolationTested:
+		return isolationLine(e)
 	}
 	return credentialLine(s, e)
 }
@@ -161,7 +163,7 @@ func hostLine(s State, e journal.Entry) (string, string, bool) {
 		return "NOT DOWN", strings.Join(v.Problems, "; "), ok
 	case TypeIsolated:
 		v, ok := decoded[Isolated](e)
-		return "isolated", strings.Join(v.How, "; ") + trouble(v.Problems), ok
+		return "isolated", strings.Join(v.How, "; ") + "; " + Delay + trouble(v.Problems), ok
 	case TypeHostLost:
 		v, ok := decoded[HostLost](e)
 		return "HOST LOST", "other users' credentials are lost with it: " + v.Why, ok

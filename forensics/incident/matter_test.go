@@ -138,7 +138,7 @@ func TestOpenMatters(t *testing.T) {
 func TestLineOfUnreadableEntries(t *testing.T) {
 	for _, typ := range []string{incident.TypeDeclared, incident.TypeStepOutcome, incident.TypeDescribed, incident.TypeFrozen,
 		incident.TypeStopped, incident.TypeChecked, incident.TypeIsolated, incident.TypeSealed, incident.TypeSearched,
-		incident.TypeFound, incident.TypeProbe, incident.TypeLife, incident.TypeReceipt, incident.TypeReport, incident.TypeLetGo, incident.TypeLetGone, "unheard.of"} {
+		incident.TypeFound, incident.TypeProbe, incident.TypeLife, incident.TypeReceipt, incident.TypeReport, incident.TypeLetGo, incident.TypeLetGone, incident.TypeIsolationTested, "unheard.of"} {
 		for _, data := range []string{`[]`, `null`, `{"problems":7}`, ``} {
 			e := journal.Entry{Seq: 1, Type: typ, Data: json.RawMessage(data)}
 			_, _, _ = incident.Line(incident.Fold(incident.State{}, e), e) // it does not panic

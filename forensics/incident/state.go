@@ -42,8 +42,9 @@ type State struct {
 	Stopped  *Stopped
 	Checked  *Checked
 	Isolated *Isolated
-	LetGo    *LetGo    // nil unless a person took back what was done to the host, and nothing was done since
-	Lost     *HostLost // nil where nobody found that the host itself is compromised
+	Tested   *IsolationTested // nil where nobody tried whether the isolation holds
+	LetGo    *LetGo           // nil unless a person took back what was done to the host, and nothing was done since
+	Lost     *HostLost        // nil where nobody found that the host itself is compromised
 	Sealed   []Sealed
 	Searched *Searched
 
@@ -199,6 +200,8 @@ func (s *State) fold(e journal.Entry) error {
 		return set(e, &s.Checked)
 	case TypeIsolated:
 		return set(e, &s.Isolated)
+	case TypeIsolationTested:
+		return set(e, &s.Tested)
 	case TypeLetGo:
 		return s.foldLetGo(e)
 	case TypeLetGone:

@@ -95,6 +95,8 @@ func TestFoldEachEntry(t *testing.T) {
 		{"checked again", []entry{{TypeChecked, checked}, {TypeChecked, Checked{}}}, func(s State) any { return s.AgentDown() }, false},
 		{"isolated", []entry{{TypeIsolated, isolated}}, func(s State) any { return s.Isolated }, &isolated},
 		{"let go", []entry{{TypeChecked, checked}, {TypeLetGo, LetGo{What: Thaw, By: "dana"}}}, func(s State) any { return []any{s.AgentDown(), s.LetGo} }, []any{false, &LetGo{What: Thaw, By: "dana"}}},
+		{"reopened", []entry{{TypeChecked, checked}, {TypeLetGo, LetGo{What: Reopen}}}, func(s State) any { return []any{s.AgentDown(), s.LetGo} }, []any{true, (*LetGo)(nil)}},
+		{"isolation tested", []entry{{TypeIsolationTested, IsolationTested{To: "a"}}}, func(s State) any { return s.Tested }, &IsolationTested{To: "a"}},
 		{"let go, and said so", []entry{{TypeLetGo, LetGo{What: Thaw}}, {TypeLetGone, LetGone{What: Thaw}}}, func(s State) any { return []any{s.LetGo != nil, s.Unreadable} }, []any{true, 0}},
 		{"let go, and frozen anew", []entry{{TypeLetGo, LetGo{}}, {TypeFrozen, frozen}, {TypeChecked, checked}}, func(s State) any { return []any{s.AgentDown(), s.LetGo} }, []any{true, (*LetGo)(nil)}},
 		{"sealed", []entry{{TypeSealed, sealed[0]}, {TypeSealed, sealed[1]}}, func(s State) any { return s.Sealed }, sealed},
@@ -208,7 +210,7 @@ var allTypes = []string{
 	TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeSealed, TypeFound, TypeSource, TypeSearched,
 	TypeBaseline, TypeRevoke, TypeReceipt, TypeProbe, TypeLife, TypeAdversary, TypeReport, TypeInterrupted, TypeClosed,
 	TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed, TypeAuthority, TypeForgotten,
-	TypeLetGo, TypeLetGone,
+	TypeLetGo, TypeLetGone, TypeIsolationTested,
 	journal.TypeTrouble, "something.else",
 }
 

@@ -193,7 +193,10 @@ func claim(e journal.Entry) (Claim, bool) {
 	case incident.TypeIsolated:
 		i, ok := read[incident.Isolated](e)
 		basis := append(labelled("how", i.How), labelled("kept open", i.Kept)...)
-		return Claim{Says: "It restricted the network as listed here. Against root on it that is a delay, not containment.", Basis: append(basis, i.Proof...), Problems: i.Problems}, ok
+		return Claim{Says: "It restricted the network as listed here. This is " + incident.Delay + ".", Basis: append(basis, i.Proof...), Problems: i.Problems}, ok
+	case incident.TypeIsolationTested:
+		i, ok := read[incident.IsolationTested](e)
+		return isolationTested(i), ok
 	case incident.TypeLetGone:
 		l, ok := read[incident.LetGone](e)
 		problems := l.Left
@@ -209,12 +212,28 @@ func claim(e journal.Entry) (Claim, bool) {
 	return Claim{}, false
 }
 
+// isolationTested is half the desk's own: it says which half.
+func isolationTested(i incident.IsolationTested) Claim {
+	c := Claim{Says: "It tried to reach what the isolation forbids, and the desk tried a way in of its own beside the one in use.", Basis: []string{i.Out()}, Problems: []string{}}
+	if i.After != incident.WasSilent || i.Before != incident.WasAnswered {
+		c.Basis, c.Problems = nil, c.Basis
+	}
+	if i.Lost != "" {
+		c.Problems = append(c.Problems, "seen by the desk: "+i.Lost)
+	} else {
+		c.Basis = append(c.Basis, "seen by the desk: "+i.WayIn)
+	}
+	return c
+}
+
 func letGone(l incident.LetGone) words {
 	switch {
 	case l.Error != "":
 		return "It did not take back all that it was asked to."
 	case l.What == incident.Thaw:
 		return "It let the agent go on."
+	case l.What == incident.Reopen:
+		return "It opened its network again, and left the rest as it was."
 	}
 	return "It gave back what the response had changed."
 }

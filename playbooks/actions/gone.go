@@ -50,9 +50,11 @@ func (g Gone) Stop(context.Context) (containment.Stopped, error) {
 	return containment.Stopped{}, g.Why
 }
 
-func (g Gone) Isolate(context.Context) (containment.Isolated, error) {
+func (g Gone) Isolate(context.Context, []containment.Keep) (containment.Isolated, error) {
 	return containment.Isolated{}, g.Why
 }
+
+func (g Gone) Reopen(context.Context) error { return g.Why }
 
 func (g Gone) Restore(context.Context) error { return g.Why }
 

@@ -5,6 +5,7 @@ package actions
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"sync"
 
@@ -51,6 +52,11 @@ type Response struct {
 
 	// Given are the credentials of a leak without a host: they are revoked, and nothing is searched.
 	Given []discover.Found
+
+	// Keep is what an isolated host goes on talking to, and Forbidden what it is tried on that it must
+	// not reach; zero for the desk itself.
+	Keep      []containment.Keep
+	Forbidden netip.AddrPort
 
 	// HostLost says that the host itself is compromised: what other users keep there is revoked too.
 	HostLost bool

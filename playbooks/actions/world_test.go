@@ -42,6 +42,9 @@ type machine struct {
 	restore     func(context.Context) error
 	close       func() error
 
+	reopen func(context.Context) error
+	kept   []containment.Keep
+
 	mu    sync.Mutex
 	calls []string
 }
@@ -73,6 +76,14 @@ func (m *machine) Thaw(ctx context.Context) error {
 	m.called("thaw")
 	if m.thaw != nil {
 		return m.thaw(ctx)
+	}
+	return nil
+}
+
+func (m *machine) Reopen(ctx context.Context) error {
+	m.called("reopen")
+	if m.reopen != nil {
+		return m.reopen(ctx)
 	}
 	return nil
 }
@@ -144,8 +155,9 @@ func (m *machine) Stop(ctx context.Context) (containment.Stopped, error) {
 	return containment.Stopped{Killed: []containment.Process{{PID: 7}}, Wait: 2 * time.Second}, nil
 }
 
-func (m *machine) Isolate(ctx context.Context) (containment.Isolated, error) {
+func (m *machine) Isolate(ctx context.Context, keep []containment.Keep) (containment.Isolated, error) {
 	m.called("isolate")
+	m.kept = keep
 	if m.isolate != nil {
 		return m.isolate(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 
@@ -29,14 +30,17 @@ var (
 )
 
 // Isolate implements Isolator.
-func (Firewall) Isolate(_ context.Context, keep []Connection) (Isolated, error) {
+func (Firewall) Isolate(_ context.Context, desk []Connection, keep []Keep) (Isolated, error) {
 	var done Isolated
-	if err := cut("inet", []string{"input", "output", "forward"}, keep); err != nil {
+	if err := cut("inet", []string{"input", "output", "forward"}, append(wayIns(desk), keeps(keep)...)); err != nil {
 		return done, fmt.Errorf("isolate: %w", err)
 	}
-	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and ssh from the desk, a delay against root here, not containment")
-	for _, c := range keep {
+	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and ssh from the desk")
+	for _, c := range desk {
 		done.Kept = append(done.Kept, fmt.Sprintf("ssh from %s to port %d (the desk's way in)", c.Remote.Addr(), c.Local.Port()))
+	}
+	for _, k := range keep {
+		done.Kept = append(done.Kept, fmt.Sprintf("%s: %s, TCP and UDP, both ways", k.Name, k.Addr))
 	}
 	// Frames that a bridge carries between its ports never pass the chains of inet.
 	if bridges, _ := filepath.Glob("/sys/class/net/*/bridge"); len(bridges) > 0 {
@@ -57,8 +61,14 @@ func (Firewall) Isolate(_ context.Context, keep []Connection) (Isolated, error) 
 	return done, nil
 }
 
+// pass is traffic that a chain lets through.
+type pass struct {
+	theirs  netip.Addr
+	matches func(chain string) []expr.Any
+}
+
 // cut puts a table in place, in one transaction, in place of one that an earlier call left.
-func cut(family string, chains []string, keep []Connection) error {
+func cut(family string, chains []string, open []pass) error {
 	c, err := nftables.New()
 	if err != nil {
 		return err
@@ -74,7 +84,7 @@ func cut(family string, chains []string, keep []Connection) error {
 			Priority: nftables.ChainPriorityRef(-500), // before defragmentation and tracking
 			Policy:   &drop,
 		})
-		for _, exprs := range exceptions(name, keep) {
+		for _, exprs := range exceptions(name, open) {
 			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})})
 		}
 	}
@@ -84,18 +94,18 @@ func cut(family string, chains []string, keep []Connection) error {
 	return nil
 }
 
-// exceptions is what a chain lets pass: loopback, the ways in of the kept connections and, for those
-// over IPv6, the neighbour discovery without which they die.
-func exceptions(chain string, keep []Connection) (rules [][]expr.Any) {
+// exceptions is what a chain lets pass: loopback, what is open and, for what of it goes over IPv6, the
+// neighbour discovery without which it dies.
+func exceptions(chain string, open []pass) (rules [][]expr.Any) {
 	device := map[string]expr.MetaKey{"input": expr.MetaKeyIIFNAME, "output": expr.MetaKeyOIFNAME}[chain]
 	if chain == "forward" {
 		return nil
 	}
 	rules = append(rules, []expr.Any{&expr.Meta{Key: device, Register: 1}, equal([]byte("lo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))})
-	for _, c := range keep {
-		rules = append(rules, wayIn(chain, c))
+	for _, p := range open {
+		rules = append(rules, p.matches(chain))
 	}
-	if slices.ContainsFunc(keep, func(c Connection) bool { return c.Remote.Addr().Is6() }) {
+	if slices.ContainsFunc(open, func(p pass) bool { return p.theirs.Is6() }) {
 		for kind := byte(133); kind <= 136; kind++ { // RFC 4861: router and neighbour discovery, never routed
 			rules = append(rules, append(protocol(unix.NFPROTO_IPV6, unix.IPPROTO_ICMPV6),
 				payload(expr.PayloadBaseTransportHeader, 0, 1), equal([]byte{kind}),
@@ -105,22 +115,55 @@ func exceptions(chain string, keep []Connection) (rules [][]expr.Any) {
 	return rules
 }
 
-// wayIn matches TCP between the other end's address, whatever its port, and the address and port of
-// ours: a link that was lost can be made anew.
-func wayIn(chain string, c Connection) []expr.Any {
-	family, offset := byte(unix.NFPROTO_IPV4), uint32(12)
-	if c.Remote.Addr().Is6() {
-		family, offset = unix.NFPROTO_IPV6, 8
+// Offsets into the headers of a packet, by the chain that sees it: where its source or destination is
+// the other end's.
+type ends struct {
+	family               byte
+	size                 uint32 // of an address
+	theirs, ours         uint32 // addresses, in the network header
+	theirsPort, oursPort uint32 // in the transport header
+}
+
+func endsOf(chain string, theirs netip.Addr) ends {
+	e := ends{family: unix.NFPROTO_IPV4, size: 4, theirs: 12, oursPort: 2}
+	if theirs.Is6() {
+		e.family, e.size, e.theirs = unix.NFPROTO_IPV6, 16, 8
 	}
-	source, destination, port := c.Remote.Addr(), c.Local.Addr(), uint32(2)
+	e.ours = e.theirs + e.size
 	if chain == "output" {
-		source, destination, port = destination, source, 0
+		e.theirs, e.ours, e.theirsPort, e.oursPort = e.ours, e.theirs, e.oursPort, e.theirsPort
 	}
-	size := uint32(source.BitLen() / 8)
-	return append(protocol(family, unix.IPPROTO_TCP),
-		payload(expr.PayloadBaseNetworkHeader, offset, size), equal(source.AsSlice()),
-		payload(expr.PayloadBaseNetworkHeader, offset+size, size), equal(destination.AsSlice()),
-		payload(expr.PayloadBaseTransportHeader, port, 2), equal(binaryutil.BigEndian.PutUint16(c.Local.Port())))
+	return e
+}
+
+// wayIns match TCP between the other end's address, whatever its port, and the address and port of
+// ours: a link that was lost can be made anew.
+func wayIns(desk []Connection) (open []pass) {
+	for _, c := range desk {
+		open = append(open, pass{c.Remote.Addr(), func(chain string) []expr.Any {
+			e := endsOf(chain, c.Remote.Addr())
+			return append(protocol(e.family, unix.IPPROTO_TCP),
+				payload(expr.PayloadBaseNetworkHeader, e.theirs, e.size), equal(c.Remote.Addr().AsSlice()),
+				payload(expr.PayloadBaseNetworkHeader, e.ours, e.size), equal(c.Local.Addr().AsSlice()),
+				payload(expr.PayloadBaseTransportHeader, e.oursPort, 2), equal(binaryutil.BigEndian.PutUint16(c.Local.Port())))
+		}})
+	}
+	return open
+}
+
+// keeps match TCP and UDP between a service's address and port, and whatever port of ours.
+func keeps(keep []Keep) (open []pass) {
+	for _, k := range keep {
+		for _, layer4 := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			open = append(open, pass{k.Addr.Addr(), func(chain string) []expr.Any {
+				e := endsOf(chain, k.Addr.Addr())
+				return append(protocol(e.family, layer4),
+					payload(expr.PayloadBaseNetworkHeader, e.theirs, e.size), equal(k.Addr.Addr().AsSlice()),
+					payload(expr.PayloadBaseTransportHeader, e.theirsPort, 2), equal(binaryutil.BigEndian.PutUint16(k.Addr.Port())))
+			}})
+		}
+	}
+	return open
 }
 
 func protocol(family, layer4 byte) []expr.Any {

@@ -77,6 +77,12 @@ func twoHosts(t *testing.T) (desk int) {
 		side.ip("link", "set", side.dev, "up")
 		side.ip("link", "set", "lo", "up")
 	}
+	for ours, theirs := range deskAddress {
+		eventually(t, "the wire carries", func() bool { // far enough to be refused
+			_, err := from(t, pid, theirs, net.JoinHostPort(ours, "1"))
+			return errors.Is(err, unix.ECONNREFUSED)
+		})
+	}
 	return pid
 }
 
@@ -160,7 +166,7 @@ func testFirewall(t *testing.T, host string) {
 	}
 	keep := Connection{Local: addrPort(sshHere.LocalAddr()), Remote: addrPort(sshHere.RemoteAddr())}
 	for range 2 { // again is no error, and changes nothing
-		done, err := Firewall{}.Isolate(ctx, []Connection{keep})
+		done, err := Firewall{}.Isolate(ctx, []Connection{keep}, nil)
 		if err != nil || len(done.Problems) > 0 || len(done.Proof) != 3 || len(done.Kept) != 1 {
 			t.Errorf("Isolate = %+v, %v", done, err)
 			return

@@ -11,21 +11,33 @@ import (
 	"strings"
 )
 
-// Isolate cuts the machine off the network but for the SSH connection over which it was asked to.
+// Isolate cuts the machine off the network but for the SSH connection over which it was asked to,
+// and what is kept.
 // Where it was asked over SSH and that connection cannot be told, it does nothing: a machine that
 // nobody reaches cannot be contained any further.
-func (a *Agent) Isolate(ctx context.Context) (Isolated, error) {
+func (a *Agent) Isolate(ctx context.Context, keep []Keep) (Isolated, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	iso := a.sys.Isolator()
 	if iso == nil {
 		return Isolated{}, fmt.Errorf("isolate: %s is not a machine's own root, there is no network to cut", a.path)
 	}
-	keep, err := a.desk()
+	desk, err := a.desk()
 	if err != nil {
 		return Isolated{}, fmt.Errorf("isolate: %w", err)
 	}
-	return iso.Isolate(ctx, keep)
+	return iso.Isolate(ctx, desk, keep)
+}
+
+// Reopen undoes Isolate. Undoing nothing is success.
+func (a *Agent) Reopen(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	iso := a.sys.Isolator()
+	if iso == nil {
+		return nil
+	}
+	return iso.Restore(ctx)
 }
 
 // deskConnections is the SSH connection by which the caller came, as its nearest ancestor's

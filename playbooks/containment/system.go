@@ -127,13 +127,19 @@ type Paused struct {
 
 // Isolator cuts the machine off the network.
 type Isolator interface {
-	// Isolate drops all traffic but loopback and TCP between the ends of the connections in keep,
-	// from whatever port of the other end.
-	Isolate(ctx context.Context, keep []Connection) (Isolated, error)
+	// Isolate drops all traffic but loopback, TCP between the ends of the desk's connections, from
+	// whatever port of the other end, and what is kept.
+	Isolate(ctx context.Context, desk []Connection, keep []Keep) (Isolated, error)
 	// Standing lists what of Isolate is in force.
 	Standing(ctx context.Context) ([]string, error)
 	// Restore undoes Isolate. Undoing nothing is success.
 	Restore(ctx context.Context) error
+}
+
+// Keep is a service off the machine, such as a SIEM, that an isolated machine goes on talking to.
+type Keep struct {
+	Name string         `json:"name"`
+	Addr netip.AddrPort `json:"addr"` // of the service; from whatever port of the machine, by TCP and UDP
 }
 
 // Connection is one TCP connection of this machine.

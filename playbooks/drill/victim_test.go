@@ -138,10 +138,11 @@ func (l *link) Stop(context.Context) (s containment.Stopped, err error) {
 	return containment.Stopped{Wait: 2 * time.Second}, l.do(func(v *victim) { v.killed = true })
 }
 
-func (l *link) Isolate(context.Context) (i containment.Isolated, err error) {
+func (l *link) Isolate(context.Context, []containment.Keep) (i containment.Isolated, err error) {
 	return containment.Isolated{How: []string{"nft"}}, l.do(func(*victim) {})
 }
 
+func (l *link) Reopen(context.Context) error  { return l.do(func(*victim) {}) }
 func (l *link) Restore(context.Context) error { return l.do(func(*victim) {}) }
 
 func (l *link) Check(context.Context) (c containment.Checked, err error) {

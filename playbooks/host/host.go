@@ -27,7 +27,10 @@ type Host interface {
 	// themselves is found too, and says whose it is.
 	DiscoverAll(ctx context.Context, found func(discover.Found)) (discover.Summary, error)
 	Stop(ctx context.Context) (containment.Stopped, error)
-	Isolate(ctx context.Context) (containment.Isolated, error)
+	// Isolate cuts the machine off the network, but for the desk's way in and what is kept.
+	Isolate(ctx context.Context, keep []containment.Keep) (containment.Isolated, error)
+	// Reopen undoes Isolate alone.
+	Reopen(ctx context.Context) error
 	// Restore undoes Isolate, and gives back what Stop changed.
 	Restore(ctx context.Context) error
 	Check(ctx context.Context) (containment.Checked, error)

@@ -111,9 +111,12 @@ func (l *Local) DiscoverAll(ctx context.Context, found func(discover.Found)) (di
 func (l *Local) Stop(ctx context.Context) (containment.Stopped, error) { return l.agent.Stop(ctx) }
 
 // Isolate implements Host.
-func (l *Local) Isolate(ctx context.Context) (containment.Isolated, error) {
-	return l.agent.Isolate(ctx)
+func (l *Local) Isolate(ctx context.Context, keep []containment.Keep) (containment.Isolated, error) {
+	return l.agent.Isolate(ctx, keep)
 }
+
+// Reopen implements Host.
+func (l *Local) Reopen(ctx context.Context) error { return l.agent.Reopen(ctx) }
 
 // Restore implements Host.
 func (l *Local) Restore(ctx context.Context) error { return l.agent.Restore(ctx) }

@@ -92,8 +92,17 @@ func (s *SSH) Stop(ctx context.Context) (st containment.Stopped, err error) {
 }
 
 // Isolate implements Host.
-func (s *SSH) Isolate(ctx context.Context) (i containment.Isolated, err error) {
-	return i, s.ask(ctx, "isolate", &wire.Reader{}, &i)
+func (s *SSH) Isolate(ctx context.Context, keep []containment.Keep) (i containment.Isolated, err error) {
+	var args []string
+	for _, k := range keep {
+		args = append(args, "--keep="+k.String())
+	}
+	return i, s.ask(ctx, "isolate", &wire.Reader{}, &i, args...)
+}
+
+// Reopen implements Host.
+func (s *SSH) Reopen(ctx context.Context) error {
+	return s.ask(ctx, "isolate", &wire.Reader{}, nil, "--undo")
 }
 
 // Restore implements Host.

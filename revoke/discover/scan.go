@@ -149,8 +149,13 @@ func (s *scan) run(installations []openclaw.Installation) (Summary, error) {
 
 // problem takes down what could not be read. Nothing to read is no problem.
 func (s *scan) problem(name string, err error) {
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, openclaw.ErrSilent) {
-		return // what is silent is reported once for all that lies there
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return
+	case errors.Is(err, syscall.ESRCH): // of /proc alone: a process ended while it was looked at
+		return
+	case errors.Is(err, openclaw.ErrSilent): // reported once for all that lies there
+		return
 	}
 	s.note(openclaw.ProblemOf(name, err))
 }
