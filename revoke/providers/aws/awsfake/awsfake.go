@@ -194,9 +194,7 @@ func (f *Fake) MintRoot() credential.Credential {
 func (f *Fake) ForbidRoot(actions ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, a := range actions {
-		f.root.forbidden = append(f.root.forbidden, a)
-	}
+	f.root.forbidden = append(f.root.forbidden, actions...)
 }
 
 // MintRootSession makes a session of the root, of a kind that IAM takes.
