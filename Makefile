@@ -40,7 +40,9 @@ crash: ## a response dies at every operation of its disk, in every way, and is r
 	CLAWBACK_CRASH=all go test -count=1 -timeout 3h -v -run 'TestCrash|TestRealCrash|TestDiskFaults' ./playbooks/drill ./cmd/clawback | grep -v '^ *--- PASS\|^=== '
 
 bench: ## printed as ratios against a bound or a public tool
-	go test -run '^$$' -bench . -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots ./cmd/clawback
+	go test -run '^$$' -bench . -skip 'BesideTar|ManyFiles' -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots ./cmd/clawback
+	go test -run '^$$' -bench BesideTar -benchtime 5x -timeout 1h ./snapshots
+	go test -run '^$$' -bench ManyFiles -benchtime 1x -timeout 1h ./snapshots
 	go test -run '^$$' -bench . -benchtime 1x ./forensics/verify ./playbooks/containment
 	go test -run '^$$' -bench . -benchtime 1x -timeout 1h ./revoke/discover
 

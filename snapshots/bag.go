@@ -219,14 +219,11 @@ func (w *arrivalWriter) Write(p []byte) (int, error) {
 	if b.payload.bytes+a.sum.size-b.holes+int64(len(p)) > b.info.MaxBytes {
 		return 0, fmt.Errorf("evidence %s: %w: %d bytes", b.dir, ErrFlood, b.info.MaxBytes)
 	}
-	var n int
-	var err error
+	write, at := a.out.Write, a.sum.size
 	if a.gap {
-		n, err = a.out.WriteAt(p, a.sum.size)
-	} else {
-		n, err = a.out.Write(p)
+		write = func(p []byte) (int, error) { return a.out.WriteAt(p, at) }
 	}
-	a.sum.Write(p[:n])
+	n, err := a.sum.beside(write, p)
 	if err != nil {
 		return n, b.fail("write", err)
 	}

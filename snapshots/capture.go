@@ -268,10 +268,9 @@ func (c *capture) begin(f File, opened int64) (intake, error) {
 }
 
 func (c *capture) pour(f File, in *intake, data []byte) error {
-	if _, err := in.w.Write(data); err != nil {
+	if _, err := in.sum.beside(in.w.Write, data); err != nil {
 		return fmt.Errorf("store %q: %w", f.Path, err)
 	}
-	in.sum.Write(data)
 	c.bytesLeft -= int64(len(data))
 	if c.purse != nil {
 		c.purse.left -= int64(len(data))

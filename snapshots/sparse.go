@@ -108,6 +108,24 @@ func (d *digest) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// beside sums up what is written while it is being written, and returns what the writer does. A digest
+// of what was not written is of no more use.
+func (d *digest) beside(write func([]byte) (int, error), p []byte) (int, error) {
+	if len(p) < 16<<10 { // not worth the trouble
+		n, err := write(p)
+		d.Write(p[:n])
+		return n, err
+	}
+	summed := make(chan struct{})
+	go func() {
+		defer close(summed)
+		d.Write(p)
+	}()
+	n, err := write(p)
+	<-summed
+	return n, err
+}
+
 // String is the SHA-256 of all that came.
 func (d *digest) String() string { return hex.EncodeToString(d.all.Sum(nil)) }
 

@@ -1,0 +1,209 @@
+package snapshots
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"clawback/forensics/disk"
+)
+
+// What a capture may hold in memory at its worst, host and desk in one process.
+const memoryBound = 200 << 20
+
+// childEnv makes a test binary capture one tree and say what it took: HOW:TREE:BAG.
+const childEnv = "CLAWBACK_TEST_CAPTURE"
+
+// TestCaptureProcess is the program of the benchmarks below.
+func TestCaptureProcess(t *testing.T) {
+	how, rest, asked := strings.Cut(os.Getenv(childEnv), ":")
+	if !asked {
+		return
+	}
+	tree, bag, _ := strings.Cut(rest, ":")
+	root, err := os.OpenRoot(tree)
+	must(t, err)
+	started := time.Now()
+	var sink Sink = discard{}
+	var b *Bag
+	if how != "stream" {
+		info := Info{}
+		if how == "unflushed" {
+			info.Disk = unflushed{disk.OS{}}
+		}
+		b, err = NewBag(bag, info)
+		must(t, err)
+		sink = b
+	}
+	c, err := Capture(t.Context(), root, "files", Options{}, sink)
+	must(t, err)
+	if b != nil {
+		_, err = b.Seal()
+		must(t, err)
+	}
+	took := time.Since(started)
+	status, err := os.ReadFile("/proc/self/status")
+	must(t, err)
+	peak := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	fmt.Printf("took %d ns, peak %s kB, %d files, %d bytes, %d left\n", took, peak[1], c.Files, c.Bytes, len(c.Left))
+}
+
+// discard is where the host's side ends: everything is read and hashed, and goes down the link.
+type discard struct{}
+
+func (discard) Begin(File) (io.Writer, error) { return io.Discard, nil }
+func (discard) End(File) error                { return nil }
+
+// unflushed is a disk whose Flush does nothing: tar does not wait for the disk either.
+type unflushed struct{ disk.OS }
+
+func (d unflushed) OpenRoot(name string) (disk.Root, error) {
+	root, err := d.OS.OpenRoot(name)
+	return unflushedRoot{root}, err
+}
+
+type unflushedRoot struct{ disk.Root }
+
+func (unflushedRoot) Flush() error { return nil }
+
+// captured is what a child says of its capture.
+type captured struct {
+	took  time.Duration
+	peak  int64 // bytes
+	files int
+	bytes int64
+}
+
+func captureInChild(b testing.TB, how, tree string) captured {
+	b.Helper()
+	bag := filepath.Join(b.TempDir(), "bag")
+	child := exec.Command(os.Args[0], "-test.run=^TestCaptureProcess$")
+	child.Env = append(os.Environ(), childEnv+"="+how+":"+tree+":"+bag)
+	out, err := child.CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	must(b, os.RemoveAll(bag))
+	var c captured
+	var left int
+	if _, err := fmt.Sscanf(string(out), "took %d ns, peak %d kB, %d files, %d bytes, %d left", &c.took, &c.peak, &c.files, &c.bytes, &left); err != nil || left > 0 {
+		b.Fatalf("%v: %s", err, out)
+	}
+	c.peak <<= 10
+	return c
+}
+
+// gigabyte makes an installation of 1 GB: transcripts and logs of lines like the agent's, whose
+// words repeat and whose ids do not.
+func gigabyte(b *testing.B) string {
+	b.Helper()
+	dir := b.TempDir()
+	random := rand.New(rand.NewPCG(1, 2))
+	words := strings.Fields("the quick agent reads mail calls tools writes files asks again waits for an answer and goes on with what it was told to do")
+	line := func(out *strings.Builder) {
+		fmt.Fprintf(out, `{"type":"message","id":"%016x","timestamp":"2026-04-12T%02d:%02d:%02d.%03dZ","text":"`, random.Uint64(), random.IntN(24), random.IntN(60), random.IntN(60), random.IntN(1000))
+		for range 20 {
+			out.WriteString(words[random.IntN(len(words))] + " ")
+		}
+		out.WriteString("\"}\n")
+	}
+	fill := func(name string, size int) {
+		var out strings.Builder
+		for out.Len() < size {
+			line(&out)
+		}
+		write(b, filepath.Join(dir, name), out.String()[:size])
+	}
+	for name, text := range agentTree() {
+		write(b, filepath.Join(dir, name), text)
+	}
+	for i := range 10 {
+		fill(fmt.Sprintf("%slogs/%02d.jsonl", ada, i), 40<<20)
+	}
+	for i := range 2000 {
+		fill(fmt.Sprintf("%sagents/main/sessions/%04d.jsonl", ada, i), 256<<10)
+	}
+	for i := range 10_000 {
+		fill(fmt.Sprintf("%sworkspace/%02d/%05d.md", ada, i%100, i), 10<<10)
+	}
+	return dir
+}
+
+// BenchmarkBesideTar captures the same tree as tar | zstd -T0 -3 | sha256sum packs, in turns, and
+// prints the median of the ratios: below 1 the capture is faster. "stream" is the host's part,
+// hashing every file; "bag" writes the desk's package as well, as a folder, without waiting for the
+// disk; "sealed" waits, which tar does not.
+func BenchmarkBesideTar(b *testing.B) {
+	for _, program := range []string{"tar", "zstd", "sha256sum"} {
+		if _, err := exec.LookPath(program); err != nil {
+			skip(b, "needs "+program)
+		}
+	}
+	tree := gigabyte(b)
+	ratios := map[string][]float64{}
+	var tar []float64
+	var size, peak int64
+	for b.Loop() {
+		started := time.Now()
+		if out, err := exec.Command("sh", "-c", `tar -C "$0" -c . | zstd -T0 -3 -q | sha256sum`, tree).CombinedOutput(); err != nil || len(out) < digestSize {
+			b.Fatalf("%v: %s", err, out)
+		}
+		theirs := time.Since(started)
+		tar = append(tar, theirs.Seconds())
+		for _, how := range []string{"stream", "unflushed", "sealed"} {
+			c := captureInChild(b, how, tree)
+			ratios[how] = append(ratios[how], float64(c.took)/float64(theirs))
+			size, peak = c.bytes, max(peak, c.peak)
+		}
+	}
+	b.ReportMetric(float64(size)/1e6/median(tar), "tar-MB/s")
+	b.ReportMetric(median(ratios["stream"]), "stream/tar")
+	b.ReportMetric(median(ratios["unflushed"]), "bag/tar")
+	b.ReportMetric(median(ratios["sealed"]), "sealed/tar")
+	b.ReportMetric(float64(peak)/memoryBound, "of-200MB-bound")
+	b.ReportMetric(0, "ns/op")
+	if size < 1e9 || peak > memoryBound {
+		b.Errorf("%d bytes captured, %d bytes of memory at its worst", size, peak)
+	}
+}
+
+// BenchmarkManyFiles captures 200,000 small files and holds the memory to its bound.
+func BenchmarkManyFiles(b *testing.B) {
+	dir := b.TempDir()
+	write(b, filepath.Join(dir, ada, "openclaw.json"), "{}")
+	for i := range defaultFiles - 100 {
+		folder := filepath.Join(dir, ada, "workspace/node_modules/package-"+strconv.Itoa(i/200), "dist/some/where")
+		if i%200 == 0 {
+			must(b, os.MkdirAll(folder, 0o755))
+		}
+		must(b, os.WriteFile(filepath.Join(folder, fmt.Sprintf("a-name-of-usual-length-%d.js", i)), []byte("export {}\n"), 0o644))
+	}
+	var peak int64
+	var rate []float64
+	for b.Loop() {
+		c := captureInChild(b, "unflushed", dir)
+		peak = max(peak, c.peak)
+		rate = append(rate, float64(c.files)/c.took.Seconds())
+	}
+	b.ReportMetric(median(rate), "files/s")
+	b.ReportMetric(float64(peak)/memoryBound, "of-200MB-bound")
+	b.ReportMetric(0, "ns/op")
+	if peak > memoryBound {
+		b.Errorf("%d bytes of memory at its worst", peak)
+	}
+}
+
+func median[T cmp.Ordered](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
