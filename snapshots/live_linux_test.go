@@ -3,6 +3,7 @@ package snapshots
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -156,4 +157,30 @@ func TestProcessesThatHang(t *testing.T) {
 		}
 		close(release)
 	})
+}
+
+// TestProcessEndsWhileItIsRead has one that is gone when its file is open: that is no failure.
+func TestProcessEndsWhileItIsRead(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	must(t, err)
+	run := exec.Command(sleep, "1000")
+	must(t, run.Start())
+	status := fmt.Sprintf("volatile/processes/%d/status", run.Process.Pid)
+	m, c := captureHeld(t, Options{at: func(point, path string) {
+		if point == "open" && path == status {
+			_ = run.Process.Kill()
+			_ = run.Wait()
+		}
+	}}, run.Process.Pid)
+	if f := m.files[status]; f.Verdict != Vanished || !strings.Contains(f.Problem, "its process ended") {
+		t.Errorf("%+v", f)
+	}
+	if f := m.files[strings.Replace(status, "status", "maps", 1)]; f.Verdict != Vanished {
+		t.Errorf("%+v", f)
+	}
+	for _, p := range c.Problems {
+		if strings.Contains(p, "status") || strings.Contains(p, "maps") {
+			t.Errorf("%s", p)
+		}
+	}
 }

@@ -180,6 +180,9 @@ func (r *reading) read(fd int, size int64) string {
 	switch {
 	case errors.Is(err, errUnheard):
 		return ""
+	case r.live && errors.Is(err, unix.ESRCH):
+		r.file.note("its process ended while it was read")
+		return Vanished
 	case err != nil:
 		r.file.note("read: " + err.Error())
 		return Failed
@@ -359,7 +362,7 @@ func (r *reading) renamed(dir int, name string, file unix.Stat_t) string {
 
 // fail ends the file with an error of the host's file system.
 func (r *reading) fail(what string, err error) {
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) { // or its process has ended
 		r.end(Vanished)
 		return
 	}
