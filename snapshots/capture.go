@@ -26,7 +26,15 @@ type Options struct {
 	Processes []int    // the agent's: part "volatile" takes their state, "files" the program that they run
 	Proc      *os.Root // the machine's /proc; nil where root is not that of a running system
 
+	Told []Told // what others on the machine tell, for part "volatile"
+
 	at func(point, path string) // tests change the file here
+}
+
+// Told is evidence that another program on the machine tells when it is asked, such as a container engine.
+type Told struct {
+	Name string // below volatile/: "containers/openclaw-gateway-0123456789ab/log"
+	Read func(ctx context.Context) ([]byte, error)
 }
 
 // Defaults, and bounds that nobody needs to choose.

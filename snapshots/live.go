@@ -59,6 +59,12 @@ func (c *capture) volatile(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, told := range c.opts.Told {
+		tell := func(*trail) ([]byte, error) { return told.Read(ctx) }
+		if err := c.made(ctx, "volatile/"+told.Name, c.systems.trail(), tell); err != nil {
+			return err
+		}
+	}
 	if err := c.live(ctx, self+"/mountinfo", "volatile/mounts"); err != nil {
 		return err
 	}

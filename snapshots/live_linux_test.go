@@ -1,6 +1,8 @@
 package snapshots
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -73,6 +75,33 @@ func TestVolatileOfADisk(t *testing.T) {
 }
 
 // TestOtherNetworkNamespace has a process in a network of its own, as in a container.
+func TestWhatOthersTell(t *testing.T) {
+	proc, err := os.OpenRoot("/proc")
+	if err != nil {
+		skip(t, "needs a mounted /proc: "+err.Error())
+	}
+	defer proc.Close()
+	_, root := tree(t, nil)
+	m := newMemory(t)
+	tell := func(words string, err error) func(context.Context) ([]byte, error) {
+		return func(context.Context) ([]byte, error) { return []byte(words), err }
+	}
+	c, err := Capture(t.Context(), root, "volatile", Options{Proc: proc, Told: []Told{
+		{"containers/gw-0123/inspect.json", tell(`{"Id":1}`, nil)},
+		{"containers/gw-0123/log", tell("the end", errors.New("cut at 7 bytes"))},
+	}}, m)
+	must(t, err)
+	if f := m.files["volatile/containers/gw-0123/inspect.json"]; f.Verdict != Stable || m.content[f.Path] != `{"Id":1}` {
+		t.Errorf("%+v", f)
+	}
+	if f := m.files["volatile/containers/gw-0123/log"]; f.Verdict != Failed || m.content[f.Path] != "the end" || !strings.Contains(f.Problem, "cut at 7 bytes") {
+		t.Errorf("%+v", f)
+	}
+	if len(c.Problems) != 1 {
+		t.Errorf("%q", c.Problems)
+	}
+}
+
 func TestOtherNetworkNamespace(t *testing.T) {
 	files := map[string]string{"uptime": "1 1", "modules": "", "version": "v", "sys/kernel/random/boot_id": "b"}
 	for _, pid := range []string{"7", "8", "9"} {

@@ -76,6 +76,7 @@ type visit struct {
 	stood     time.Time // when the last that moved was stopped
 	managers  []Manager
 	units     []unit
+	still     []unit   // that their managers say they froze
 	strays    []string // cgroups of the agent's units whose manager cannot be asked
 	installed []openclaw.Installation
 	unread    []openclaw.Problem
@@ -144,12 +145,14 @@ func (v *visit) locate() {
 
 // findUnits asks every manager for the agent's units: again and again, because the processes that
 // were found name more of them.
-func (v *visit) findUnits(ctx context.Context, mains []Process) {
+func (v *visit) findUnits(ctx context.Context, mains []Process) { v.askUnits(ctx, v.managers, mains) }
+
+func (v *visit) askUnits(ctx context.Context, managers []Manager, mains []Process) {
 	v.units, v.traits.Cgroups = nil, nil
-	for _, m := range v.managers {
-		found, err := m.Units(ctx, mains)
+	for _, m := range managers {
+		found, err := m.Units(ctx, mains, v.traits.Homes)
 		if err != nil {
-			v.problem(fmt.Errorf("list units of the %s manager: %w", m.Name(), err))
+			v.problemOnce(fmt.Errorf("list units of the %s manager: %w", m.Name(), err))
 		}
 		for _, u := range found {
 			v.units = append(v.units, unit{u, m})

@@ -27,7 +27,7 @@ func (v *visit) blockUnits(ctx context.Context, paused *[]Reviver) {
 		v.block(ctx, m, services, others)
 		for _, name := range services {
 			v.pause(ctx, m, name)
-			*paused = append(*paused, Reviver{Kind: "restart", Name: name, Detail: "drop-in: silent end, no restart, no start", Paused: v.blocked(ctx, m, name)})
+			*paused = append(*paused, Reviver{Kind: "restart", Name: name, Detail: v.howBlocked(m, name), Paused: v.blocked(ctx, m, name)})
 		}
 		for _, name := range unique(triggers, nil) {
 			v.pause(ctx, m, name)
@@ -68,6 +68,19 @@ func (v *visit) block(ctx context.Context, m Manager, services, others []string)
 	}
 }
 
+// howBlocked says what keeps a service from coming back.
+func (v *visit) howBlocked(m Manager, name string) string {
+	if _, ok := m.(blocker); ok {
+		return "drop-in: silent end, no restart, no start"
+	}
+	for _, p := range v.Paused {
+		if p.Manager == m.Name() && p.Name == name && p.Policy != "" {
+			return "restart policy no, was " + p.Policy
+		}
+	}
+	return "restart policy no"
+}
+
 func (v *visit) blocked(ctx context.Context, m Manager, name string) bool {
 	err := m.Blocked(ctx, name)
 	if err != nil {
@@ -86,7 +99,11 @@ func (v *visit) pause(ctx context.Context, m Manager, name string) {
 	if !p.Active && !p.Enabled {
 		return
 	}
-	v.Paused = append(v.Paused, p)
+	if i := slices.IndexFunc(v.Paused, func(o Paused) bool { return o.Manager == p.Manager && o.Name == p.Name }); i < 0 || p.Policy == "" {
+		v.Paused = append(v.Paused, p)
+	} else if p.Enabled { // somebody set it again
+		v.Paused[i] = p
+	}
 	v.problem(v.save())
 	if err := m.Pause(ctx, p); err != nil {
 		v.problem(fmt.Errorf("pause %s: %w", name, err))

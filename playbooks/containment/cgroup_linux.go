@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -92,4 +93,38 @@ func unifiedPath(data string) string {
 		}
 	}
 	return path
+}
+
+// freezerMount finds where the freezer of cgroup v1 is mounted, from mountinfo; "" where it is not.
+// Container engines pause by it on hosts that are not all of version 2:
+// https://docs.kernel.org/admin-guide/cgroup-v1/freezer-subsystem.html
+func freezerMount(mountinfo string) string {
+	for line := range strings.Lines(mountinfo) {
+		before, after, ok := strings.Cut(line, " - ")
+		field, kind := strings.Fields(before), strings.Fields(after)
+		if ok && len(field) > 4 && field[3] == "/" && len(kind) == 3 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), "freezer") {
+			return field[4]
+		}
+	}
+	return ""
+}
+
+// freezerPath is a process's group of that freezer, from /proc/PID/cgroup; "" without one.
+func freezerPath(data string) string {
+	for line := range strings.Lines(data) {
+		field := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(field) == 3 && slices.Contains(strings.Split(field[1], ","), "freezer") {
+			return field[2]
+		}
+	}
+	return ""
+}
+
+// halted reports whether that group stands still.
+func (m *machine) halted(group string) bool {
+	if m.halts == "" || group == "" || group == "/" || slices.Contains(strings.Split(group, "/"), "..") {
+		return false
+	}
+	state, err := readBounded(filepath.Join(m.halts, group, "freezer.state"), 64)
+	return err == nil && string(state) == "FROZEN\n"
 }

@@ -72,9 +72,21 @@ func (v *visit) checkUnits(ctx context.Context, c *Checked) (active int) {
 			active++
 			continue
 		}
-		c.Proof = append(c.Proof, fmt.Sprintf("%s: %s", u.Name, u.Active))
+		c.Proof = append(c.Proof, fmt.Sprintf("%s: %s", u.Name, u.Active)+u.startable())
 	}
 	return active
+}
+
+// startable says who can start a container again, which no engine refuses; "" of other units.
+func (u Unit) startable() string {
+	if u.Image == "" {
+		return ""
+	}
+	text := fmt.Sprintf(", restart policy %s; %s refuses nobody a start", u.Restart, u.Manager)
+	for _, by := range u.Starters {
+		text += fmt.Sprintf(", %s %s %s: ask %s", by.Kind, by.Name, by.Detail, by.Ask)
+	}
+	return text
 }
 
 // checkPorts reads the tables of listening sockets, only where they are those of the agent's machine.

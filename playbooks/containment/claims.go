@@ -42,11 +42,12 @@ func (p Process) Still() bool {
 	return p.State == "T" || p.State == "t" || p.State == stateStopping || p.State == stateFrozen
 }
 
-// Unit is a service manager's unit that runs the agent.
+// Unit is a service manager's unit that runs the agent, or a container.
 type Unit struct {
 	Name         string        `json:"name"`
-	Manager      string        `json:"manager"` // "system", or "user 1000"
-	Active       string        `json:"active"`  // as systemd calls it: active, inactive, failed
+	Manager      string        `json:"manager"`         // "system", "user 1000", "docker", "podman of user 1000"
+	Active       string        `json:"active"`          // as systemd calls it: active, inactive, failed; or as an engine: running, paused
+	Image        string        `json:"image,omitempty"` // of a container
 	Fragment     string        `json:"fragment,omitempty"`
 	Cgroup       string        `json:"cgroup,omitempty"`
 	Restart      string        `json:"restart,omitempty"`
@@ -54,12 +55,13 @@ type Unit struct {
 	Watchdog     time.Duration `json:"watchdog,omitempty"`
 	Triggers     []string      `json:"triggers,omitempty"`  // sockets, timers, paths that start it
 	Followers    []string      `json:"followers,omitempty"` // units that start when it fails or ends
+	Starters     []Reviver     `json:"starters,omitempty"`  // who else may start it, and whom to call
 	Why          string        `json:"why"`
 }
 
 // Reviver is something that may bring the agent back.
 type Reviver struct {
-	Kind   string `json:"kind"` // "restart", "watchdog", "timer", "socket", "path", "linger", "cron"
+	Kind   string `json:"kind"` // "restart", "watchdog", "timer", "socket", "path", "linger", "cron", "container", "compose", "swarm"
 	Name   string `json:"name"`
 	Detail string `json:"detail,omitempty"`
 	Paused bool   `json:"paused"`

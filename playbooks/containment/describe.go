@@ -40,7 +40,7 @@ func (a *Agent) Describe(ctx context.Context) (Description, error) {
 	}
 	d.Revivers = append(d.Revivers, v.linger()...)
 	d.Revivers = append(d.Revivers, v.cron()...)
-	d.Revivers = append(d.Revivers, containers(d.Processes)...)
+	d.Revivers = append(d.Revivers, otherContainers(d.Processes, v.units)...)
 	d.Changed = v.changed()
 	if iso := a.sys.Isolator(); iso != nil {
 		if d.Walls, err = iso.Standing(ctx); err != nil {
@@ -81,7 +81,11 @@ func (v *visit) machine(d *Description) {
 }
 
 func revivers(u Unit) (out []Reviver) {
-	if u.Restart != "" && u.Restart != "no" {
+	switch {
+	case u.Restart == "" || u.Restart == "no":
+	case u.Image != "":
+		out = append(out, Reviver{Kind: "restart", Name: u.Name, Detail: "restart policy " + u.Restart})
+	default:
 		out = append(out, Reviver{Kind: "restart", Name: u.Name, Detail: fmt.Sprintf("Restart=%s after %s", u.Restart, u.RestartDelay)})
 	}
 	if u.Watchdog > 0 {
@@ -93,7 +97,7 @@ func revivers(u Unit) (out []Reviver) {
 	for _, name := range u.Followers {
 		out = append(out, Reviver{Kind: "follower", Name: name, Detail: "is started when " + u.Name + " ends"})
 	}
-	return out
+	return append(out, u.Starters...)
 }
 
 // linger lists the agent's accounts whose services start at boot, without a login (loginctl(1)).
@@ -148,19 +152,4 @@ func agentMention(line string) bool {
 		}
 	}
 	return false
-}
-
-// containers lists the container engines that run the agent's processes: an engine starts anew what it
-// misses, and is not paused from here.
-func containers(processes []Process) (out []Reviver) {
-	seen := map[string]bool{}
-	for _, p := range processes {
-		for _, engine := range []string{"docker", "kubepods", "libpod", "containerd", "lxc"} {
-			if strings.Contains(p.Cgroup, engine) && !seen[p.Cgroup] {
-				seen[p.Cgroup] = true
-				out = append(out, Reviver{Kind: "container", Name: p.Cgroup, Detail: "run by " + engine, Ask: "set its restart policy to no, or scale it to 0, before the kill"})
-			}
-		}
-	}
-	return out
 }

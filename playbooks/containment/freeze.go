@@ -48,7 +48,8 @@ func (a *Agent) Freeze(ctx context.Context) (Frozen, error) {
 // by what the installations on disk and the processes found so far give away.
 func (v *visit) freeze(ctx context.Context) (Frozen, error) {
 	var f Frozen
-	v.findUnits(ctx, nil)
+	// A container engine, which may hang, is asked when what shows by itself has been stopped.
+	v.askUnits(ctx, slices.DeleteFunc(slices.Clone(v.managers), isFreezer), nil)
 	v.freezeUnits(ctx, &f)
 	if _, err := v.stopAll(ctx); err != nil {
 		return f, err
@@ -119,12 +120,49 @@ func (v *visit) freezeUnits(ctx context.Context, f *Frozen) {
 		}
 	}
 	for _, u := range v.units {
-		v.freezeGroup(ctx, u.Cgroup, u.Name, f)
+		if z, ok := u.manager.(freezer); ok {
+			v.freezeBy(ctx, z, u, f)
+		} else {
+			v.freezeGroup(ctx, u.Cgroup, u.Name, f)
+		}
 	}
 	for _, u := range v.units {
 		if u.Watchdog > 0 && u.Cgroup != "" {
 			v.watchdogOff(ctx, u)
 		}
+	}
+}
+
+func isFreezer(m Manager) bool { _, ok := m.(freezer); return ok }
+
+// freezeBy lets the unit's manager freeze it. What a manager does not freeze is stopped process by process.
+func (v *visit) freezeBy(ctx context.Context, z freezer, u unit, f *Frozen) {
+	is := unitName{Manager: u.Manager, Name: u.Name}
+	switch {
+	case u.Active == "restarting": // it would start again in a moment
+		v.pause(ctx, u.manager, u.Name)
+		return
+	case u.Cgroup == "":
+		return
+	case u.Active == "paused" && !slices.Contains(v.Frozen, is):
+		v.still = append(v.still, u) // by somebody else, who may let it go on
+		return
+	case !slices.Contains(v.Frozen, is):
+		v.Frozen = append(v.Frozen, is)
+		v.problem(v.save())
+	}
+	err := z.Freeze(ctx, u.Name, true)
+	switch {
+	case errors.Is(err, errNotRunning):
+		v.pause(ctx, u.manager, u.Name)
+	case err != nil:
+		v.problem(fmt.Errorf("pause %s: %w", u.Name, err))
+	case u.Active != "paused":
+		v.stood = time.Now()
+		f.How = append(f.How, u.Manager+" pause of "+u.Name)
+		fallthrough
+	default:
+		v.still = append(v.still, u)
 	}
 }
 
@@ -301,6 +339,17 @@ func (v *visit) proveFrozen(f *Frozen) {
 	if stopped > 0 {
 		f.How = append(f.How, "SIGSTOP")
 		f.Proof = append(f.Proof, fmt.Sprintf("/proc/PID/stat: all threads of %d of %d processes in state T", stopped, len(f.Processes)-frozen))
+	}
+	for _, u := range v.still {
+		all, held := 0, 0
+		for _, p := range f.Processes {
+			if below(u.Cgroup, p.Cgroup) {
+				if all++; p.State == stateFrozen {
+					held++
+				}
+			}
+		}
+		f.Proof = append(f.Proof, fmt.Sprintf("%s: %s says paused; /proc and the freezer of its cgroup: %d of %d processes frozen", u.Name, u.Manager, held, all))
 	}
 	for _, path := range v.Cgroups {
 		group := v.cgroup(path)

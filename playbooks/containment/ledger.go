@@ -22,6 +22,7 @@ type ledger struct {
 	Watchdogs []string   `json:"watchdogs,omitempty"` // managers whose watchdogs were on
 	Limits    []limit    `json:"limits,omitempty"`    // of services, in force before
 	Cgroups   []string   `json:"cgroups,omitempty"`   // frozen
+	Frozen    []unitName `json:"frozen,omitempty"`    // by their managers
 	Halted    []Process  `json:"halted,omitempty"`    // stopped one by one
 	Blocked   []unitName `json:"blocked,omitempty"`
 	Paused    []Paused   `json:"paused,omitempty"`
@@ -96,7 +97,7 @@ func (l *ledger) save() error {
 }
 
 func (l *ledger) empty() bool {
-	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Halted)+len(l.Blocked)+len(l.Paused) == 0
+	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused) == 0
 }
 
 // changed lists what is changed, for people.
@@ -107,13 +108,22 @@ func (l *ledger) changed() (list []string) {
 	for _, path := range l.Cgroups {
 		list = append(list, "cgroup "+path+": frozen")
 	}
+	for _, u := range l.Frozen {
+		list = append(list, u.Name+": paused")
+	}
 	for _, p := range l.Halted {
 		list = append(list, fmt.Sprintf("process %d (%s): SIGSTOP", p.PID, p.Name))
 	}
 	for _, u := range l.Blocked {
-		list = append(list, u.Name+": start refused")
+		if !containerUnit.MatchString(u.Name) { // an engine never refuses
+			list = append(list, u.Name+": start refused")
+		}
 	}
 	for _, p := range l.Paused {
+		if p.Policy != "" {
+			list = append(list, p.Name+": restart policy no, was "+p.Policy)
+			continue
+		}
 		list = append(list, p.Name+": stopped or disabled")
 	}
 	for _, name := range l.Watchdogs {

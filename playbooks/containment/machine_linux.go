@@ -29,6 +29,7 @@ const staleAfter = 200 * time.Millisecond
 type machine struct {
 	root   string
 	groups string   // mount point of cgroup v2, "" without one
+	halts  string   // mount point of the freezer of cgroup v1, "" without one
 	own    []string // cgroups of the caller and its ancestors
 
 	mu   sync.Mutex
@@ -46,7 +47,7 @@ func ThisMachine(root string) (System, error) {
 	if err != nil {
 		return nil, fmt.Errorf("this machine's mounts: %w", err)
 	}
-	m.groups = cgroupMount(string(mounts))
+	m.groups, m.halts = cgroupMount(string(mounts)), freezerMount(string(mounts))
 	for pid := os.Getpid(); pid > 1; {
 		if data, err := readBounded(procPath(pid, "cgroup"), 1<<16); err == nil {
 			m.own = append(m.own, unifiedPath(string(data)))
@@ -104,7 +105,7 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 			continue
 		}
 		if !p.Still() && p.Cgroup != "/" {
-			if g := m.Cgroup(p.Cgroup); g != nil && isFrozen(g) {
+			if g := m.Cgroup(p.Cgroup); g != nil && isFrozen(g) || m.halted(seen[p.PID].freezer) {
 				p.State = stateFrozen
 			}
 		}
@@ -193,7 +194,7 @@ func (m *machine) readProc(pid int) *proc {
 	p := &proc{session: s.session, kernel: s.kernel, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
 	p.Exe, _ = os.Readlink(procPath(pid, "exe"))
 	if data, err := readProcFile(procPath(pid, "cgroup"), 1<<16); err == nil {
-		p.Cgroup = unifiedPath(string(data))
+		p.Cgroup, p.freezer = unifiedPath(string(data)), freezerPath(string(data))
 	}
 	p.cwd = sync.OnceValue(func() string { dir, _ := os.Readlink(procPath(pid, "cwd")); return dir })
 	p.uid = sync.OnceValue(func() int {
@@ -361,7 +362,9 @@ func (m *machine) Managers(ctx context.Context) ([]Manager, []openclaw.Problem) 
 	if m.root != "/" {
 		return nil, nil
 	}
-	return systemdManagers(ctx)
+	managers, problems := systemdManagers(ctx)
+	engines, others := engines(ctx)
+	return append(managers, engines...), append(problems, others...)
 }
 
 // Isolator implements System.

@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 		for range time.Tick(50 * time.Millisecond) {
 			act("beat")
 		}
+	case "fugitive": // ends again and again, so that its engine starts it anew
+		act("fled")
+		os.Exit(1)
 	case "connect":
 		conn, err := net.Dial("unix", os.Args[1])
 		if err != nil {
@@ -66,6 +69,7 @@ func playAgent() {
 	}
 	notify, _ := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 	act("started")
+	fmt.Println("hello") // for a container's log
 	tick := time.NewTicker(10 * time.Millisecond)
 	for {
 		select {
@@ -142,6 +146,8 @@ func runVerb(verb string) {
 		result, err = a.Stop(ctx)
 	case "check":
 		result, err = a.Check(ctx)
+	case "accounts":
+		result, err = readAccounts(ctx, a)
 	case "restore":
 		err = a.Restore(ctx)
 	default:
@@ -153,6 +159,21 @@ func runVerb(verb string) {
 	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
 		fatal(err)
 	}
+}
+
+// readAccounts reads all that the engines tell.
+func readAccounts(ctx context.Context, a *Agent) (map[string][]byte, error) {
+	accounts, err := a.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]byte{}
+	for _, account := range accounts {
+		if all[account.Name], err = account.Read(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", account.Name, err)
+		}
+	}
+	return all, nil
 }
 
 // needRoot skips without root. In CI that is a failure: the test must run there.

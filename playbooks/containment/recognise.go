@@ -12,8 +12,9 @@ import (
 type proc struct {
 	Process
 	session int
-	kernel  bool // a thread of the kernel, with no program
-	dead    bool // a zombie
+	freezer string // its group of the freezer of cgroup v1
+	kernel  bool   // a thread of the kernel, with no program
+	dead    bool   // a zombie
 	cwd     func() string
 	uid     func() int
 	args    func() []string // at least one, which may be ""

@@ -42,7 +42,7 @@ func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 	}
 	v.Killed = true
 	v.problem(v.save())
-	spared := v.killUnits(ctx, &s)
+	spared := v.killUnits(ctx, &s, f.Processes)
 	if err := v.killRest(ctx, &s, f.Processes, spared); err != nil {
 		return s, err
 	}
@@ -57,7 +57,7 @@ func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 }
 
 // killUnits sends SIGKILL to every unit that cannot come back, and returns the cgroups of the others.
-func (v *visit) killUnits(ctx context.Context, s *Stopped) (spared []string) {
+func (v *visit) killUnits(ctx context.Context, s *Stopped, frozen []Process) (spared []string) {
 	for _, group := range v.strays {
 		v.problems = append(v.problems, group+" is left frozen: killed, it might start anew")
 		spared = append(spared, group)
@@ -70,8 +70,11 @@ func (v *visit) killUnits(ctx context.Context, s *Stopped) (spared []string) {
 			spared = append(spared, u.Cgroup)
 			continue
 		}
-		if u.Cgroup == "" {
+		if u.Cgroup == "" && u.Active != "restarting" {
 			continue // nothing runs
+		}
+		if isFreezer(u.manager) {
+			v.killFrozen(ctx, u, frozen)
 		}
 		if err := u.manager.Kill(ctx, u.Name); err != nil {
 			v.problem(fmt.Errorf("kill %s: %w", u.Name, err))
@@ -84,6 +87,18 @@ func (v *visit) killUnits(ctx context.Context, s *Stopped) (spared []string) {
 		s.Did = append(s.Did, "SIGKILL to all of "+u.Name)
 	}
 	return spared
+}
+
+// killFrozen sends SIGKILL to each process of a container while none of them can move: an engine lets them
+// go on for a moment between its own SIGKILL to the first of them and their end.
+func (v *visit) killFrozen(ctx context.Context, u unit, frozen []Process) {
+	for _, p := range frozen {
+		if u.Cgroup != "" && below(u.Cgroup, p.Cgroup) {
+			if err := v.signal(ctx, p, syscall.SIGKILL); err != nil {
+				v.problemOnce(err)
+			}
+		}
+	}
 }
 
 // killRest sends SIGKILL to every process that is left, all of which stand still, until scans find none.

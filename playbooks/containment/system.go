@@ -74,15 +74,16 @@ type Cgroup interface {
 }
 
 // Manager is a service manager that may run the agent: what each of them can do. What only some can
-// is in the interfaces watcher, blocker and starter.
+// is in the interfaces watcher, blocker, starter and freezer.
 type Manager interface {
-	Name() string // "system", "user 1000"
-	// Units lists the agent's services, as they stand now: those of its names, and those whose main
-	// process is one of mains.
-	Units(ctx context.Context, mains []Process) ([]Unit, error)
+	Name() string // "system", "user 1000", "docker"
+	// Units lists the agent's services or containers, as they stand now: those of its names, those
+	// whose main process is one of mains, and containers that write to its homes.
+	Units(ctx context.Context, mains []Process, homes []Home) ([]Unit, error)
 	// Standing is what Pause would change on a unit.
 	Standing(ctx context.Context, name string) (Paused, error)
-	// Pause stops the unit, if it is active and no service, and disables it, if it is enabled.
+	// Pause stops the unit, if it is active and no service, and disables it, if it is enabled: a
+	// container's restart policy becomes no.
 	Pause(ctx context.Context, p Paused) error
 	Resume(ctx context.Context, p Paused) error
 	// Blocked asks the manager whether the block of a unit holds, and says what does not; nil when all does.
@@ -109,6 +110,16 @@ type blocker interface {
 	Unblock(ctx context.Context, names []string) error
 }
 
+// freezer is a Manager that can halt all of a unit by itself.
+type freezer interface {
+	// Freeze halts the unit or lets it go on, and returns when the manager says that it is so. It is
+	// errNotRunning when there is nothing to halt.
+	Freeze(ctx context.Context, name string, on bool) error
+}
+
+// errNotRunning is returned for a unit of which nothing runs, or nothing yet.
+var errNotRunning = errors.New("it does not run")
+
 // starter is a Manager whose refusal to start can be tried out.
 type starter interface {
 	// Start tries to start the unit and returns the manager's refusal; nil means that it started.
@@ -121,6 +132,8 @@ type Paused struct {
 	Name    string `json:"name"`
 	Active  bool   `json:"active"`  // stopped, and to be started again
 	Enabled bool   `json:"enabled"` // disabled, and to be enabled again
+	// Policy is the restart policy that a container had: "unless-stopped", "on-failure:3".
+	Policy string `json:"policy,omitempty"`
 	// Due is when a timer would have fired next, at the latest; zero where that is not known.
 	Due time.Time `json:"due,omitzero"`
 }

@@ -121,7 +121,7 @@ func (m *systemdManager) Close() {
 func (m *systemdManager) Name() string { return m.name }
 
 // Units implements Manager.
-func (m *systemdManager) Units(ctx context.Context, mains []Process) ([]Unit, error) {
+func (m *systemdManager) Units(ctx context.Context, mains []Process, _ []Home) ([]Unit, error) {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
 	why := map[string]string{}

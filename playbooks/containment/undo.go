@@ -21,6 +21,20 @@ func (v *visit) thaw(ctx context.Context) {
 		}
 	}
 	v.Cgroups = kept
+	var frozen []unitName
+	for _, u := range v.Frozen {
+		z, ok := v.managerNamed(u.Manager).(freezer)
+		if !ok {
+			v.problems = append(v.problems, fmt.Sprintf("let %s go on: %s cannot be asked", u.Name, u.Manager))
+			frozen = append(frozen, u)
+			continue
+		}
+		if err := z.Freeze(ctx, u.Name, false); err != nil {
+			v.problem(fmt.Errorf("let %s go on: %w", u.Name, err))
+			frozen = append(frozen, u)
+		}
+	}
+	v.Frozen = frozen
 	for _, p := range v.traits.Known {
 		if err := v.signal(ctx, p, syscall.SIGCONT); err != nil {
 			v.problem(err)

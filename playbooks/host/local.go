@@ -90,6 +90,15 @@ func (l *Local) Capture(ctx context.Context, part string, sink snapshots.Sink) (
 	for _, p := range processes {
 		opts.Processes = append(opts.Processes, p.PID)
 	}
+	if part == "volatile" {
+		accounts, err := l.agent.Accounts(ctx)
+		if err != nil { // said in the capture, which goes on without them
+			accounts = []containment.Account{{Name: "unknown", Read: func(context.Context) ([]byte, error) { return nil, err }}}
+		}
+		for _, a := range accounts {
+			opts.Told = append(opts.Told, snapshots.Told{Name: "containers/" + a.Name, Read: a.Read})
+		}
+	}
 	if proc, err := os.OpenRoot("/proc"); err == nil && (l.root.Name() == "/" || len(processes) > 0) {
 		defer proc.Close()
 		opts.Proc = proc
