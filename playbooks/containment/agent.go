@@ -91,6 +91,13 @@ type unit struct {
 
 // visit reads what earlier verbs changed and connects to the service managers.
 func (a *Agent) visit(ctx context.Context) (*visit, error) {
+	v := a.begin(ctx)
+	v.connect(ctx)
+	return v, nil
+}
+
+// begin is visit without the managers, which may take their time to answer.
+func (a *Agent) begin(ctx context.Context) *visit {
 	// Not to be cut short by ctx: an agent that was killed is to find nothing to go on with.
 	disk := openclaw.Patiently(context.WithoutCancel(ctx), a.root, openclaw.Patience)
 	v := &visit{Agent: a, ledger: a.memory, disk: disk, start: time.Now(), traits: Traits{Root: a.path}}
@@ -104,12 +111,15 @@ func (a *Agent) visit(ctx context.Context) (*visit, error) {
 		v.ledger = led
 	}
 	v.traits.Known = slices.Clone(v.Halted)
+	return v
+}
+
+func (v *visit) connect(ctx context.Context) {
 	var unasked []openclaw.Problem
-	v.managers, unasked = a.sys.Managers(ctx)
+	v.managers, unasked = v.sys.Managers(ctx)
 	for _, p := range unasked {
 		v.problems = append(v.problems, p.Path+": "+p.Reason)
 	}
-	return v, nil
 }
 
 func (v *visit) close() {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,8 +19,19 @@ const (
 	worstGoal  = 100 * time.Millisecond
 )
 
-// forking is a script that keeps that many processes at work, each of which forks all the time.
-var forking = fmt.Sprintf(`i=0; while [ $i -lt %d ]; do (while :; do (:); done) & i=$((i+1)); done; wait`, forkers)
+// forking is a script that keeps that many processes at work, each of which forks all the time, and
+// makes a file "all" in a folder once they are all there.
+func forking(dir string) string {
+	return fmt.Sprintf(`i=0; while [ $i -lt %d ]; do (while :; do (:); done) & i=$((i+1)); done; : >%s/all; wait`, forkers, dir)
+}
+
+func allFork(b *testing.B, dir string) {
+	b.Helper()
+	eventually(b, "all of them fork", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "all"))
+		return err == nil
+	})
+}
 
 // BenchmarkFreeze freezes 200 processes that fork all the time, 20 times: a tree of processes of which
 // nothing but the program is known, by SIGSTOP, and a unit of systemd's, by its control group.
@@ -59,7 +69,7 @@ func freezeTree(b *testing.B) time.Duration {
 	b.Helper()
 	dir := b.TempDir()
 	shell := copyOf(b, "/bin/sh", filepath.Join(dir, "opt/openclaw"))
-	cmd := exec.Command(shell, "-c", forking)
+	cmd := exec.Command(shell, "-c", forking(dir))
 	cmd.Dir = dir
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -74,7 +84,7 @@ func freezeTree(b *testing.B) time.Duration {
 		}
 		_ = cmd.Wait()
 	}()
-	eventually(b, "all of them fork", func() bool { return len(running(shell)) > forkers })
+	allFork(b, dir)
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		b.Fatal(err)
@@ -96,14 +106,11 @@ func freezeUnit(b *testing.B) time.Duration {
 	b.Helper()
 	s := startSystemd(b, map[string]string{"openclaw-gateway.service": "[Service]\nTasksMax=infinity\nRestart=always\nExecStart=$SD/forking\n"})
 	defer s.end()
-	if err := os.WriteFile(filepath.Join(s.dir, "forking"), []byte("#!/bin/sh\n"+forking+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "forking"), []byte("#!/bin/sh\n"+forking(s.dir)+"\n"), 0o755); err != nil {
 		b.Fatal(err)
 	}
 	s.run("systemctl", "start", "openclaw-gateway.service")
-	group := s.run("systemctl", "show", "-P", "ControlGroup", "openclaw-gateway.service")
-	eventually(b, "all of them fork", func() bool {
-		return len(strings.Fields(s.run("cat", "/sys/fs/cgroup"+group+"/cgroup.procs"))) > forkers
-	})
+	allFork(b, s.dir)
 	var f Frozen
 	s.verb("freeze", &f)
 	if len(f.Escaped) > 0 || len(f.Processes) < forkers {

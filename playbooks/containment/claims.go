@@ -33,7 +33,7 @@ type Process struct {
 	Exe    string `json:"exe,omitempty"`
 	UID    int    `json:"uid"`
 	Cgroup string `json:"cgroup,omitempty"`
-	State  string `json:"state,omitempty"` // as in /proc/PID/stat, of its liveliest thread; "frozen" or "D, stop pending"
+	State  string `json:"state,omitempty"` // as in /proc/PID/stat, of its liveliest thread; "frozen" or "stop pending"
 	Why    string `json:"why"`             // how it was recognised: "cgroup of openclaw.service"
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -25,15 +26,12 @@ const (
 
 // Freeze stops every process of the agent where it stands: it loses nothing and can do nothing, not
 // even run a signal handler. Then it makes sure that none of its units can be started. The
-// managers' service watchdogs go first, because they would replace a frozen agent by a fresh one.
+// managers' service watchdogs go next, because they would replace a frozen agent by a fresh one.
 func (a *Agent) Freeze(ctx context.Context) (Frozen, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer urgently()()
-	v, err := a.visit(ctx)
-	if err != nil {
-		return Frozen{}, err
-	}
+	v := a.begin(ctx)
 	defer v.close()
 	f, err := v.freeze(ctx)
 	if err != nil {
@@ -44,10 +42,15 @@ func (a *Agent) Freeze(ctx context.Context) (Frozen, error) {
 	return f, nil
 }
 
-// freeze is the part of Freeze that stops what runs. By names first, which takes milliseconds; then
-// by what the installations on disk and the processes found so far give away.
+// freeze is the part of Freeze that stops what runs. By names first, which takes milliseconds and asks
+// nobody: a manager waits for its turn on a processor that the agent keeps busy. Then by what the
+// managers, the installations on disk and the processes found so far give away.
 func (v *visit) freeze(ctx context.Context) (Frozen, error) {
 	var f Frozen
+	for _, group := range v.sys.Groups() {
+		v.freezeGroup(ctx, group, path.Base(group), &f)
+	}
+	v.connect(ctx)
 	// A container engine, which may hang, is asked when what shows by itself has been stopped.
 	v.askUnits(ctx, slices.DeleteFunc(slices.Clone(v.managers), isFreezer), nil)
 	v.freezeUnits(ctx, &f)
@@ -70,13 +73,13 @@ func (v *visit) freeze(ctx context.Context) (Frozen, error) {
 	return f, nil
 }
 
-func (v *visit) freezeGroup(ctx context.Context, path, unit string, f *Frozen) {
-	group := v.cgroup(path)
-	if group == nil || slices.Contains(v.Cgroups, path) && isFrozen(group) {
+func (v *visit) freezeGroup(ctx context.Context, at, unit string, f *Frozen) {
+	group := v.cgroup(at)
+	if group == nil || slices.Contains(v.Cgroups, at) && isFrozen(group) {
 		return
 	}
-	if !slices.Contains(v.Cgroups, path) {
-		v.Cgroups = append(v.Cgroups, path)
+	if !slices.Contains(v.Cgroups, at) {
+		v.Cgroups = append(v.Cgroups, at)
 		v.problem(v.save())
 	}
 	if err := group.Freeze(ctx, true); err != nil {
@@ -334,7 +337,7 @@ func (v *visit) proveFrozen(f *Frozen) {
 		}
 	}
 	if stopping > 0 {
-		f.Proof = append(f.Proof, fmt.Sprintf("/proc/PID/status: SIGSTOP pends for %d processes that wait in the kernel", stopping))
+		f.Proof = append(f.Proof, fmt.Sprintf("/proc/PID/status: SIGSTOP pends for %d processes, which wait in the kernel or for a processor", stopping))
 	}
 	if stopped > 0 {
 		f.How = append(f.How, "SIGSTOP")

@@ -130,6 +130,7 @@ type stat struct {
 	state              string
 	kernel             bool // a thread of the kernel
 	start              uint64
+	threads            int
 }
 
 // parseStat reads one stat line. The name stands in parentheses and may hold any byte, parentheses too.
@@ -143,11 +144,12 @@ func parseStat(line string) (stat, error) {
 		return stat{}, errors.New("stat line is too short")
 	}
 	s := stat{name: line[open+1 : end], state: field[0]}
-	var errs [5]error
+	var errs [6]error
 	s.pid, errs[0] = strconv.Atoi(strings.TrimSpace(line[:open]))
 	s.ppid, errs[1] = strconv.Atoi(field[1])
 	s.session, errs[2] = strconv.Atoi(field[3])
 	s.start, errs[3] = strconv.ParseUint(field[19], 10, 64)
+	s.threads, errs[5] = strconv.Atoi(field[17])
 	flags, err := strconv.ParseUint(field[6], 10, 32)
 	const kernelThread = 0x00200000 // PF_KTHREAD of linux/sched.h
 	s.kernel, errs[4] = flags&kernelThread != 0, err

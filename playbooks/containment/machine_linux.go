@@ -22,6 +22,9 @@ import (
 // maxOpenFiles bounds how many descriptors of one process are looked at.
 const maxOpenFiles = 4096
 
+// maxGroups bounds how many control groups are looked through for the agent's.
+const maxGroups = 10_000
+
 // staleAfter is how long a process's arguments, environment and open files are not read again.
 const staleAfter = 200 * time.Millisecond
 
@@ -97,7 +100,7 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 	}
 	var alive []Process
 	for _, p := range found {
-		if p.State = liveliest(p.PID); p.State == "" { // a zombie, or gone
+		if p.State = seen[p.PID].liveliness(); p.State == "" { // a zombie, or gone
 			seen[p.PID].dead = true
 			if last := before[p.PID]; last == nil || last.Start != p.Start || !last.dead {
 				missed = ErrMissed // it may have left a child behind in its last moment
@@ -142,7 +145,7 @@ func (m *machine) Newcomers(ctx context.Context, t Traits) ([]Process, error) {
 		if !slices.ContainsFunc(all[:come], func(f *proc) bool { return f.PID == p.PID }) {
 			continue
 		}
-		if p.State = liveliest(p.PID); p.State != "" && !p.Still() {
+		if p.State = m.last[p.PID].liveliness(); p.State != "" && !p.Still() {
 			moving = append(moving, p)
 		}
 	}
@@ -191,7 +194,7 @@ func (m *machine) readProc(pid int) *proc {
 	if err != nil {
 		return nil
 	}
-	p := &proc{session: s.session, kernel: s.kernel, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
+	p := &proc{session: s.session, kernel: s.kernel, threads: s.threads, state: s.state, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
 	p.Exe, _ = os.Readlink(procPath(pid, "exe"))
 	if data, err := readProcFile(procPath(pid, "cgroup"), 1<<16); err == nil {
 		p.Cgroup, p.freezer = unifiedPath(string(data)), freezerPath(string(data))
@@ -273,6 +276,14 @@ func openFiles(pid int) (paths []string) {
 	return paths
 }
 
+// liveliness is the state of the thread of p that can do most, as liveliest has it.
+func (p *proc) liveliness() string {
+	if p.threads == 1 {
+		return liveliestOf(p.PID, p.state)
+	}
+	return liveliest(p.PID)
+}
+
 // liveliest is the state of the process's thread that can do most: its first thread may be a zombie
 // while others work. It is "" for a process that can do nothing any more.
 func liveliest(pid int) string {
@@ -280,34 +291,41 @@ func liveliest(pid int) string {
 	if err != nil {
 		return ""
 	}
-	best, waiting := "", false
+	var states []string
 	for _, t := range tasks {
-		line, err := readProcFile(procPath(pid, "task/"+t.Name()+"/stat"), 1<<16)
-		if err != nil {
-			continue
+		if line, err := readProcFile(procPath(pid, "task/"+t.Name()+"/stat"), 1<<16); err == nil {
+			if s, err := parseStat(string(line)); err == nil {
+				states = append(states, s.state)
+			}
 		}
-		s, err := parseStat(string(line))
-		switch {
-		case err != nil || s.state == "Z" || s.state == "X":
-		case s.state == "D":
-			waiting = true
-		case s.state == "T" || s.state == "t":
-			best = s.state
+	}
+	return liveliestOf(pid, states...)
+}
+
+func liveliestOf(pid int, states ...string) string {
+	best, moves := "", ""
+	for _, state := range states {
+		switch state {
+		case "Z", "X":
+		case "T", "t":
+			best = state
+		case "D":
+			moves = cmp.Or(moves, "D")
 		default:
-			return s.state
+			moves = state
 		}
 	}
 	switch {
-	case !waiting:
+	case moves == "":
 		return best
-	case best != "" || stopPends(pid):
+	case moves == "D" && best != "" || stopPends(pid):
 		return stateStopping
 	}
-	return "D"
+	return moves
 }
 
 // stopPends reports whether a SIGSTOP waits for a process that is in the kernel and cannot be
-// interrupted, such as one that waits for a child it has just forked.
+// interrupted, such as one that waits for a child it has just forked, or for its turn on a processor.
 func stopPends(pid int) bool {
 	data, err := readProcFile(procPath(pid, "status"), 1<<16)
 	if err != nil {
@@ -373,6 +391,30 @@ func (m *machine) Isolator() Isolator {
 		return nil
 	}
 	return Firewall{}
+}
+
+// Groups implements System.
+func (m *machine) Groups() (found []string) {
+	if m.groups == "" {
+		return nil
+	}
+	dirs := []string{"/"}
+	for seen := 0; len(dirs) > 0 && seen < maxGroups; seen++ {
+		dir := dirs[0]
+		dirs = dirs[1:]
+		entries, _ := os.ReadDir(m.groups + dir) // gone, or nobody's
+		for _, e := range entries {
+			at := path.Join(dir, e.Name())
+			switch {
+			case !e.IsDir():
+			case agentUnit.MatchString(e.Name()):
+				found = append(found, at)
+			default:
+				dirs = append(dirs, at)
+			}
+		}
+	}
+	return found
 }
 
 // Cgroup implements System. A group that holds the caller, an ancestor of it, or all of a

@@ -15,6 +15,8 @@ type proc struct {
 	freezer string // its group of the freezer of cgroup v1
 	kernel  bool   // a thread of the kernel, with no program
 	dead    bool   // a zombie
+	threads int
+	state   string // of its first thread
 	cwd     func() string
 	uid     func() int
 	args    func() []string // at least one, which may be ""

@@ -158,7 +158,7 @@ func FuzzParseStat(f *testing.F) {
 
 func TestParseStat(t *testing.T) {
 	s, err := parseStat("12 (a) b) (c) T 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 77 20")
-	if want := (stat{pid: 12, ppid: 2, session: 4, name: "a) b) (c", state: "T", start: 77}); err != nil || s != want {
+	if want := (stat{pid: 12, ppid: 2, session: 4, name: "a) b) (c", state: "T", start: 77, threads: 18}); err != nil || s != want {
 		t.Errorf("parseStat = %+v, %v, want %+v", s, err, want)
 	}
 	for _, bad := range []string{"", "1", "1 (x", "1 (x) S 2", ") 1 ("} {

@@ -23,10 +23,7 @@ func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer urgently()()
-	v, err := a.visit(ctx)
-	if err != nil {
-		return Stopped{}, err
-	}
+	v := a.begin(ctx)
 	defer v.close()
 	s := Stopped{Wait: minWait}
 	f, err := v.freeze(ctx)

@@ -23,9 +23,9 @@ var ErrBusy = errors.New("processes came and went")
 const (
 	// stateFrozen is the State of a process whose control group stands still.
 	stateFrozen = "frozen"
-	// stateStopping is the State of a process that waits in the kernel, in state D, with a stop ahead of
-	// it: it never comes back to its own code.
-	stateStopping = "D, stop pending"
+	// stateStopping is the State of a process that waits in the kernel, for something or for its turn, with
+	// a stop ahead of it: it never comes back to its own code.
+	stateStopping = "stop pending"
 )
 
 // System is what a machine can do to the processes of an agent. A drill's knows its own child and
@@ -45,6 +45,8 @@ type System interface {
 	// Cgroup is the control group of that path, or nil where it cannot be frozen, or must not be
 	// because the caller lives in it.
 	Cgroup(path string) Cgroup
+	// Groups lists the control groups of the agent's units, by their names alone.
+	Groups() []string
 	// Isolator cuts the machine off the network; nil where this is not the agent's machine.
 	Isolator() Isolator
 }

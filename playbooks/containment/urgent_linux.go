@@ -1,32 +1,42 @@
 package containment
 
 import (
-	"runtime"
+	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// urgently puts the calling goroutine before all others of the machine until done is called: what forks
-// all the time in hundreds of processes leaves a late comer no time to count them. Where the kernel
-// refuses real time, which takes root, the least nice is asked for; then nothing.
+// urgently puts this program before all others of the machine until done is called: what forks all the
+// time in hundreds of processes leaves a late comer no time to count them. All of its threads, since the
+// runtime hands work from one to another. Where the kernel refuses real time, which takes root, nothing
+// changes.
 func urgently() (done func()) {
-	runtime.LockOSThread()
 	before, err := unix.SchedGetAttr(0, 0)
-	if err == nil && unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0) == nil {
-		return func() {
-			if unix.SchedSetAttr(0, before, 0) == nil {
-				runtime.UnlockOSThread() // else the thread ends with its goroutine
-			}
+	if err != nil || before.Policy != unix.SCHED_NORMAL {
+		return func() {}
+	}
+	setThreads(&unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1})
+	return func() { setThreads(before) }
+}
+
+// setThreads schedules all threads alike. New ones are like the one that makes them: it looks again
+// until there are none that it has not seen.
+func setThreads(attr *unix.SchedAttr) {
+	seen := map[int]bool{}
+	for grew := true; grew; {
+		grew = false
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return
 		}
-	}
-	thread := unix.Gettid()
-	nice, err := unix.Getpriority(unix.PRIO_PROCESS, thread)
-	if err != nil || unix.Setpriority(unix.PRIO_PROCESS, thread, -20) != nil {
-		return runtime.UnlockOSThread
-	}
-	return func() {
-		if unix.Setpriority(unix.PRIO_PROCESS, thread, 20-nice) == nil { // the call returns 20 less its value
-			runtime.UnlockOSThread()
+		for _, t := range tasks {
+			id, err := strconv.Atoi(t.Name())
+			if err != nil || seen[id] {
+				continue
+			}
+			seen[id], grew = true, true
+			_ = unix.SchedSetAttr(id, attr, 0) // refused, or gone: nothing changes
 		}
 	}
 }
