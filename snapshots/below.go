@@ -50,15 +50,6 @@ func openQuietly(dir int, name string, flags int) (int, error) {
 	return fd, err
 }
 
-func lstatIn(dir int, name string) (st unix.Stat_t, err error) {
-	for {
-		err = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if err != unix.EINTR {
-			return st, err
-		}
-	}
-}
-
 func linkIn(dir int, name string) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(dir, name, buf)

@@ -17,4 +17,11 @@ func watchMounts() (mounted func() bool, end func(), err error) {
 
 func readMounts() (map[uint64]string, error) { return nil, nil }
 
-func (t *trail) lstat(dir int, name string) (unix.Stat_t, error) { return lstatIn(dir, name) }
+func (t *trail) lstat(dir int, name string) (st unix.Stat_t, err error) {
+	for {
+		err = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if err != unix.EINTR {
+			return st, err
+		}
+	}
+}
