@@ -190,29 +190,6 @@ func (f *Fake) MintRoot() credential.Credential {
 	return f.credential(f.newKey(f.root))
 }
 
-// ForbidRoot takes actions from the root, as a policy of an organization does.
-func (f *Fake) ForbidRoot(actions ...string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.root.forbidden = append(f.root.forbidden, actions...)
-}
-
-// MintRootSession makes a session of the root, of a kind that IAM takes.
-func (f *Fake) MintRootSession() credential.Credential {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.credential(f.newSession(f.root))
-}
-
-// MintRoleSessionAt is MintRoleSession of a role with a path.
-func (f *Fake) MintRoleSessionAt(path, role string) credential.Credential {
-	c := f.MintRoleSession(role)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.roles[role].path = path
-	return c
-}
-
 // MintSession makes what the named user would get from GetSessionToken.
 func (f *Fake) MintSession(user string, mfa bool) credential.Credential {
 	f.mu.Lock()

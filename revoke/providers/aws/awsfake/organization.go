@@ -56,6 +56,29 @@ func (f *Fake) Organize() (policy string, authority credential.Credential) {
 	return f.org.policy, c
 }
 
+// ForbidRoot takes actions from the root, as a policy of an organization does.
+func (f *Fake) ForbidRoot(actions ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.root.forbidden = append(f.root.forbidden, actions...)
+}
+
+// MintRootSession makes a session of the root, of a kind that IAM takes.
+func (f *Fake) MintRootSession() credential.Credential {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.credential(f.newSession(f.root))
+}
+
+// MintRoleSessionAt is MintRoleSession of a role with a path.
+func (f *Fake) MintRoleSessionAt(path, role string) credential.Credential {
+	c := f.MintRoleSession(role)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.roles[role].path = path
+	return c
+}
+
 // Attach attaches the organization's policy elsewhere: "root", "unit", "account", or to anything else.
 func (f *Fake) Attach(targets ...string) {
 	f.mu.Lock()
