@@ -78,7 +78,7 @@ func (v *visit) howBlocked(m Manager, name string) string {
 			return "restart policy no, was " + p.Policy
 		}
 	}
-	return "restart policy no"
+	return "nothing starts it again by itself"
 }
 
 func (v *visit) blocked(ctx context.Context, m Manager, name string) bool {

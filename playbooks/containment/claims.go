@@ -55,6 +55,7 @@ type Unit struct {
 	Watchdog     time.Duration `json:"watchdog,omitempty"`
 	Triggers     []string      `json:"triggers,omitempty"`  // sockets, timers, paths that start it
 	Followers    []string      `json:"followers,omitempty"` // units that start when it fails or ends
+	Removed      bool          `json:"removed,omitempty"`   // with its files, by its engine, when it ends
 	Starters     []Reviver     `json:"starters,omitempty"`  // who else may start it, and whom to call
 	Why          string        `json:"why"`
 }

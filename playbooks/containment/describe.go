@@ -37,6 +37,9 @@ func (a *Agent) Describe(ctx context.Context) (Description, error) {
 	for _, u := range v.units {
 		d.Units = append(d.Units, u.Unit)
 		d.Revivers = append(d.Revivers, revivers(u.Unit)...)
+		if u.Removed {
+			d.Problems = append(d.Problems, openclaw.Problem{Path: u.Name, Reason: u.Manager + " removes it with its files when it ends (--rm): copy them out first"})
+		}
 	}
 	d.Revivers = append(d.Revivers, v.linger()...)
 	d.Revivers = append(d.Revivers, v.cron()...)

@@ -17,12 +17,15 @@ import (
 type realDocker struct {
 	t            *testing.T
 	dir, program string
+	engine       string // "docker", "podman"
 }
 
-func startDocker(t *testing.T) *realDocker {
+func startDocker(t *testing.T) *realDocker { return startEngine(t, "docker", "dockerd", "docker") }
+
+func startEngine(t *testing.T, engine string, programs ...string) *realDocker {
 	t.Helper()
-	needRoot(t, "dockerd", "docker", "unshare", "nsenter", "tar", "ip")
-	d := &realDocker{t: t, dir: t.TempDir()}
+	needRoot(t, append(programs, "unshare", "nsenter", "tar", "ip")...)
+	d := &realDocker{t: t, dir: t.TempDir(), engine: engine}
 	d.program = testBinary(t, filepath.Join(d.dir, "image"), "agent")
 	if err := os.Mkdir(filepath.Join(d.dir, "shared"), 0o755); err != nil {
 		t.Fatal(err)
@@ -35,20 +38,27 @@ func startDocker(t *testing.T) *realDocker {
 	if out, err := d.command("start").CombinedOutput(); err != nil {
 		t.Fatalf("start dockerd: %v: %s", err, out)
 	}
-	d.exec("sh", "-c", "tar -C "+d.dir+"/image -c agent | docker -H unix:///run/docker.sock import - base:test")
+	image := filepath.Join(d.dir, "image.tar")
+	d.exec("tar", "-C", filepath.Join(d.dir, "image"), "-cf", image, "agent")
+	d.docker("import", image, "base:test")
 	return d
 }
 
 func (d *realDocker) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("testdata/docker.sh", args...)
-	cmd.Env = append(os.Environ(), "DD="+d.dir)
+	cmd.Env = append(os.Environ(), "DD="+d.dir, "ENGINE="+d.engine)
 	return cmd
 }
 
 func (d *realDocker) exec(args ...string) string {
 	d.t.Helper()
+	return d.output(append([]string{"exec"}, args...)...)
+}
+
+func (d *realDocker) output(args ...string) string {
+	d.t.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd := d.command(append([]string{"exec"}, args...)...)
+	cmd := d.command(args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		d.t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, &stderr)
@@ -58,6 +68,9 @@ func (d *realDocker) exec(args ...string) string {
 
 func (d *realDocker) docker(args ...string) string {
 	d.t.Helper()
+	if d.engine == "podman" {
+		return d.output(append([]string{"podman"}, args...)...)
+	}
 	return d.exec(append([]string{"docker", "-H", "unix:///run/docker.sock"}, args...)...)
 }
 
@@ -120,6 +133,7 @@ func (d *realDocker) said(name, what string) bool {
 }
 
 func TestDocker(t *testing.T) {
+	t.Parallel()
 	d := startDocker(t)
 	d.run("shop-db-1", "metronome", "--restart=always")
 	d.run("prod-gw-1", "agent", "--restart=unless-stopped", "--label=com.docker.compose.service=openclaw-gateway", "--label=com.docker.compose.project=prod")
@@ -180,7 +194,7 @@ func TestDocker(t *testing.T) {
 	}
 
 	freeze()
-	d.checkAccounts()
+	d.checkAccounts(6)
 	var s Stopped
 	d.verb("stop", &s)
 	if len(s.Problems) > 0 {
@@ -225,7 +239,7 @@ func TestDocker(t *testing.T) {
 }
 
 // checkAccounts reads what the engine tells of the paused containers.
-func (d *realDocker) checkAccounts() {
+func (d *realDocker) checkAccounts(count int) {
 	d.t.Helper()
 	var all map[string][]byte
 	d.verb("accounts", &all)
@@ -244,8 +258,8 @@ func (d *realDocker) checkAccounts() {
 			}
 		}
 	}
-	if len(all) != 6 {
-		d.t.Errorf("%d accounts of 2 containers", len(all))
+	if len(all) != count {
+		d.t.Errorf("%d accounts, not %d", len(all), count)
 	}
 }
 
@@ -263,12 +277,18 @@ func (d *realDocker) still(name string) bool {
 
 // What starts again by itself: the engine while it waits to, and a controller that no policy stops.
 func TestDockerRestarts(t *testing.T) {
+	t.Parallel()
 	d := startDocker(t)
 	d.run("shop-db-1", "metronome")
-	d.run("swarmed", "agent", "--label=openclaw.sandbox=1", "--label=com.docker.swarm.service.name=claw_gw")
+	d.run("swarmed", "agent", "--rm", "--label=openclaw.sandbox=1", "--label=com.docker.swarm.service.name=claw_gw")
 	d.run("openclaw-cli", "fugitive", "--restart=always")
 	eventually(t, "it waits to be started again", func() bool { return lines(d.acts("openclaw-cli")) > 4 })
 
+	var desc Description
+	d.verb("describe", &desc)
+	if len(desc.Problems) != 1 || !strings.HasPrefix(desc.Problems[0].Path, "swarmed/") || !strings.Contains(desc.Problems[0].Reason, "--rm") {
+		t.Errorf("problems: %+v", desc.Problems)
+	}
 	var f Frozen
 	d.verb("freeze", &f)
 	if len(f.Escaped) > 0 {
@@ -297,5 +317,47 @@ func TestDockerRestarts(t *testing.T) {
 	}
 	if got := d.inspect("swarmed", "{{.State.Paused}}"); got != "false" {
 		t.Errorf("after restore, paused: %s", got)
+	}
+}
+
+// A Podman that cannot change a restart policy: killed through it, a container stays dead all the same.
+func TestPodman(t *testing.T) {
+	t.Parallel()
+	d := startEngine(t, "podman", "podman", "runc", "conmon")
+	d.run("shop-db-1", "metronome", "--restart=always")
+	d.run("prod-gw-1", "agent", "--restart=always", "--label=io.podman.compose.project=prod", "--label=com.docker.compose.service=openclaw-gateway")
+	decoy := d.inspect("shop-db-1", "{{.State.Pid}}")
+	pid := d.inspect("prod-gw-1", "{{.State.Pid}}")
+
+	var f Frozen
+	d.verb("freeze", &f)
+	if !f.Complete() || len(f.Processes) != 2 {
+		t.Fatalf("not frozen: %+v", f)
+	}
+	d.quiet(time.Second, "shop-db-1", "prod-gw-1")
+	d.verb("thaw", nil)
+	eventually(t, "the agent goes on", func() bool { return !d.still("prod-gw-1") })
+	if got := d.inspect("prod-gw-1", "{{.State.Pid}}"); got != pid {
+		t.Errorf("it goes on as %s, not %s", got, pid)
+	}
+
+	d.verb("freeze", &f)
+	d.checkAccounts(3)
+	var s Stopped
+	d.verb("stop", &s)
+	if len(s.Problems) > 0 {
+		t.Errorf("stop: %q", s.Problems)
+	}
+	d.quiet(10*time.Second, "shop-db-1", "prod-gw-1")
+	var c Checked
+	d.verb("check", &c)
+	if got := d.inspect("prod-gw-1", "{{.State.Running}} {{.State.ExitCode}}"); got != "false 137" || !c.Down {
+		t.Errorf("running and exit code: %s; %+v", got, c)
+	}
+	if d.said("prod-gw-1", "terminated") {
+		t.Error("it had a last word")
+	}
+	if got := d.inspect("shop-db-1", "{{.State.Pid}}"); got != decoy {
+		t.Errorf("the decoy was %s and is %s", decoy, got)
 	}
 }

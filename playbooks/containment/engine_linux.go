@@ -20,6 +20,7 @@ type engine struct {
 	socket string
 	uid    int // whose it is; what another than root's claims is held against whose cgroup it is
 
+	rigid  *bool             // whether it never changes a restart policy; nil is not known yet
 	silent error             // why it is not asked any more
 	ids    map[string]string // of the containers that it listed, by their unit's name
 }
@@ -106,6 +107,7 @@ func (e *engine) unit(c listed, now inspected) (Unit, error) {
 	u := Unit{
 		Name: c.unitName(), Manager: e.name, Active: printable(now.State.Status), Image: printable(c.Image),
 		Restart: printable(now.HostConfig.RestartPolicy.String()), Starters: starters(now.Config.Labels),
+		Removed: now.HostConfig.AutoRemove,
 	}
 	switch {
 	case now.State.Paused:
@@ -226,14 +228,35 @@ func (e *engine) Freeze(ctx context.Context, unit string, on bool) error {
 	return errors.Join(failed, err, fmt.Errorf("it says paused: %t", c.State.Paused))
 }
 
+// isRigid reports whether the engine is a Podman that cannot change a restart policy, as before 5.1. None
+// starts again what was killed through it, whatever the policy, until a boot:
+// https://docs.podman.io/en/latest/markdown/podman-run.1.html#restart-policy
+func (e *engine) isRigid(ctx context.Context) bool {
+	if !strings.HasPrefix(e.name, "podman") {
+		return false
+	}
+	if e.rigid == nil {
+		var its struct{ Version string }
+		data, err := e.ask(ctx, "GET", "/version", nil, maxTold)
+		if err != nil || json.Unmarshal(data, &its) != nil {
+			return false
+		}
+		var major, minor int
+		_, err = fmt.Sscanf(its.Version, "%d.%d", &major, &minor)
+		old := err == nil && (major < 5 || major == 5 && minor < 1)
+		e.rigid = &old
+	}
+	return *e.rigid
+}
+
 // Standing implements Manager. A container that waits to be started again counts as active.
 func (e *engine) Standing(ctx context.Context, unit string) (Paused, error) {
 	c, err := e.look(ctx, unit)
 	if err != nil && !errors.Is(err, errNoContainer) {
 		return Paused{}, err
 	}
-	p := Paused{Manager: e.name, Name: unit, Active: c.State.Restarting, Enabled: !c.HostConfig.RestartPolicy.none()}
-	if p.Enabled {
+	p := Paused{Manager: e.name, Name: unit, Active: c.State.Restarting}
+	if p.Enabled = !c.HostConfig.RestartPolicy.none() && !e.isRigid(ctx); p.Enabled {
 		p.Policy = c.HostConfig.RestartPolicy.String()
 	}
 	return p, nil
@@ -287,7 +310,9 @@ func (e *engine) Blocked(ctx context.Context, unit string) error {
 		return nil
 	case err != nil:
 		return err
-	case !c.HostConfig.RestartPolicy.none():
+	case c.HostConfig.RestartPolicy.none():
+	case e.isRigid(ctx) && (c.State.Paused || !c.State.Running): // to be killed by it, or was
+	default:
 		return fmt.Errorf("its restart policy is %s", printable(c.HostConfig.RestartPolicy.String()))
 	}
 	if by, ok := controller(c.Config.Labels); ok {

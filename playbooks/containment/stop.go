@@ -1,6 +1,7 @@
 package containment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,10 @@ func (v *visit) killUnits(ctx context.Context, s *Stopped, frozen []Process) (sp
 		}
 		if err := u.manager.Kill(ctx, u.Name); err != nil {
 			v.problem(fmt.Errorf("kill %s: %w", u.Name, err))
+			if isFreezer(u.manager) { // killed by others, it might start anew
+				spared = append(spared, u.Cgroup)
+				continue
+			}
 		}
 		if group := v.cgroup(u.Cgroup); group != nil {
 			if err := group.Kill(); err != nil {
@@ -86,14 +91,15 @@ func (v *visit) killUnits(ctx context.Context, s *Stopped, frozen []Process) (sp
 	return spared
 }
 
-// killFrozen sends SIGKILL to each process of a container while none of them can move: an engine lets them
-// go on for a moment between its own SIGKILL to the first of them and their end.
+// killFrozen sends SIGKILL to each process of a container but the first, while none of them can move: an
+// engine lets them go on for a moment between its own SIGKILL to the first and their end. That one is
+// left to the engine, which may take its death by others for a reason to start it again.
 func (v *visit) killFrozen(ctx context.Context, u unit, frozen []Process) {
-	for _, p := range frozen {
-		if u.Cgroup != "" && below(u.Cgroup, p.Cgroup) {
-			if err := v.signal(ctx, p, syscall.SIGKILL); err != nil {
-				v.problemOnce(err)
-			}
+	inside := slices.DeleteFunc(slices.Clone(frozen), func(p Process) bool { return u.Cgroup == "" || !below(u.Cgroup, p.Cgroup) })
+	slices.SortFunc(inside, func(a, b Process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.PID, b.PID)) })
+	for _, p := range inside[min(1, len(inside)):] {
+		if err := v.signal(ctx, p, syscall.SIGKILL); err != nil {
+			v.problemOnce(err)
 		}
 	}
 }

@@ -2,9 +2,10 @@
 # A real dockerd in pid, mount, network and ipc namespaces of its own, without a network. Needs root, and the
 # packages docker.io and util-linux.
 #
-#   DD=FOLDER docker.sh start | restart | exec CMD... | stop
+#   DD=FOLDER docker.sh start | restart | exec CMD... | podman ARGUMENT... | stop
 #
-# The engine's socket is /run/docker.sock inside, as on a real host; /run and /home are empty there.
+# The engine's socket is /run/docker.sock inside, as on a real host; /run and /home are empty there. With
+# ENGINE=podman, it is Podman, and /run/podman/podman.sock; start does not do more than one of them.
 # $DD itself is visible inside, at the same path.
 set -euo pipefail
 : "${DD:?a folder of its own}"
@@ -18,7 +19,23 @@ pid1() {
 
 inside() { nsenter -t "$(pid1)" -m -n -i -p "$@"; }
 
+# crun refuses hosts with both versions of cgroups.
+podman() {
+  inside podman --root "$DD/data" --runroot /run/containers --cgroup-manager cgroupfs --storage-driver vfs --events-backend file \
+    --runtime runc "$@"
+}
+
 daemon() {
+  if [ "${ENGINE:-docker}" = podman ]; then
+    inside mkdir -p /run/podman
+    podman system service -t 0 unix:///run/podman/podman.sock >>"$DD/log" 2>&1 </dev/null &
+    for _ in $(seq 300); do
+      if inside test -S /run/podman/podman.sock; then return 0; fi
+      sleep 0.1
+    done
+    echo "podman did not come up" >&2
+    return 1
+  fi
   inside bash -c 'exec setsid dockerd --data-root "$0/data" --exec-root /run/docker --pidfile /run/docker.pid \
     -H unix:///run/docker.sock --storage-driver vfs --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$1" \
     --bridge none --iptables=false --ip6tables=false' "$DD" "$parent" >>"$DD/log" 2>&1 </dev/null &
@@ -52,6 +69,11 @@ restart)
   inside bash -c 'pid=$(cat /run/docker.pid); kill -TERM "$pid"; while [ -d "/proc/$pid" ]; do sleep 0.05; done'
   daemon
   ;;
+podman)
+  shift
+  if [ "$1" = run ]; then set -- run --cgroup-parent "$parent" --network none "${@:2}"; fi
+  podman "$@"
+  ;;
 exec)
   shift
   inside "$@"
@@ -73,7 +95,7 @@ stop)
   exit 1
   ;;
 *)
-  echo "usage: DD=FOLDER $0 start | restart | exec CMD... | stop" >&2
+  echo "usage: DD=FOLDER $0 start | restart | exec CMD... | podman ARGUMENT... | stop" >&2
   exit 2
   ;;
 esac
