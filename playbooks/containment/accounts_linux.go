@@ -28,6 +28,8 @@ func (e *engine) accounts(unit string) (out []Account) {
 		out = append(out, Account{
 			Name: strings.ReplaceAll(unit, "/", "-") + "/" + a.name,
 			Read: func(ctx context.Context) ([]byte, error) {
+				e.telling.Lock()
+				defer e.telling.Unlock()
 				id, err := e.find(ctx, unit)
 				if err != nil {
 					return nil, err

@@ -39,8 +39,15 @@ func (e *engine) ask(ctx context.Context, method, path string, body any, max int
 	if e.silent != nil { // once is enough: while we wait, the agent may work
 		return nil, e.silent
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.patience())
+	patience, allowance := e.patience()
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	start := time.Now()
+	defer func() {
+		if e.waited += time.Since(start); e.waited > allowance && e.silent == nil {
+			e.silent = fmt.Errorf("it answers too slowly: %s for all so far", e.waited.Round(time.Second))
+		}
+	}()
 	var content []byte
 	if body != nil {
 		var err error
@@ -81,12 +88,13 @@ func (e *engine) ask(ctx context.Context, method, path string, body any, max int
 	return answer, nil
 }
 
-// patience is how long an answer may take: a user's engine may be the agent's, and built to hang.
-func (e *engine) patience() time.Duration {
+// patience is how long one answer may take, and all answers to one verb: a user's engine may be the
+// agent's, and built to hang or to have hundreds of slow containers.
+func (e *engine) patience() (one, all time.Duration) {
 	if e.uid != 0 {
-		return dialWait
+		return dialWait, callWait
 	}
-	return callWait
+	return callWait, reloadWait
 }
 
 // words is an engine's message, as a line that is safe to show.

@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
 // maxContainers bounds how many containers of the agent one engine is believed to have.
@@ -20,9 +22,11 @@ type engine struct {
 	socket string
 	uid    int // whose it is; what another than root's claims is held against whose cgroup it is
 
-	rigid  *bool             // whether it never changes a restart policy; nil is not known yet
-	silent error             // why it is not asked any more
-	ids    map[string]string // of the containers that it listed, by their unit's name
+	rigid   *bool             // whether it never changes a restart policy; nil is not known yet
+	telling sync.Mutex        // held while an Account is read: a capture may leave a slow one behind
+	waited  time.Duration     // for its answers, in all
+	silent  error             // why it is not asked any more
+	ids     map[string]string // of the containers that it listed, by their unit's name
 }
 
 var _ interface {

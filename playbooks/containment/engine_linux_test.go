@@ -138,6 +138,23 @@ func TestHostileEngine(t *testing.T) {
 	}
 }
 
+// A user's engine does not hold a verb up with many answers that are each in time.
+func TestSlowEngine(t *testing.T) {
+	asked := 0
+	e := fakeEngine(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		<-time.After(10 * time.Millisecond)
+		io.WriteString(w, "[]")
+	})
+	e.uid, e.waited = 1, callWait-15*time.Millisecond
+	for range 100 {
+		_, _ = e.list(context.Background())
+	}
+	if _, err := e.list(context.Background()); err == nil || asked > 2 {
+		t.Errorf("it was asked %d times: %v", asked, err)
+	}
+}
+
 // An engine's word never leads to a process of others, nor to another container.
 func TestEngineLies(t *testing.T) {
 	id, other := strings.Repeat("a", 64), strings.Repeat("b", 64)
