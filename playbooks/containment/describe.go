@@ -118,34 +118,54 @@ func (v *visit) linger() (out []Reviver) {
 	return out
 }
 
-// cron lists the tables that name the agent. They are not changed: the desk decides.
+// cron lists the tables of cron and the jobs of at that name the agent. They are not changed: what else
+// their owner has in them is not the agent's.
 func (v *visit) cron() (out []Reviver) {
-	tables := []string{"etc/crontab"}
-	for _, dir := range []string{"etc/cron.d", "var/spool/cron/crontabs", "var/spool/cron"} {
+	for _, from := range []struct {
+		kind, ask string
+		paths     []string
+	}{
+		{"cron", "who owns that table, to remove the line before the agent may run again", append([]string{"etc/crontab", "etc/anacrontab"},
+			v.filesIn("etc/cron.d", "etc/cron.hourly", "etc/cron.daily", "etc/cron.weekly", "etc/cron.monthly", "var/spool/cron/crontabs", "var/spool/cron")...)},
+		{"at", "who queued that job, to take it back with atrm before the agent may run again", v.filesIn("var/spool/cron/atjobs", "var/spool/at")},
+	} {
+		for _, name := range from.paths {
+			if v.mentioned(name) {
+				out = append(out, Reviver{Kind: from.kind, Name: name, Detail: "names the agent", Ask: from.ask})
+			}
+		}
+	}
+	return out
+}
+
+func (v *visit) filesIn(dirs ...string) (files []string) {
+	for _, dir := range dirs {
 		entries, err := openclaw.ReadDir(v.disk, dir, 1000)
 		if err != nil {
 			continue
 		}
 		for _, e := range entries {
 			if e.Type().IsRegular() {
-				tables = append(tables, path.Join(dir, e.Name()))
+				files = append(files, path.Join(dir, e.Name()))
 			}
 		}
 	}
-	for _, name := range tables {
-		data, err := openclaw.ReadFile(v.disk, name, 1<<20)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(data)) {
-			line = strings.ToLower(strings.TrimSpace(line))
-			if !strings.HasPrefix(line, "#") && agentMention(line) {
-				out = append(out, Reviver{Kind: "cron", Name: name, Detail: "names the agent", Ask: "remove its line before the agent's account is used again"})
-				break
-			}
+	return files
+}
+
+// mentioned reports whether a line that is no comment names the agent.
+func (v *visit) mentioned(file string) bool {
+	data, err := openclaw.ReadFile(v.disk, file, 1<<20)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(data)) {
+		line = strings.ToLower(strings.TrimSpace(line))
+		if !strings.HasPrefix(line, "#") && agentMention(line) {
+			return true
 		}
 	}
-	return out
+	return false
 }
 
 func agentMention(line string) bool {
