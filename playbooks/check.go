@@ -46,6 +46,9 @@ func (p *parser) check(b Playbook) {
 			}
 		}
 		p.checkCondition(s, steps, ids)
+		if s.Unanswered != 0 && (s.Unanswered < 0 || s.Gate != Confirm || s.Irreversible != "" || s.Approvals > 0) {
+			p.fail(s.Line, "step %q: only what is confirmed, can be undone and needs no approval goes ahead without an answer", s.ID)
+		}
 		if s.Uses == decides {
 			p.checkOptions(s)
 		}

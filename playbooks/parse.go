@@ -214,6 +214,7 @@ func (p *parser) step(n *yaml.Node) Step {
 		"gate":         p.oneOf(&s.Gate, "gate", gates),
 		"approvals":    p.count(&s.Approvals, maxApprovals),
 		"when":         p.condition(&s.When),
+		"unanswered":   p.duration(&s.Unanswered),
 		"deadline":     p.duration(&s.Deadline),
 		"on_failure":   p.oneOf(&s.OnFailure, "on_failure", afterFailure),
 	})

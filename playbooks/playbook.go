@@ -51,6 +51,7 @@ type Step struct {
 	Gate         string
 	Approvals    int // other people who have to approve it first, each with their own key
 	When         Condition
+	Unanswered   time.Duration // after which its gate lets it go ahead without an answer; 0 means never
 	Deadline     time.Duration // 0 means none
 	OnFailure    string
 	Line         int // in the file

@@ -164,6 +164,9 @@ func (s *planScreen) about(c *console, p incident.PlanStep, w int) []line {
 	if c.rec.stepStatus(p.ID) == approving {
 		add("To do", accent, "others approve it: clawback approve "+c.rec.Declared.Incident+" "+p.ID)
 	}
+	if p.Unanswered != "" {
+		add("Waits", plain, "for your answer, and goes ahead after "+p.Unanswered+" without one")
+	}
 	add("Undo", danger, p.Irreversible)
 	add("Why", plain, p.Why)
 	if a, ok := c.rec.Decisions[p.ID]; ok {

@@ -22,6 +22,7 @@ const playbookHelp = `A playbook says in YAML what a response does: phases, and 
   when           remote, local, not remote, STEP is CHOICE, STEP is not CHOICE
   gate           auto (the default), confirm, or typed
   approvals      how many other people have to approve it first, 0 to 9, each with their own key
+  unanswered     such as 10m: after it a gate of confirm goes ahead without an answer
   deadline       such as 90s
   on_failure     continue (the default), or stop: the steps that need it are skipped
 

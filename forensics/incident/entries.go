@@ -3,6 +3,8 @@
 package incident
 
 import (
+	"time"
+
 	"clawback/revoke/credential"
 )
 
@@ -107,11 +109,13 @@ type PlanStep struct {
 	Needs        []string `json:"needs,omitempty"`
 	Irreversible string   `json:"irreversible,omitempty"`
 
-	With      map[string]any `json:"with,omitempty"`
-	When      string         `json:"when,omitempty"`     // as the playbook writes it
-	Deadline  string         `json:"deadline,omitempty"` // "1m0s"
-	OnFailure string         `json:"on_failure,omitempty"`
-	Approvals int            `json:"approvals,omitempty"` // people who have to approve it first
+	With     map[string]any `json:"with,omitempty"`
+	When     string         `json:"when,omitempty"`     // as the playbook writes it
+	Deadline string         `json:"deadline,omitempty"` // "1m0s"
+
+	Unanswered string `json:"unanswered,omitempty"` // after which the gate lets it go ahead: "10m0s"
+	OnFailure  string `json:"on_failure,omitempty"`
+	Approvals  int    `json:"approvals,omitempty"` // people who have to approve it first
 }
 
 // StepIntent is written before a step has any effect.
@@ -156,6 +160,9 @@ type Question struct {
 	Text    []string `json:"text,omitempty"`
 	Type    string   `json:"type,omitempty"`
 	Options []Option `json:"options,omitempty"`
+
+	// Until is when Yes is taken for the answer, where nobody gave one; the zero time is never.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Option is one answer to a Choice.
@@ -164,6 +171,9 @@ type Option struct {
 	Title string `json:"title"`
 	Text  string `json:"text,omitempty"`
 }
+
+// Nobody is who gave an answer that nobody gave in time.
+const Nobody = "nobody: the time was up"
 
 // Answers to Confirm, Typed and Guide.
 const (

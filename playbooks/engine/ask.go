@@ -78,19 +78,38 @@ func (e *Engine) askOnce(ctx context.Context, q incident.Question) (incident.Ans
 			over <- fmt.Errorf("%w: %w", ErrUnanswered, err)
 		}
 	})
-	select {
-	case a := <-waiting.answer:
-		return a, nil
-	case <-ctx.Done():
-		return incident.Answer{}, context.Cause(ctx)
-	case err := <-over:
+	up, stop := e.until(q)
+	defer stop()
+	for {
 		select {
-		case a := <-waiting.answer: // somebody else was faster
+		case a := <-waiting.answer:
 			return a, nil
-		default:
+		case <-ctx.Done():
+			return incident.Answer{}, context.Cause(ctx)
+		case <-up:
+			up = nil
+			err := durable(e.answer(incident.Answer{Question: q.ID, Choice: incident.Yes, By: incident.Nobody}))
+			if err != nil && !errors.Is(err, ErrNoQuestion) { // somebody was faster
+				return incident.Answer{}, err
+			}
+		case err := <-over:
+			select {
+			case a := <-waiting.answer: // somebody else was faster
+				return a, nil
+			default:
+			}
+			return incident.Answer{}, cmp.Or(context.Cause(ctx), err)
 		}
-		return incident.Answer{}, cmp.Or(context.Cause(ctx), err)
 	}
+}
+
+// until is closed when nobody's answer is taken for Yes; it is nil for a question that waits for one.
+func (e *Engine) until(q incident.Question) (up <-chan struct{}, stop func() bool) {
+	if q.Until.IsZero() {
+		return nil, func() bool { return true }
+	}
+	ring := make(chan struct{})
+	return ring, e.Clock.AfterFunc(q.Until.Sub(e.Clock.Now()), func() { close(ring) })
 }
 
 // decide lets the Decider answer. It returns an error when nobody will.

@@ -24,6 +24,9 @@ func Plan(p playbooks.Playbook) incident.Plan {
 			if !s.When.Zero() {
 				step.When = s.When.String()
 			}
+			if s.Unanswered > 0 {
+				step.Unanswered = s.Unanswered.String()
+			}
 			if s.Deadline > 0 {
 				step.Deadline = s.Deadline.String()
 			}
@@ -73,9 +76,14 @@ func planned(s incident.PlanStep) (playbooks.Step, error) {
 			return step, fmt.Errorf("the recorded plan: step %q: %w", s.ID, err)
 		}
 	}
-	if s.Deadline != "" {
-		if step.Deadline, err = time.ParseDuration(s.Deadline); err != nil {
-			return step, fmt.Errorf("the recorded plan: step %q: %w", s.ID, err)
+	for _, d := range []struct {
+		text string
+		into *time.Duration
+	}{{s.Unanswered, &step.Unanswered}, {s.Deadline, &step.Deadline}} {
+		if d.text != "" {
+			if *d.into, err = time.ParseDuration(d.text); err != nil {
+				return step, fmt.Errorf("the recorded plan: step %q: %w", s.ID, err)
+			}
 		}
 	}
 	return step, nil

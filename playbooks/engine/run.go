@@ -243,6 +243,10 @@ func (e *Engine) gate(ctx context.Context, s playbooks.Step, action Action) (boo
 			q.Type = strings.TrimSpace(s.ID + " " + Spoken(e.Target))
 		}
 	}
+	if s.Unanswered > 0 {
+		q.Until = e.Clock.Now().Add(s.Unanswered)
+		q.Text = append(q.Text, "Without an answer it goes ahead at "+q.Until.UTC().Format(time.TimeOnly)+"Z.")
+	}
 	a, err := e.ask(ctx, q)
 	return a.Choice == incident.Yes, err
 }
