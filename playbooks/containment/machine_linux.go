@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -88,7 +89,7 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 		case i >= len(fresh):
 		case p == nil:
 			busy = ErrBusy
-		case p.Exe == "" && !p.kernel:
+		case p.ending:
 			ending = append(ending, p)
 		}
 	}
@@ -130,7 +131,7 @@ func (m *machine) Newcomers(ctx context.Context, t Traits) ([]Process, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if p := m.readProc(pid); p != nil && p.Exe != "" { // who is on its way out is for the next scan
+		if p := m.readProc(pid); p != nil && !p.ending { // who is on its way out is for the next scan
 			all, m.last[pid] = append(all, p), p
 		}
 	}
@@ -156,7 +157,7 @@ func (m *machine) Newcomers(ctx context.Context, t Traits) ([]Process, error) {
 // child of a process that lives and is not, in a session that is not. Others come and go all the time.
 func mayBeAgents(p *proc, found []Process, seen map[int]*proc) bool {
 	parent := seen[p.PPID]
-	return p.PPID <= 1 || parent == nil || parent.Exe == "" && !parent.kernel ||
+	return p.PPID <= 1 || parent == nil || parent.ending ||
 		slices.ContainsFunc(found, func(f Process) bool { return f.PID == p.PID || f.PID == p.PPID || f.PID == p.session })
 }
 
@@ -195,7 +196,8 @@ func (m *machine) readProc(pid int) *proc {
 		return nil
 	}
 	p := &proc{session: s.session, kernel: s.kernel, threads: s.threads, state: s.state, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
-	p.Exe, _ = os.Readlink(procPath(pid, "exe"))
+	p.Exe, err = os.Readlink(procPath(pid, "exe"))
+	p.ending = err != nil && !p.kernel && !errors.Is(err, fs.ErrPermission)
 	if data, err := readProcFile(procPath(pid, "cgroup"), 1<<16); err == nil {
 		p.Cgroup, p.freezer = unifiedPath(string(data)), freezerPath(string(data))
 	}

@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 	case "fugitive": // ends again and again, so that its engine starts it anew
 		act("fled")
 		os.Exit(1)
+	case "look": // at the first process of the machine, which is root's
+		if p := (&machine{}).readProc(1); p == nil || p.Exe != "" || p.ending {
+			fatal(fmt.Errorf("it is seen as %+v", p))
+		}
 	case "connect":
 		conn, err := net.Dial("unix", os.Args[1])
 		if err != nil {

@@ -1,22 +1,29 @@
 package containment
 
-import "testing"
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
 
 // Of what ends while it is read, only that counts which could have been the agent's.
 func TestMayBeAgents(t *testing.T) {
 	process := func(pid, ppid, session int, exe string) *proc {
-		return &proc{session: session, Process: Process{PID: pid, PPID: ppid, Exe: exe}}
+		return &proc{session: session, ending: exe == "", Process: Process{PID: pid, PPID: ppid, Exe: exe}}
 	}
 	agent := process(10, 1, 10, "/opt/openclaw/bin/node")
 	seen := map[int]*proc{
 		1: process(1, 0, 1, "/sbin/init"), 10: agent, 20: process(20, 1, 20, "/bin/bash"), 21: process(21, 20, 20, ""),
-		2: {kernel: true, Process: Process{PID: 2}},
+		2: {kernel: true, Process: Process{PID: 2}}, 22: {Process: Process{PID: 22, PPID: 1}},
 	}
 	for name, c := range map[string]struct {
 		p    *proc
 		want bool
 	}{
 		"a shell's child":                      {process(30, 20, 20, ""), false},
+		"another account's child":              {process(37, 22, 22, ""), false},
 		"a thread of the kernel's child":       {process(31, 2, 0, ""), false},
 		"the agent's child":                    {process(32, 10, 32, ""), true},
 		"in the agent's session":               {process(33, 20, 10, ""), true},
@@ -28,6 +35,22 @@ func TestMayBeAgents(t *testing.T) {
 		if got := mayBeAgents(c.p, []Process{agent.Process}, seen); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// Who may not look at other accounts' programs does not take every new process for one that ends.
+func TestAnotherAccountsProcessIsNotEnding(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(testBinary(t, dir, "look"))
+	cmd.Env = append(os.Environ(), "CLAWBACK_TEST_ROLE=look")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
