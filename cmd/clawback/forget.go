@@ -47,19 +47,9 @@ func (a *app) forget(ctx context.Context, id string, f forgetting, o resumption)
 			return refuse(err)
 		}
 	}
-	var failed error
-	r.instead = func(ctx context.Context) (s incident.State, err error) {
-		s, failed = r.work.Forget(ctx, r.open.journal, kept, a.responder(), f.why)
-		return s, nil
-	}
-	err = r.run(ctx)
-	if failed != nil {
-		return &failure{incident.ExitPartial, failed, "see whether keys/secrets.age and keys/secrets.key are still in " + r.place()}
-	}
-	if r.failed != nil || r.sealErr != nil {
-		return err
-	}
-	return nil
+	return r.alone(ctx, "see whether keys/secrets.age and keys/secrets.key are still in "+r.place(), func(ctx context.Context) (incident.State, error) {
+		return r.work.Forget(ctx, r.open.journal, kept, a.responder(), f.why)
+	})
 }
 
 // maxForget is how many credentials are listed before they are forgotten.

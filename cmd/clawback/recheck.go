@@ -126,19 +126,9 @@ func (a *app) undo(ctx context.Context, id, of, why string, o resumption) error 
 	if err := a.askToUndo(c); err != nil {
 		return refuse(err)
 	}
-	var failed error
-	r.instead = func(ctx context.Context) (s incident.State, err error) {
-		s, failed = r.work.Undo(ctx, r.open.journal, c.Fingerprint, a.responder(), why)
-		return s, nil
-	}
-	err = r.run(ctx)
-	if failed != nil {
-		return &failure{incident.ExitPartial, failed, "see how it stands at its provider; the record says what was asked and answered"}
-	}
-	if r.failed != nil || r.sealErr != nil {
-		return err
-	}
-	return nil
+	return r.alone(ctx, "see how it stands at its provider; the record says what was asked and answered", func(ctx context.Context) (incident.State, error) {
+		return r.work.Undo(ctx, r.open.journal, c.Fingerprint, a.responder(), why)
+	})
 }
 
 // askToUndo wants the credential typed.

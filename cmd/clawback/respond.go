@@ -47,6 +47,24 @@ type response struct {
 	witnesses *witnessing // nil for none
 }
 
+// alone does one thing in place of the playbook. Its exit code says what came of that, not how the
+// response stands; hint is what to do where it failed.
+func (r *response) alone(ctx context.Context, hint string, do func(context.Context) (incident.State, error)) error {
+	var failed error
+	r.instead = func(ctx context.Context) (s incident.State, err error) {
+		s, failed = do(ctx)
+		return s, nil
+	}
+	err := r.run(ctx)
+	switch {
+	case failed != nil:
+		return &failure{incident.ExitPartial, failed, hint}
+	case r.failed != nil || r.sealErr != nil:
+		return err
+	}
+	return nil
+}
+
 // run carries the response out and shows it, and returns its exit code as an error.
 func (r *response) run(ctx context.Context) error {
 	ctx, stop, heard := r.interruptible(ctx)

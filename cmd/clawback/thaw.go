@@ -96,19 +96,9 @@ func (a *app) letGo(ctx context.Context, id string, o lettingGo) error {
 			return errors.Join(err, rec.close())
 		}
 	}
-	var failed error
-	r.instead = func(ctx context.Context) (s incident.State, err error) {
-		s, failed = r.work.LetGo(ctx, rec.journal, o.what, a.responder(), o.why)
-		return s, nil
-	}
-	err = r.run(ctx)
-	if failed != nil {
-		return &failure{incident.ExitPartial, failed, "run it again: what is done is not done twice"}
-	}
-	if r.failed != nil || r.sealErr != nil {
-		return err
-	}
-	return nil
+	return r.alone(ctx, "run it again: what is done is not done twice", func(ctx context.Context) (incident.State, error) {
+		return r.work.LetGo(ctx, rec.journal, o.what, a.responder(), o.why)
+	})
 }
 
 // sensible says why there is nothing to take back of an incident.

@@ -47,7 +47,7 @@ func (a *Agent) Freeze(ctx context.Context) (Frozen, error) {
 // managers, the installations on disk and the processes found so far give away.
 func (v *visit) freeze(ctx context.Context) (Frozen, error) {
 	var f Frozen
-	for _, group := range v.sys.Groups() {
+	for group := range v.sys.Groups() {
 		v.freezeGroup(ctx, group, path.Base(group), &f)
 	}
 	v.connect(ctx)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"slices"
@@ -197,7 +198,6 @@ func (m *machine) readProc(pid int) *proc {
 	}
 	p := &proc{session: s.session, kernel: s.kernel, threads: s.threads, state: s.state, Process: Process{PID: pid, Start: s.start, PPID: s.ppid, Name: s.name}}
 	p.Exe, err = os.Readlink(procPath(pid, "exe"))
-	p.ending = err != nil && !p.kernel && !errors.Is(err, fs.ErrPermission)
 	if data, err := readProcFile(procPath(pid, "cgroup"), 1<<16); err == nil {
 		p.Cgroup, p.freezer = unifiedPath(string(data)), freezerPath(string(data))
 	}
@@ -206,6 +206,8 @@ func (m *machine) readProc(pid int) *proc {
 		data, _ := readProcFile(procPath(pid, "status"), 1<<16)
 		return effectiveUID(string(data))
 	})
+	// One of another account may not be looked at; one of the caller's own that hides may be the agent's.
+	p.ending = err != nil && !p.kernel && !(errors.Is(err, fs.ErrPermission) && p.uid() != os.Geteuid())
 	if last := m.last[pid]; last != nil && last.Start == p.Start && last.Name == p.Name && last.Exe == p.Exe && time.Since(last.read) < staleAfter {
 		p.read, p.args, p.places, p.open = last.read, last.args, last.places, last.open
 		return p
@@ -395,28 +397,27 @@ func (m *machine) Isolator() Isolator {
 	return Firewall{}
 }
 
-// Groups implements System.
-func (m *machine) Groups() (found []string) {
-	if m.groups == "" {
-		return nil
-	}
-	dirs := []string{"/"}
-	for seen := 0; len(dirs) > 0 && seen < maxGroups; seen++ {
-		dir := dirs[0]
-		dirs = dirs[1:]
-		entries, _ := os.ReadDir(m.groups + dir) // gone, or nobody's
-		for _, e := range entries {
-			at := path.Join(dir, e.Name())
-			switch {
-			case !e.IsDir():
-			case agentUnit.MatchString(e.Name()):
-				found = append(found, at)
-			default:
-				dirs = append(dirs, at)
+// Groups implements System. The uppermost come first: who may make groups of their own can hide one
+// among thousands only below theirs.
+func (m *machine) Groups() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		dirs := []string{"/"}
+		for seen := 0; m.groups != "" && len(dirs) > 0 && seen < maxGroups; seen++ {
+			dir := dirs[0]
+			dirs = dirs[1:]
+			entries, _ := os.ReadDir(m.groups + dir) // gone, or nobody's
+			for _, e := range entries {
+				at := path.Join(dir, e.Name())
+				switch {
+				case !e.IsDir():
+				case !agentUnit.MatchString(e.Name()):
+					dirs = append(dirs, at)
+				case !yield(at):
+					return
+				}
 			}
 		}
 	}
-	return found
 }
 
 // Cgroup implements System. A group that holds the caller, an ancestor of it, or all of a

@@ -1,11 +1,15 @@
 package containment
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Of what ends while it is read, only that counts which could have been the agent's.
@@ -38,19 +42,48 @@ func TestMayBeAgents(t *testing.T) {
 	}
 }
 
-// Who may not look at other accounts' programs does not take every new process for one that ends.
-func TestAnotherAccountsProcessIsNotEnding(t *testing.T) {
+// hide makes that no process of the same account may look at this one.
+func hide() {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		fatal(err)
+	}
+}
+
+// Who may not look at other accounts' programs does not take every new process for one that ends; but
+// one of its own account's that hides may be the agent's.
+func TestAProcessThatMayNotBeLookedAt(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(testBinary(t, dir, "look"))
-	cmd.Env = append(os.Environ(), "CLAWBACK_TEST_ROLE=look")
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	program := testBinary(t, dir, "look")
+	nobody := func(role string, args ...string) *exec.Cmd {
+		cmd := exec.Command(program, args...)
+		cmd.Env, cmd.Dir = append(os.Environ(), "CLAWBACK_TEST_ROLE="+role), "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		return cmd
+	}
+	hidden := nobody("hidden")
+	in, err := hidden.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := hidden.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hidden.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { in.Close(); _ = hidden.Wait() }()
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "hidden\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	for pid, ending := range map[int]string{1: "false", hidden.Process.Pid: "true"} {
+		if got, err := nobody("look", strconv.Itoa(pid)).CombinedOutput(); err != nil || string(got) != ending {
+			t.Errorf("process %d counts as ending: %s, want %s: %v", pid, got, ending, err)
+		}
 	}
 }
 

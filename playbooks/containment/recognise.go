@@ -15,7 +15,7 @@ type proc struct {
 	freezer string // its group of the freezer of cgroup v1
 	kernel  bool   // a thread of the kernel, with no program
 	dead    bool   // a zombie
-	ending  bool   // its program is gone already; one that may not be looked at is another account's, at work
+	ending  bool   // its program is gone already, or hides from its own account
 	threads int
 	state   string // of its first thread
 	cwd     func() string

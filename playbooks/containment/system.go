@@ -3,6 +3,7 @@ package containment
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/netip"
 	"syscall"
 	"time"
@@ -45,8 +46,8 @@ type System interface {
 	// Cgroup is the control group of that path, or nil where it cannot be frozen, or must not be
 	// because the caller lives in it.
 	Cgroup(path string) Cgroup
-	// Groups lists the control groups of the agent's units, by their names alone.
-	Groups() []string
+	// Groups goes through the control groups of the agent's units, by their names alone.
+	Groups() iter.Seq[string]
 	// Isolator cuts the machine off the network; nil where this is not the agent's machine.
 	Isolator() Isolator
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
 	"syscall"
@@ -18,7 +19,7 @@ import (
 type system struct{ child int }
 
 // Groups implements containment.System: the child is in none of its own.
-func (s system) Groups() []string { return nil }
+func (s system) Groups() iter.Seq[string] { return func(func(string) bool) {} }
 
 // Newcomers implements containment.System: the drill's agent does not fork in a hurry.
 func (s system) Newcomers(context.Context, containment.Traits) ([]containment.Process, error) {

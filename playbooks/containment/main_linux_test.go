@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -32,10 +34,20 @@ func TestMain(m *testing.M) {
 	case "fugitive": // ends again and again, so that its engine starts it anew
 		act("fled")
 		os.Exit(1)
-	case "look": // at the first process of the machine, which is root's
-		if p := (&machine{}).readProc(1); p == nil || p.Exe != "" || p.ending {
+	case "look":
+		pid, err := strconv.Atoi(os.Args[1])
+		if err != nil {
+			fatal(err)
+		}
+		p := (&machine{}).readProc(pid)
+		if p == nil || p.Exe != "" {
 			fatal(fmt.Errorf("it is seen as %+v", p))
 		}
+		fmt.Print(p.ending)
+	case "hidden": // keeps its own account from looking at it, until its input ends
+		hide()
+		fmt.Println("hidden")
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	case "connect":
 		conn, err := net.Dial("unix", os.Args[1])
 		if err != nil {
