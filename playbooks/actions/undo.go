@@ -20,8 +20,9 @@ var (
 	ErrNotKept    = errors.New("its secret was not kept, and its provider knows it by nothing else")
 )
 
-// undoTimeout is how long a provider has to take a revocation back: as long as for the revocation.
-const undoTimeout = 30 * time.Second
+// undoTimeout is how long a provider has to take a revocation back, for which it may be asked a dozen
+// times: a key, its user, and the organization.
+const undoTimeout = 2 * time.Minute
 
 // Undoable returns what is on record of a credential together with its provider, or why its
 // revocation cannot be taken back.
