@@ -26,6 +26,7 @@ type config struct {
 	SSHConfig   string                     `yaml:"ssh_config"`
 
 	Isolation isolationConfig `yaml:"isolation"`
+	Evidence  evidenceConfig  `yaml:"evidence"`
 
 	AllowedSigners string            `yaml:"allowed_signers"`
 	Roles          map[string]string `yaml:"roles"`
@@ -141,6 +142,9 @@ func (c config) check() error {
 		return usage("clawback help config shows what it can hold", "configuration %s: %w", c.file, err)
 	}
 	if err := c.checkIsolation(); err != nil {
+		return err
+	}
+	if err := c.checkEvidence(); err != nil {
 		return err
 	}
 	return c.checkWitnesses()
