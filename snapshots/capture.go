@@ -84,7 +84,8 @@ func Capture(ctx context.Context, root *os.Root, part string, opts Options, sink
 	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, sets: map[string][]string{}, systems: &fileSystems{stuck: map[uint64]int{}}, pool: make(buffers, 4)}
 	c.bytesLeft, c.holesLeft = c.opts.MaxBytes, c.opts.MaxHoles
 	started := time.Now()
-	timed, cancel := context.WithTimeoutCause(ctx, c.opts.Deadline, errors.New("the time for the capture is up"))
+	c.until = started.Add(c.opts.Deadline)
+	timed, cancel := context.WithDeadlineCause(ctx, c.until, errors.New("the time for the capture is up"))
 	defer cancel()
 	defer c.survey(timed)()
 	err := take(c, timed)
@@ -102,12 +103,15 @@ type capture struct {
 	sink      Sink
 	out       Captured
 	bytesLeft int64
-	purse     *purse              // of what is taken now, nil without
-	sets      map[string][]string // the files of a database, by its path
-	holesLeft int64               // bytes of holes, which cost no place but time
-	looked    int                 // files handed to the sink, whatever became of them
-	seen      map[string]bool     // paths already taken; after a NUL, what was reported
-	large     []item              // to be taken last
+	purse     *purse                        // of what is taken now, nil without
+	sets      map[string][]string           // the files of a database, by its path
+	holesLeft int64                         // bytes of holes, which cost no place but time
+	looked    int                           // files handed to the sink, whatever became of them
+	seen      map[string]bool               // paths already taken; after a NUL, what was reported
+	share     *share                        // of the target that is taken now, nil without
+	rests     []func(context.Context) error // what was beyond its target's share, in order
+	large     []item                        // to be taken last
+	until     time.Time                     // the deadline
 	systems   *fileSystems
 	pool      buffers
 }

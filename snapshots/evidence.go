@@ -31,7 +31,14 @@ func (c *capture) files(ctx context.Context) error {
 		later = append(later, in.Workspaces...)
 	}
 	for _, t := range targets(l.found, c.homes(ctx, l.found), c.packages(ctx, l.found)) {
+		c.share = c.shareNow()
 		if err := c.takeTarget(ctx, t, later); err != nil {
+			return err
+		}
+	}
+	c.share = nil
+	for _, goOn := range c.rests {
+		if err := goOn(ctx); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,31 +41,64 @@ func (c *capture) volatile(ctx context.Context) error {
 		self = strconv.Itoa(1)
 	}
 	seen := map[string]bool{} // network namespaces
+	for _, class := range []struct {
+		name  string
+		limit time.Duration
+		take  func(context.Context) error
+	}{
+		{"the machine's network", 30 * time.Second, func(ctx context.Context) error { return c.machineNetwork(ctx, self, seen) }},
+		{"the table of processes", 30 * time.Second, c.processTable},
+		{"the agent's processes", 2 * time.Minute, func(ctx context.Context) error {
+			return c.eachProcess(func(pid string) error { return c.process(ctx, pid, seen) })
+		}},
+		{"what others tell", time.Minute, c.told},
+		{"mounts and kernel", 30 * time.Second, func(ctx context.Context) error { return c.machine(ctx, self) }},
+		{"deleted files that are open", 3 * time.Minute, func(ctx context.Context) error {
+			return c.eachProcess(func(pid string) error { return c.deleted(ctx, pid) })
+		}},
+	} {
+		if err := within(ctx, class.name, class.limit, class.take); err != nil {
+			return err
+		}
+	}
+	return c.last(ctx)
+}
+
+// machineNetwork takes the network of the namespace that we are in, and the rules of the machine.
+func (c *capture) machineNetwork(ctx context.Context, self string, seen map[string]bool) error {
 	if err := c.network(ctx, self, "volatile/net", seen); err != nil {
 		return err
 	}
-	if c.root.Name() == "/" { // the machine's own
-		if err := c.made(ctx, "volatile/net/rules", c.systems.trail(), routingRules); err != nil {
-			return err
-		}
-		if err := c.made(ctx, "volatile/net/ruleset", c.systems.trail(), ruleset); err != nil {
-			return err
-		}
+	if c.root.Name() != "/" { // not the machine's own
+		return nil
 	}
-	if err := c.processTable(ctx); err != nil {
+	if err := c.made(ctx, "volatile/net/rules", c.systems.trail(), routingRules); err != nil {
 		return err
 	}
+	return c.made(ctx, "volatile/net/ruleset", c.systems.trail(), ruleset)
+}
+
+func (c *capture) eachProcess(take func(pid string) error) error {
 	for _, pid := range c.opts.Processes {
-		if err := c.process(ctx, strconv.Itoa(pid), seen); err != nil {
+		if err := take(strconv.Itoa(pid)); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (c *capture) told(ctx context.Context) error {
 	for _, told := range c.opts.Told {
 		tell := func(*trail) ([]byte, error) { return told.Read(ctx) }
-		if err := c.made(ctx, "volatile/"+told.Name, c.systems.trail(), tell); err != nil {
+		if err := c.made(ctx, "volatile/"+told.Name, c.systems.others(), tell); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// machine takes what is mounted, which kernel runs and with which modules.
+func (c *capture) machine(ctx context.Context, self string) error {
 	if err := c.live(ctx, self+"/mountinfo", "volatile/mounts"); err != nil {
 		return err
 	}
@@ -73,12 +107,7 @@ func (c *capture) volatile(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, pid := range c.opts.Processes {
-		if err := c.deleted(ctx, strconv.Itoa(pid)); err != nil {
-			return err
-		}
-	}
-	return c.last(ctx)
+	return nil
 }
 
 // live takes one file of /proc.

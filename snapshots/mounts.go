@@ -21,6 +21,7 @@ const (
 	maxStuck     = 8        // readings that one file system may leave unanswered before it is given up
 	maxSilences  = 2        // readings that one process may, whose memory the kernel cannot get at
 	inProcess    = 1 << 63  // with the number of a process, in place of a device
+	noFileSystem = 1 << 62  // in place of a device: another program is asked
 	maxMountLine = 64 << 10 // bytes of a line of mountinfo
 )
 
@@ -125,6 +126,13 @@ func (f *fileSystems) process(pid string) *trail {
 	t := &trail{systems: f, fixed: true}
 	n, _ := strconv.ParseUint(pid, 10, 32) // names that are no number share 0
 	t.at.Store(inProcess | n)
+	return t
+}
+
+// others is the trail to what other programs on the machine tell: no file system is at fault when they do not.
+func (f *fileSystems) others() *trail {
+	t := &trail{systems: f, fixed: true}
+	t.at.Store(noFileSystem)
 	return t
 }
 

@@ -52,7 +52,15 @@ func (c *capture) takeTarget(ctx context.Context, t target, later []string) erro
 	if t.latest {
 		slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(lastPart(b), lastPart(a)) })
 	}
-	for _, p := range paths {
+	return c.takePaths(ctx, paths, t, later)
+}
+
+func (c *capture) takePaths(ctx context.Context, paths []string, t target, later []string) error {
+	for i, p := range paths {
+		if c.share.spent(c) {
+			c.putOff(func(ctx context.Context) error { return c.takePaths(ctx, paths[i:], t, later) })
+			return nil
+		}
 		if err := c.takePath(ctx, p, t, later); err != nil {
 			return err
 		}
@@ -81,7 +89,7 @@ func (c *capture) takePath(ctx context.Context, p string, t target, later []stri
 		}
 	}
 	later = slices.DeleteFunc(slices.Clone(later), func(w string) bool { return w == p || w == real })
-	return c.walk(ctx, real, t, later)
+	return c.walk(ctx, []string{real}, t, later)
 }
 
 // refuse reports a place that cannot be taken. One that does not exist is no matter.
@@ -163,14 +171,17 @@ func (c *capture) expand(ctx context.Context, base, pattern string) []string {
 	return paths
 }
 
-// walk takes a path without links and, where it is a folder, all that lies in it.
-func (c *capture) walk(ctx context.Context, top string, t target, later []string) error {
-	rest := []string{top}
+// walk takes paths without links and, where one is a folder, all that lies in it. The last is taken first.
+func (c *capture) walk(ctx context.Context, rest []string, t target, later []string) error {
 	for len(rest) > 0 {
 		p := rest[len(rest)-1]
 		if c.seen[p] || slices.Contains(later, p) {
 			rest = rest[:len(rest)-1]
 			continue
+		}
+		if c.share.spent(c) {
+			c.putOff(func(ctx context.Context) error { return c.walk(ctx, rest, t, later) })
+			return nil
 		}
 		if err := c.over(ctx); err != nil {
 			return c.leaveAll(rest, t, err)
