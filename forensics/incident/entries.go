@@ -323,6 +323,7 @@ type Sealed struct {
 	Bytes    int64          `json:"bytes"`
 	Manifest string         `json:"manifest_sha256"`
 	Digest   string         `json:"digest"`
+	Package  string         `json:"package_sha256,omitempty"` // of the file at Path
 	Verdicts map[string]int `json:"verdicts,omitempty"`
 	Left     []string       `json:"left,omitempty"`
 	Early    bool           `json:"ended_early,omitempty"` // the capture was cut short: what came after is not in it

@@ -46,6 +46,8 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return "report", r.Markdown, ok
 	case TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeHostLost, TypeSealed, TypeSearched:
 		return hostLine(s, e)
+	case TypeStamped, TypeDeposited, TypeTransfer, TypeAccess, TypeHold:
+		return custodyLine(e)
 	case TypeLetGo, TypeLetGone:
 		return letGoLine(e)
 	case TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed:
@@ -112,6 +114,8 @@ func deskLine(s State, e journal.Entry) (string, string, bool) {
 		return "forget", text, ok
 	case ToLetGo:
 		return "false alarm", text, ok
+	case ToCustody:
+		return "custody", text, ok
 	}
 	return "resumed", text, ok
 }

@@ -46,6 +46,7 @@ type State struct {
 	LetGo    *LetGo           // nil unless a person took back what was done to the host, and nothing was done since
 	Lost     *HostLost        // nil where nobody found that the host itself is compromised
 	Sealed   []Sealed
+	Custody  Custody // of the evidence
 	Searched *Searched
 
 	Inventory   Inventory     // what was known of credentials beforehand
@@ -173,7 +174,7 @@ func (s *State) fold(e journal.Entry) error {
 		s.DeclaredAt, s.First, s.Consoles = e.Time, e.Hash(), 1
 		err := value(e, &s.Declared)
 		s.lost(s.Declared.HostLost, "declared so from the start")
-		return err
+		return cmp.Or(err, s.foldCustody(e))
 	case TypePlan:
 		return s.foldPlan(e)
 	case TypeStepIntent, TypeStepOutcome:
@@ -209,7 +210,9 @@ func (s *State) fold(e journal.Entry) error {
 	case TypeHostLost:
 		return set(e, &s.Lost)
 	case TypeSealed:
-		return s.foldSealed(e)
+		return cmp.Or(s.foldSealed(e), s.foldCustody(e))
+	case TypeStamped, TypeDeposited, TypeTransfer, TypeAccess, TypeHold:
+		return s.foldCustody(e)
 	case TypeSearched:
 		return set(e, &s.Searched)
 	case TypeInventory:
@@ -232,7 +235,7 @@ func (s *State) fold(e journal.Entry) error {
 		for _, c := range s.Credentials {
 			c.Indeterminate = c.Indeterminate || c.sent()
 		}
-		return s.foldResumed(e)
+		return cmp.Or(s.foldResumed(e), s.foldCustody(e))
 	case TypeAdversary:
 		return set(e, &s.Adversary)
 	case TypeReport:

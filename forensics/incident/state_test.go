@@ -210,7 +210,7 @@ var allTypes = []string{
 	TypeDescribed, TypeFrozen, TypeStopped, TypeChecked, TypeIsolated, TypeSealed, TypeFound, TypeSource, TypeSearched,
 	TypeBaseline, TypeRevoke, TypeReceipt, TypeProbe, TypeLife, TypeAdversary, TypeReport, TypeInterrupted, TypeClosed,
 	TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed, TypeAuthority, TypeForgotten,
-	TypeLetGo, TypeLetGone, TypeIsolationTested,
+	TypeLetGo, TypeLetGone, TypeIsolationTested, TypeStamped, TypeDeposited, TypeTransfer, TypeAccess, TypeHold,
 	journal.TypeTrouble, "something.else",
 }
 
