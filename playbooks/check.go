@@ -49,6 +49,7 @@ func (p *parser) check(b Playbook) {
 		if s.Unanswered != 0 && (s.Unanswered < 0 || s.Gate != Confirm || s.Irreversible != "" || s.Approvals > 0) {
 			p.fail(s.Line, "step %q: only what is confirmed, can be undone and needs no approval goes ahead without an answer", s.ID)
 		}
+		p.checkOnly(s)
 		if s.Uses == decides {
 			p.checkOptions(s)
 		}
@@ -92,6 +93,13 @@ func (p *parser) checkCondition(s Step, steps map[string]Step, ids []string) {
 		case !reaches(s.ID, c.Fact, steps):
 			p.fail(s.Line, "step %q asks what %q decided but does not need it: it may run before", s.ID, c.Fact)
 		}
+	}
+}
+
+// checkOnly keeps a misspelt word from isolating more than was meant.
+func (p *parser) checkOnly(s Step) {
+	if only, given := s.With["only"]; given && s.Uses == "host.isolate" && only != "agent" {
+		p.fail(s.Line, "step %q: with.only is agent, or is left out for the whole machine", s.ID)
 	}
 }
 

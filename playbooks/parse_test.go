@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-var someActions = []string{"agent.freeze", "credentials.revoke", "person.decide", "person.guide"}
+var someActions = []string{"agent.freeze", "credentials.revoke", "host.isolate", "person.decide", "person.guide"}
 
 // body is a playbook with these steps, the first of which stands at line 7.
 func body(steps ...string) string {
@@ -173,6 +173,7 @@ func TestParseSaysWhereAndWhatWasMeant(t *testing.T) {
 		"condition on no choice":   {body(cause, guide("needs: [cause], when: cause is hots")), `t.yaml:9: step "a": "hots" is no choice of "cause"; did you mean "host"?`},
 		"condition on no decision": {body(freeze, guide("needs: [freeze], when: freeze is host")), `t.yaml:9: step "a" waits for the decision of "freeze", which decides nothing`},
 		"condition too early":      {body(cause, guide("when: cause is host")), `t.yaml:9: step "a" asks what "cause" decided but does not need it`},
+		"isolates something else":  {body("{id: cut, title: Cut, uses: host.isolate, with: {only: the agent}}"), `t.yaml:8: step "cut": with.only is agent`},
 		"nothing to decide":        {body("{id: cause, title: Cause, uses: person.decide}"), `t.yaml:8: step "cause" decides nothing`},
 		"one option":               {options("[{id: a, title: A}]"), `decides nothing: with.options needs at least two`},
 		"option without title":     {options("[{id: a, title: A}, {id: b, title: B}, {id: c}]"), `each with id and title`},

@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c, err := parse(args, stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|version [--root DIR] [--recipient AGE-KEY [--everyone]] [--part files|volatile] [--keep NAME=ADDRESS:PORT]... [--undo]\n",
+		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|version [--root DIR] [--recipient AGE-KEY [--everyone]] [--part files|volatile] [--keep NAME=ADDRESS:PORT]... [--only-agent] [--undo]\n",
 			err, strings.Join(wire.Verbs, "|"))
 		return 2
 	}
@@ -54,6 +54,7 @@ type command struct {
 	verb, root, part string
 	recipient        age.Recipient
 	everyone, undo   bool
+	only             bool
 	keep             []containment.Keep
 }
 
@@ -74,6 +75,7 @@ func parse(args []string, stderr io.Writer) (command, error) {
 		c.keep = append(c.keep, k)
 		return err
 	})
+	flags.BoolVar(&c.only, "only-agent", false, "isolate: cut off the agent alone, and not its machine")
 	flags.BoolVar(&c.undo, "undo", false, "isolate: open the network again, and nothing else")
 	if err := flags.Parse(args[1:]); err != nil {
 		return c, err
@@ -87,6 +89,8 @@ func parse(args []string, stderr io.Writer) (command, error) {
 		return c, errors.New("--everyone is for discover")
 	case len(c.keep) > 0 && (c.verb != "isolate" || c.undo):
 		return c, errors.New("--keep is for isolate")
+	case c.only && (c.verb != "isolate" || c.undo || len(c.keep) > 0):
+		return c, errors.New("--only-agent is for isolate, and leaves the agent nothing in reach")
 	case c.undo && c.verb != "isolate":
 		return c, errors.New("--undo is for isolate")
 	case (c.verb == "capture") != (c.part != ""):
@@ -138,7 +142,7 @@ func (c command) verbs(ctx context.Context, h *host.Local, w *wire.Writer) (any,
 		if c.undo {
 			return nil, h.Reopen(ctx)
 		}
-		return h.Isolate(ctx, c.keep)
+		return h.Isolate(ctx, containment.Cut{Keep: c.keep, Only: c.only})
 	case "restore":
 		return nil, h.Restore(ctx)
 	case "check":

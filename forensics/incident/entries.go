@@ -303,6 +303,7 @@ type Checked struct {
 
 // Isolated is the host's claim about its network.
 type Isolated struct {
+	Only     bool     `json:"only,omitempty"` // the agent alone was cut off, and not its machine
 	How      []string `json:"how,omitempty"`
 	Kept     []string `json:"kept,omitempty"`
 	Proof    []string `json:"proof,omitempty"`

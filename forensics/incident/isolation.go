@@ -27,17 +27,31 @@ type IsolationTested struct {
 	Before string `json:"before,omitempty"` // WasAnswered, WasSilent, or "" where that is not known
 	After  string `json:"after,omitempty"`  // likewise, once it was isolated
 	Said   string `json:"said,omitempty"`   // by the host of the attempt after, or why there was none
+
+	// Of an agent that is cut off alone no attempt from outside shows anything: the host counts what it
+	// dropped.
+	Only    bool   `json:"only,omitempty"`
+	Dropped uint64 `json:"dropped,omitempty"` // packets of the agent
 }
 
 // Holds reports whether both were proved: an address that answered before is silent, and the desk can
-// come back.
+// come back; or of an agent that is cut off alone, that something of it was dropped.
 func (i IsolationTested) Holds() bool {
+	if i.Only {
+		return i.Lost == "" && i.WayIn != "" && i.Dropped > 0
+	}
 	return i.Lost == "" && i.WayIn != "" && i.Before == WasAnswered && i.After == WasSilent
 }
 
 // Out says what is known of the host's way out, in words.
 func (i IsolationTested) Out() string {
 	switch {
+	case i.Only && i.Said != "":
+		return "whether anything of the agent was dropped is not known: " + i.Said
+	case i.Only && i.Dropped > 0:
+		return fmt.Sprintf("%s of the agent dropped since", plural(int(min(i.Dropped, 1<<31)), "packet", "packets"))
+	case i.Only:
+		return "no packet of the agent came by since: that the rules hold it off is not seen yet"
 	case i.After == WasAnswered:
 		return i.To + " still answers the host"
 	case i.After == WasSilent && i.Before == WasAnswered:

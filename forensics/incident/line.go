@@ -167,7 +167,11 @@ func hostLine(s State, e journal.Entry) (string, string, bool) {
 		return "NOT DOWN", strings.Join(v.Problems, "; "), ok
 	case TypeIsolated:
 		v, ok := decoded[Isolated](e)
-		return "isolated", strings.Join(v.How, "; ") + "; " + Delay + trouble(v.Problems), ok
+		word := "isolated"
+		if v.Only {
+			word = "agent cut off"
+		}
+		return word, strings.Join(v.How, "; ") + "; " + Delay + trouble(v.Problems), ok
 	case TypeHostLost:
 		v, ok := decoded[HostLost](e)
 		return "HOST LOST", "other users' credentials are lost with it: " + v.Why, ok

@@ -193,7 +193,7 @@ func claim(e journal.Entry) (Claim, bool) {
 	case incident.TypeIsolated:
 		i, ok := read[incident.Isolated](e)
 		basis := append(labelled("how", i.How), labelled("kept open", i.Kept)...)
-		return Claim{Says: "It restricted the network as listed here. This is " + incident.Delay + ".", Basis: append(basis, i.Proof...), Problems: i.Problems}, ok
+		return Claim{Says: words(restricted(i.Only) + " This is " + incident.Delay + "."), Basis: append(basis, i.Proof...), Problems: i.Problems}, ok
 	case incident.TypeIsolationTested:
 		i, ok := read[incident.IsolationTested](e)
 		return isolationTested(i), ok
@@ -214,8 +214,13 @@ func claim(e journal.Entry) (Claim, bool) {
 
 // isolationTested is half the desk's own: it says which half.
 func isolationTested(i incident.IsolationTested) Claim {
-	c := Claim{Says: "It tried to reach what the isolation forbids, and the desk tried a way in of its own beside the one in use.", Basis: []string{i.Out()}, Problems: []string{}}
-	if i.After != incident.WasSilent || i.Before != incident.WasAnswered {
+	says, shut := words("It counted what it dropped of the agent, and the desk tried a way in of its own beside the one in use."), i.Dropped > 0
+	if !i.Only {
+		says, shut = "It tried to reach what the isolation forbids, and the desk tried a way in of its own beside the one in use.",
+			i.After == incident.WasSilent && i.Before == incident.WasAnswered
+	}
+	c := Claim{Says: says, Basis: []string{i.Out()}, Problems: []string{}}
+	if !shut {
 		c.Basis, c.Problems = nil, c.Basis
 	}
 	if i.Lost != "" {
@@ -224,6 +229,13 @@ func isolationTested(i incident.IsolationTested) Claim {
 		c.Basis = append(c.Basis, "seen by the desk: "+i.WayIn)
 	}
 	return c
+}
+
+func restricted(agentAlone bool) string {
+	if agentAlone {
+		return "It cut the agent alone off the network, as listed here."
+	}
+	return "It restricted the network as listed here."
 }
 
 func letGone(l incident.LetGone) words {

@@ -50,7 +50,7 @@ func (g Gone) Stop(context.Context) (containment.Stopped, error) {
 	return containment.Stopped{}, g.Why
 }
 
-func (g Gone) Isolate(context.Context, []containment.Keep) (containment.Isolated, error) {
+func (g Gone) Isolate(context.Context, containment.Cut) (containment.Isolated, error) {
 	return containment.Isolated{}, g.Why
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/playbooks"
+	"clawback/playbooks/containment"
 	"clawback/playbooks/engine"
 	"clawback/playbooks/host"
 )
@@ -22,7 +23,10 @@ const cutOutside = "have whoever runs the cloud or the hypervisor cut the machin
 // isolate cuts the host off the network, and tries whether that holds: a way out of the host, and a
 // second way in of the desk's. Whatever comes of the test it stays isolated, unless a person decides
 // otherwise.
-func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Recorder) error {
+func (r *Response) isolate(ctx context.Context, step playbooks.Step, rec engine.Recorder) error {
+	if text(step.With["only"]) == "agent" {
+		return r.isolateAgent(ctx, rec)
+	}
 	outside, testable := r.Host.(host.Outside)
 	var before host.Attempt
 	if testable {
@@ -30,7 +34,7 @@ func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Rec
 		before, _ = outside.WayOut(looking, r.Forbidden) // what is not known stays so
 		cancel()
 	}
-	i, err := r.Host.Isolate(ctx, r.Keep)
+	i, err := r.Host.Isolate(ctx, containment.Cut{Keep: r.Keep})
 	if err != nil {
 		return hinted{err: fmt.Errorf("isolate %s: %w", r.Host.Name(), err),
 			hint: r.also(err, "cut the machine off at the hypervisor, the cloud or the switch; keep your own SSH connection")}
@@ -42,6 +46,39 @@ func (r *Response) isolate(ctx context.Context, _ playbooks.Step, rec engine.Rec
 	t := r.tryWalls(ctx, outside, before)
 	rec.Note(incident.TypeIsolationTested, t)
 	return r.judgeWalls(ctx, t, rec)
+}
+
+// isolateAgent cuts off the agent alone. Of that nothing shows from outside but that the desk can come
+// back: the host counts what it drops.
+func (r *Response) isolateAgent(ctx context.Context, rec engine.Recorder) error {
+	const whole = "clawback isolate without --only-agent cuts the whole machine off"
+	i, err := r.Host.Isolate(ctx, containment.Cut{Only: true})
+	if err != nil {
+		return hinted{err: fmt.Errorf("cut off the agent alone on %s: %w", r.Host.Name(), err), hint: r.also(err, whole)}
+	}
+	rec.Note(incident.TypeIsolated, incident.Isolated{Only: true, How: bounded(i.How), Kept: bounded(i.Kept), Proof: bounded(i.Proof), Problems: bounded(i.Problems)})
+	t := incident.IsolationTested{Only: true, WayIn: "the desk is the machine itself"}
+	if outside, ok := r.Host.(host.Outside); ok {
+		answer, err := outside.WayIn(ctx)
+		if t.WayIn = incident.Cut(answer, maxReason); err != nil {
+			t.Lost = incident.Cut(err.Error(), maxReason)
+		}
+	}
+	if d, err := r.Host.Describe(ctx); err != nil {
+		t.Said = incident.Cut(err.Error(), maxReason)
+	} else {
+		t.Dropped = d.Dropped
+	}
+	rec.Note(incident.TypeIsolationTested, t)
+	switch {
+	case t.Lost != "":
+		return r.lockedOut(ctx, t, rec)
+	case len(i.Problems) > 0:
+		return hinted{err: errors.New("not all of the agent is cut off: " + i.Problems[0]), hint: whole}
+	case !t.Holds():
+		rec.Note(incident.TypeWarning, incident.Warning{Text: "that the agent is cut off is what the host says: " + t.Out(), Hint: whole})
+	}
+	return nil
 }
 
 // tryWalls tries both ways at once.
@@ -95,8 +132,12 @@ func (r *Response) judgeWalls(ctx context.Context, t incident.IsolationTested, r
 // lockedOut keeps a machine isolated to which the desk could not come back, and asks whether it shall
 // stay so where somebody can answer.
 func (r *Response) lockedOut(ctx context.Context, t incident.IsolationTested, rec engine.Recorder) error {
+	table := "clawback"
+	if t.Only {
+		table = "clawback-agent"
+	}
 	stays := hinted{err: errors.New("it is isolated, and the desk cannot come back: " + t.Lost),
-		hint: "on its own console nft delete table inet clawback opens it again; while this link holds, clawback restore does; " + cutOutside}
+		hint: "on its own console nft delete table inet " + table + " opens it again; while this link holds, clawback restore does; " + cutOutside}
 	if !r.Attended {
 		return stays
 	}

@@ -130,7 +130,52 @@ func TestIsolateKeeps(t *testing.T) {
 	if err := r.isolate(t.Context(), book("host.isolate").Phases[0].Steps[0], &recorder{}); err != nil {
 		t.Error(err)
 	}
-	if !slices.Equal(h.kept, r.Keep) || !slices.Equal(h.tried, []netip.AddrPort{r.Forbidden, r.Forbidden}) {
+	if !slices.Equal(h.kept.Keep, r.Keep) || !slices.Equal(h.tried, []netip.AddrPort{r.Forbidden, r.Forbidden}) {
 		t.Errorf("kept %v, tried %v", h.kept, h.tried)
+	}
+}
+
+// Of an agent that is cut off alone, the host counts what it dropped; what is left open fails the step.
+func TestIsolateAgentAlone(t *testing.T) {
+	step := book("host.isolate").Phases[0].Steps[0]
+	step.With = map[string]any{"only": "agent"}
+	for name, c := range map[string]struct {
+		claims  containment.Isolated
+		err     error
+		dropped uint64
+		in      error
+		fails   string
+		warns   bool
+	}{
+		"it holds":           {dropped: 7},
+		"nothing came by":    {warns: true},
+		"some of it is free": {claims: containment.Isolated{Problems: []string{"process 7 (node) can make new connections"}}, dropped: 7, fails: "process 7 (node) can make"},
+		"refused":            {err: errBroken, fails: errBroken.Error()},
+		"locked out":         {dropped: 7, in: errBroken, fails: "cannot come back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &walled{machine: &machine{isolate: func(context.Context) (containment.Isolated, error) { return c.claims, c.err }}, in: c.in}
+			h.describe = func(context.Context) (containment.Description, error) {
+				return containment.Description{Dropped: c.dropped}, nil
+			}
+			r := newResponse(t, h.machine)
+			r.Host, r.Keep = h, []containment.Keep{{Name: "siem", Addr: netip.MustParseAddrPort("10.0.0.5:6514")}}
+			rec := &recorder{}
+			err := r.isolate(t.Context(), step, rec)
+			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("isolate: %v, want %q", err, c.fails)
+			}
+			if !h.kept.Only || len(h.kept.Keep) > 0 || len(h.tried) > 0 {
+				t.Errorf("asked for %+v, tried %v", h.kept, h.tried)
+			}
+			if slices.Contains(rec.lines, "note "+incident.TypeWarning) != c.warns {
+				t.Errorf("on record: %v", rec.lines)
+			}
+			if in := slices.Index(rec.lines, "note "+incident.TypeIsolationTested); (in < 0) != (c.err != nil) {
+				t.Errorf("on record: %v", rec.lines)
+			} else if in >= 0 && rec.data[in].(incident.IsolationTested).Holds() != (c.dropped > 0 && c.in == nil) {
+				t.Errorf("on record: %+v", rec.data[in])
+			}
+		})
 	}
 }

@@ -43,7 +43,7 @@ type machine struct {
 	close       func() error
 
 	reopen func(context.Context) error
-	kept   []containment.Keep
+	kept   containment.Cut
 
 	mu    sync.Mutex
 	calls []string
@@ -155,9 +155,9 @@ func (m *machine) Stop(ctx context.Context) (containment.Stopped, error) {
 	return containment.Stopped{Killed: []containment.Process{{PID: 7}}, Wait: 2 * time.Second}, nil
 }
 
-func (m *machine) Isolate(ctx context.Context, keep []containment.Keep) (containment.Isolated, error) {
+func (m *machine) Isolate(ctx context.Context, cut containment.Cut) (containment.Isolated, error) {
 	m.called("isolate")
-	m.kept = keep
+	m.kept = cut
 	if m.isolate != nil {
 		return m.isolate(ctx)
 	}

@@ -115,6 +115,7 @@ func (v *visit) checkPorts(c *Checked) {
 type socket struct {
 	Connection
 	listens, established bool
+	inode                string
 }
 
 // parseSockets reads the format of /proc/net/tcp and tcp6. Lines that it does not understand are left out.
@@ -130,7 +131,11 @@ func parseSockets(table string) []socket {
 		if err1 != nil || err2 != nil {
 			continue
 		}
-		out = append(out, socket{Connection{local, remote}, field[3] == "0A", field[3] == "01"})
+		s := socket{Connection{local, remote}, field[3] == "0A", field[3] == "01", ""}
+		if len(field) > 9 {
+			s.inode = field[9]
+		}
+		out = append(out, s)
 	}
 	return out
 }

@@ -21,6 +21,7 @@ type Description struct {
 	Revivers      []Reviver               `json:"revivers,omitempty"`
 	Changed       []string                `json:"changed,omitempty"` // by verbs before, and not undone: "openclaw.service: start refused"
 	Walls         []string                `json:"walls,omitempty"`   // that cut it off the network, likewise: "nftables table inet clawback"
+	Dropped       uint64                  `json:"dropped,omitempty"` // packets of an agent that is cut off alone
 	Problems      []openclaw.Problem      `json:"problems,omitempty"`
 }
 

@@ -49,6 +49,12 @@ func (a *Agent) Describe(ctx context.Context) (Description, error) {
 		if d.Walls, err = iso.Standing(ctx); err != nil {
 			d.Walls = append(d.Walls, "isolation: not known: "+err.Error())
 		}
+		for _, s := range v.Spaces {
+			d.Walls = append(d.Walls, "the network of process "+s.Who+": cut off")
+		}
+		if d.Dropped, err = iso.Dropped(ctx, v.Spaces); err != nil {
+			d.Dropped = 0 // there is none, or it is not known
+		}
 	}
 	for _, problem := range v.problems {
 		d.Problems = append(d.Problems, openclaw.Problem{Reason: problem})

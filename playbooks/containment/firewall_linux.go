@@ -32,7 +32,7 @@ var (
 // Isolate implements Isolator.
 func (Firewall) Isolate(_ context.Context, desk []Connection, keep []Keep) (Isolated, error) {
 	var done Isolated
-	if err := cut("inet", []string{"input", "output", "forward"}, append(wayIns(desk), keeps(keep)...)); err != nil {
+	if err := cut(&nftables.Conn{}, "inet", []string{"input", "output", "forward"}, append(wayIns(desk), keeps(keep)...)); err != nil {
 		return done, fmt.Errorf("isolate: %w", err)
 	}
 	done.How = append(done.How, "nftables table inet clawback: all traffic dropped but loopback and ssh from the desk")
@@ -44,7 +44,7 @@ func (Firewall) Isolate(_ context.Context, desk []Connection, keep []Keep) (Isol
 	}
 	// Frames that a bridge carries between its ports never pass the chains of inet.
 	if bridges, _ := filepath.Glob("/sys/class/net/*/bridge"); len(bridges) > 0 {
-		if err := cut("bridge", []string{"forward"}, nil); err != nil {
+		if err := cut(&nftables.Conn{}, "bridge", []string{"forward"}, nil); err != nil {
 			done.Problems = append(done.Problems, "bridged guests are not cut off: "+err.Error())
 		} else {
 			done.How = append(done.How, "nftables table bridge clawback: nothing forwarded")
@@ -67,31 +67,51 @@ type pass struct {
 	matches func(chain string) []expr.Any
 }
 
-// cut puts a table in place, in one transaction, in place of one that an earlier call left.
-func cut(family string, chains []string, open []pass) error {
-	c, err := nftables.New()
-	if err != nil {
-		return err
+// cut puts a table in place that drops all but what is open.
+func cut(c *nftables.Conn, family string, chains []string, open []pass) error {
+	w := wall{name: tableName, family: family, chains: chains, policy: nftables.ChainPolicyDrop}
+	w.rules = func(chain string) (rules [][]expr.Any) {
+		for _, matches := range exceptions(chain, open) {
+			rules = append(rules, verdict(matches, expr.VerdictAccept))
+		}
+		return rules
 	}
-	table := &nftables.Table{Name: tableName, Family: families[family]}
+	return w.build(c)
+}
+
+// wall is a table of ours.
+type wall struct {
+	name, family string
+	chains       []string
+	policy       nftables.ChainPolicy
+	rules        func(chain string) [][]expr.Any
+}
+
+// build puts the table in place, in one transaction, in place of one that an earlier call left.
+func (w wall) build(c *nftables.Conn) error {
+	table := &nftables.Table{Name: w.name, Family: families[w.family]}
 	c.AddTable(table) // so that deleting it cannot fail
 	c.DelTable(table)
 	c.AddTable(table)
-	for _, name := range chains {
-		drop := nftables.ChainPolicyDrop
+	for _, name := range w.chains {
 		chain := c.AddChain(&nftables.Chain{
 			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
 			Priority: nftables.ChainPriorityRef(-500), // before defragmentation and tracking
-			Policy:   &drop,
+			Policy:   &w.policy,
 		})
-		for _, exprs := range exceptions(name, open) {
-			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})})
+		for _, exprs := range w.rules(name) {
+			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
 		}
 	}
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("nftables table %s %s: %w", family, tableName, err)
+		return fmt.Errorf("nftables table %s %s: %w", w.family, w.name, err)
 	}
 	return nil
+}
+
+// verdict is what is done to packets that match, which are counted.
+func verdict(matches []expr.Any, kind expr.VerdictKind) []expr.Any {
+	return append(matches, &expr.Counter{}, &expr.Verdict{Kind: kind})
 }
 
 // exceptions is what a chain lets pass: loopback, what is open and, for what of it goes over IPv6, the
@@ -179,47 +199,55 @@ func payload(base expr.PayloadBase, offset, size uint32) expr.Any {
 
 func equal(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
 
-// confirm reads a chain back from the kernel: that it is hooked, drops, and how many rules it has.
+// confirm reads a chain of Isolate's back from the kernel: that it is hooked, drops, and how many rules it has.
 func confirm(name string) (rules int, err error) {
-	c, err := nftables.New()
-	if err != nil {
-		return 0, err
-	}
+	list, err := readBack(&nftables.Conn{}, tableName, name, nftables.ChainPolicyDrop)
+	return len(list), err
+}
+
+// readBack reads the rules of a chain from the kernel, which must be hooked and have that policy.
+func readBack(c *nftables.Conn, table, name string, policy nftables.ChainPolicy) ([]*nftables.Rule, error) {
 	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
-		return 0, fmt.Errorf("read the ruleset back: %w", err)
+		return nil, fmt.Errorf("read the ruleset back: %w", err)
 	}
 	for _, chain := range chains {
-		if chain.Table.Name != tableName || chain.Name != name {
+		if chain.Table.Name != table || chain.Name != name {
 			continue
 		}
-		if chain.Policy == nil || *chain.Policy != nftables.ChainPolicyDrop || chain.Hooknum == nil || *chain.Hooknum != *hooks[name] {
-			return 0, fmt.Errorf("chain %s does not drop what it should", name)
+		if chain.Policy == nil || *chain.Policy != policy || chain.Hooknum == nil || *chain.Hooknum != *hooks[name] {
+			return nil, fmt.Errorf("chain %s does not drop what it should", name)
 		}
 		list, err := c.GetRules(chain.Table, chain)
 		if err != nil {
-			return 0, fmt.Errorf("read the rules of %s back: %w", name, err)
+			return nil, fmt.Errorf("read the rules of %s back: %w", name, err)
 		}
-		return len(list), nil
+		return list, nil
 	}
-	return 0, fmt.Errorf("chain %s is not in the ruleset", name)
+	return nil, fmt.Errorf("chain %s is not in the ruleset", name)
+}
+
+// ourTables are those that Isolate and Alone put in place, by family.
+var ourTables = []struct{ family, name string }{{"inet", tableName}, {"inet", aloneTable}, {"bridge", tableName}}
+
+// absent reports whether an error means that there is no such table, or nothing that could have it.
+func absent(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
 // Standing implements Isolator.
 func (Firewall) Standing(context.Context) (list []string, err error) {
-	c, err := nftables.New()
-	if err != nil {
-		return nil, fmt.Errorf("read the ruleset: %w", err)
-	}
-	for _, family := range []string{"inet", "bridge"} {
-		tables, err := c.ListTablesOfFamily(families[family])
-		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
+	c := &nftables.Conn{}
+	for _, ours := range ourTables {
+		tables, err := c.ListTablesOfFamily(families[ours.family])
+		if err != nil && !absent(err) {
 			return list, fmt.Errorf("read the ruleset: %w", err)
 		}
 		for _, table := range tables {
-			if table.Name == tableName {
-				list = append(list, fmt.Sprintf("nftables table %s %s", family, tableName))
+			if table.Name != ours.name {
+				continue
 			}
+			list = append(list, fmt.Sprintf("nftables table %s %s", ours.family, ours.name))
 		}
 	}
 	return list, nil
@@ -228,15 +256,18 @@ func (Firewall) Standing(context.Context) (list []string, err error) {
 // Restore implements Isolator.
 func (Firewall) Restore(context.Context) error {
 	var failed []error
-	for _, family := range []string{"inet", "bridge"} {
-		c, err := nftables.New()
-		if err != nil {
-			return fmt.Errorf("restore the network: %w", err)
-		}
-		c.DelTable(&nftables.Table{Name: tableName, Family: families[family]})
-		if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
-			failed = append(failed, fmt.Errorf("restore the network: delete table %s %s: %w", family, tableName, err))
+	for _, ours := range ourTables {
+		if err := demolish(&nftables.Conn{}, ours.family, ours.name); err != nil {
+			failed = append(failed, fmt.Errorf("restore the network: %w", err))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+func demolish(c *nftables.Conn, family, name string) error {
+	c.DelTable(&nftables.Table{Name: name, Family: families[family]})
+	if err := c.Flush(); err != nil && !absent(err) {
+		return fmt.Errorf("delete table %s %s: %w", family, name, err)
+	}
+	return nil
 }

@@ -12,10 +12,10 @@ import (
 )
 
 // Isolate cuts the machine off the network but for the SSH connection over which it was asked to,
-// and what is kept.
+// and what is kept; or the agent alone.
 // Where it was asked over SSH and that connection cannot be told, it does nothing: a machine that
 // nobody reaches cannot be contained any further.
-func (a *Agent) Isolate(ctx context.Context, keep []Keep) (Isolated, error) {
+func (a *Agent) Isolate(ctx context.Context, cut Cut) (Isolated, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	iso := a.sys.Isolator()
@@ -26,7 +26,10 @@ func (a *Agent) Isolate(ctx context.Context, keep []Keep) (Isolated, error) {
 	if err != nil {
 		return Isolated{}, fmt.Errorf("isolate: %w", err)
 	}
-	return iso.Isolate(ctx, desk, keep)
+	if cut.Only {
+		return a.isolateAgent(ctx, iso, desk)
+	}
+	return iso.Isolate(ctx, desk, cut.Keep)
 }
 
 // Reopen undoes Isolate. Undoing nothing is success.
@@ -37,7 +40,14 @@ func (a *Agent) Reopen(ctx context.Context) error {
 	if iso == nil {
 		return nil
 	}
-	return iso.Restore(ctx)
+	v := a.begin(ctx)
+	defer v.close()
+	if len(v.Spaces) > 0 {
+		v.reopenSpaces(ctx, iso)
+		v.problem(v.save())
+	}
+	v.problem(iso.Restore(ctx))
+	return v.failed("open the network again")
 }
 
 // deskConnections is the SSH connection by which the caller came, as its nearest ancestor's

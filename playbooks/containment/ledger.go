@@ -26,6 +26,7 @@ type ledger struct {
 	Halted    []Process  `json:"halted,omitempty"`    // stopped one by one
 	Blocked   []unitName `json:"blocked,omitempty"`
 	Paused    []Paused   `json:"paused,omitempty"`
+	Spaces    []Space    `json:"spaces,omitempty"` // networks of the agent's own, cut off
 	Killed    bool       `json:"killed,omitempty"` // Stop went beyond what Thaw can undo
 }
 
@@ -97,7 +98,7 @@ func (l *ledger) save() error {
 }
 
 func (l *ledger) empty() bool {
-	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused) == 0
+	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused)+len(l.Spaces) == 0
 }
 
 // changed lists what is changed, for people.

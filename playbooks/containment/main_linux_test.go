@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 		hide()
 		fmt.Println("hidden")
 		_, _ = io.Copy(io.Discard, os.Stdin)
+	case "talk": // to each address that is named, over a connection that stays and over new ones
+		playTalk()
 	case "connect":
 		conn, err := net.Dial("unix", os.Args[1])
 		if err != nil {
@@ -158,6 +160,10 @@ func runVerb(verb string) {
 		result, err = a.Freeze(ctx)
 	case "thaw":
 		err = a.Thaw(ctx)
+	case "isolate agent":
+		result, err = a.Isolate(ctx, Cut{Only: true})
+	case "reopen":
+		err = a.Reopen(ctx)
 	case "stop":
 		result, err = a.Stop(ctx)
 	case "check":

@@ -135,10 +135,10 @@ func TestParseSockets(t *testing.T) {
    4: zz:0016 0500000A:C366 01
 `
 	want := []socket{
-		{Connection{netip.MustParseAddrPort("127.0.0.1:18789"), netip.MustParseAddrPort("0.0.0.0:0")}, true, false},
-		{Connection{netip.MustParseAddrPort("10.0.0.9:22"), netip.MustParseAddrPort("10.0.0.5:50022")}, false, true},
-		{Connection{netip.MustParseAddrPort("[::1]:18789"), netip.MustParseAddrPort("[::]:0")}, true, false},
-		{Connection{netip.MustParseAddrPort("10.0.0.9:22"), netip.MustParseAddrPort("10.0.0.5:50022")}, false, true},
+		{Connection{netip.MustParseAddrPort("127.0.0.1:18789"), netip.MustParseAddrPort("0.0.0.0:0")}, true, false, "12345"},
+		{Connection{netip.MustParseAddrPort("10.0.0.9:22"), netip.MustParseAddrPort("10.0.0.5:50022")}, false, true, "12346"},
+		{Connection{netip.MustParseAddrPort("[::1]:18789"), netip.MustParseAddrPort("[::]:0")}, true, false, ""},
+		{Connection{netip.MustParseAddrPort("10.0.0.9:22"), netip.MustParseAddrPort("10.0.0.5:50022")}, false, true, ""},
 	}
 	if got := parseSockets(table); !reflect.DeepEqual(got, want) {
 		t.Errorf("parseSockets = %v, want %v", got, want)

@@ -146,10 +146,16 @@ type Isolator interface {
 	// Isolate drops all traffic but loopback, TCP between the ends of the desk's connections, from
 	// whatever port of the other end, and what is kept.
 	Isolate(ctx context.Context, desk []Connection, keep []Keep) (Isolated, error)
-	// Standing lists what of Isolate is in force.
+	// Alone drops all traffic of the agent, over loopback too, and nobody else's.
+	Alone(ctx context.Context, desk []Connection, s Suspect) (Isolated, error)
+	// Standing lists what of Isolate and Alone is in force, but for the agent's own networks.
 	Standing(ctx context.Context) ([]string, error)
-	// Restore undoes Isolate. Undoing nothing is success.
+	// Restore undoes Isolate and Alone, but for the agent's own networks. Undoing nothing is success.
 	Restore(ctx context.Context) error
+	// Dropped counts the packets of the agent that Alone kept from passing.
+	Dropped(ctx context.Context, spaces []Space) (packets uint64, err error)
+	// ReopenSpace undoes Alone in one of the agent's own networks, if there is still anybody in it.
+	ReopenSpace(ctx context.Context, s Space) error
 }
 
 // Keep is a service off the machine, such as a SIEM, that an isolated machine goes on talking to.

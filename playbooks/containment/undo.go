@@ -153,9 +153,13 @@ func (a *Agent) Restore(ctx context.Context) error {
 	v.thaw(ctx)
 	v.unblockUnits(ctx)
 	v.watchdogsOn(ctx)
+	iso := a.sys.Isolator()
+	if iso != nil {
+		v.reopenSpaces(ctx, iso)
+	}
 	v.Killed = v.Killed && len(v.problems) > 0
 	v.problem(v.save())
-	if iso := a.sys.Isolator(); iso != nil {
+	if iso != nil {
 		v.problem(iso.Restore(ctx))
 	}
 	return v.failed("restore")

@@ -138,7 +138,7 @@ func (l *link) Stop(context.Context) (s containment.Stopped, err error) {
 	return containment.Stopped{Wait: 2 * time.Second}, l.do(func(v *victim) { v.killed = true })
 }
 
-func (l *link) Isolate(context.Context, []containment.Keep) (i containment.Isolated, err error) {
+func (l *link) Isolate(context.Context, containment.Cut) (i containment.Isolated, err error) {
 	return containment.Isolated{How: []string{"nft"}}, l.do(func(*victim) {})
 }
 

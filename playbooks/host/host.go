@@ -27,8 +27,9 @@ type Host interface {
 	// themselves is found too, and says whose it is.
 	DiscoverAll(ctx context.Context, found func(discover.Found)) (discover.Summary, error)
 	Stop(ctx context.Context) (containment.Stopped, error)
-	// Isolate cuts the machine off the network, but for the desk's way in and what is kept.
-	Isolate(ctx context.Context, keep []containment.Keep) (containment.Isolated, error)
+	// Isolate cuts the machine off the network, but for the desk's way in and what is kept; or the
+	// agent alone.
+	Isolate(ctx context.Context, cut containment.Cut) (containment.Isolated, error)
 	// Reopen undoes Isolate alone.
 	Reopen(ctx context.Context) error
 	// Restore undoes Isolate, and gives back what Stop changed.

@@ -120,8 +120,8 @@ func (l *Local) DiscoverAll(ctx context.Context, found func(discover.Found)) (di
 func (l *Local) Stop(ctx context.Context) (containment.Stopped, error) { return l.agent.Stop(ctx) }
 
 // Isolate implements Host.
-func (l *Local) Isolate(ctx context.Context, keep []containment.Keep) (containment.Isolated, error) {
-	return l.agent.Isolate(ctx, keep)
+func (l *Local) Isolate(ctx context.Context, cut containment.Cut) (containment.Isolated, error) {
+	return l.agent.Isolate(ctx, cut)
 }
 
 // Reopen implements Host.

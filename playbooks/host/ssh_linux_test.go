@@ -328,7 +328,7 @@ func TestRealVerbsOverSSH(t *testing.T) {
 	must(t, h.Restore(ctx))
 	must(t, h.Reopen(ctx)) // what was never closed
 	var failed *wire.FailedError
-	if _, err := h.Isolate(ctx, nil); !errors.As(err, &failed) {
+	if _, err := h.Isolate(ctx, containment.Cut{}); !errors.As(err, &failed) {
 		t.Errorf("Isolate of a folder = %v", err)
 	}
 	must(t, h.Close())

@@ -92,10 +92,13 @@ func (s *SSH) Stop(ctx context.Context) (st containment.Stopped, err error) {
 }
 
 // Isolate implements Host.
-func (s *SSH) Isolate(ctx context.Context, keep []containment.Keep) (i containment.Isolated, err error) {
+func (s *SSH) Isolate(ctx context.Context, cut containment.Cut) (i containment.Isolated, err error) {
 	var args []string
-	for _, k := range keep {
+	for _, k := range cut.Keep {
 		args = append(args, "--keep="+k.String())
+	}
+	if cut.Only {
+		args = append(args, "--only-agent")
 	}
 	return i, s.ask(ctx, "isolate", &wire.Reader{}, &i, args...)
 }
