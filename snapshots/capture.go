@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 }
 
 // ErrUnknownPart is returned for a part that no capture knows.
-var ErrUnknownPart = errors.New(`unknown part of a capture: it is "volatile" or "files"`)
+var ErrUnknownPart = errors.New("unknown part of a capture")
 
 // Capture takes one part of the evidence below root into sink: "volatile" is the state of the
 // processes, sockets and mounts of a running machine, "files" is what OpenClaw and its account
@@ -79,7 +79,7 @@ func Capture(ctx context.Context, root *os.Root, part string, opts Options, sink
 	case "volatile":
 		take = (*capture).volatile
 	default:
-		return Captured{}, fmt.Errorf("%w, not %q", ErrUnknownPart, part)
+		return Captured{}, fmt.Errorf(`%w: there are "volatile" and "files", and no %q`, ErrUnknownPart, part)
 	}
 	c := &capture{root: root, opts: opts.withDefaults(), sink: sink, seen: map[string]bool{}, sets: map[string][]string{}, systems: &fileSystems{stuck: map[uint64]int{}}, pool: make(buffers, 4)}
 	c.bytesLeft, c.holesLeft = c.opts.MaxBytes, c.opts.MaxHoles

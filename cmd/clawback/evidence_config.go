@@ -14,6 +14,7 @@ import (
 type evidenceConfig struct {
 	Sign       string   `yaml:"sign"`       // path of the key that signs packages
 	Recipients []string `yaml:"recipients"` // whom they are encrypted to
+	Memory     string   `yaml:"memory"`     // path of the program that images memory
 }
 
 // maxRecipients bounds the header of an encrypted package.
@@ -57,6 +58,9 @@ func (c config) checkEvidence() error {
 	const hint = "write evidence: {sign: /home/alice/.ssh/id_ed25519.pub, recipients: [age1…]}"
 	if c.Evidence.Sign != "" && !filepath.IsAbs(c.Evidence.Sign) {
 		return usage(hint, "configuration %s: evidence: sign is not an absolute path", c.file)
+	}
+	if c.Evidence.Memory != "" && !filepath.IsAbs(c.Evidence.Memory) {
+		return usage("write evidence: {memory: /opt/avml/avml}", "configuration %s: evidence: memory is not an absolute path", c.file)
 	}
 	if _, err := c.Evidence.recipients(); err != nil {
 		return usage(hint, "configuration %s: evidence: recipients: %w", c.file, err)

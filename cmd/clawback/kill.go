@@ -307,7 +307,7 @@ func (a *app) reach(ctx context.Context, t *target) (host.Host, error) {
 		h, err = a.dial(ctx, t.host)
 	} else {
 		if t.root, err = realPath(cmp.Or(t.root, "/")); err == nil {
-			h, err = host.NewLocal(t.root, host.WithDatabases(sqlite.Read))
+			h, err = host.NewLocal(t.root, host.WithDatabases(sqlite.Read), host.WithLocalImager(a.config.Evidence.Memory))
 		}
 	}
 	if err != nil {
@@ -343,6 +343,9 @@ func (a *app) sshOptions() []host.SSHOption {
 	var opts []host.SSHOption
 	if a.config.SSHConfig != "" {
 		opts = append(opts, host.WithConfig(a.config.SSHConfig))
+	}
+	if a.config.Evidence.Memory != "" {
+		opts = append(opts, host.WithImager(a.config.Evidence.Memory))
 	}
 	if term.IsTerminal(int(a.in.Fd())) {
 		opts = append(opts, host.WithPrompts())

@@ -318,7 +318,7 @@ type HostLost struct {
 
 // Sealed is an evidence package at the desk.
 type Sealed struct {
-	Part     string         `json:"part"` // "volatile", "files"
+	Part     string         `json:"part"` // "volatile", "files", "memory"
 	Path     string         `json:"path"` // below the incident's folder
 	Files    int            `json:"files"`
 	Bytes    int64          `json:"bytes"`

@@ -373,3 +373,32 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%d", len(got))
 	}
 }
+
+// An image of the memory is optional: where none can be taken, nothing waits for it, and it is no evidence
+// that a kill may rely on.
+func TestMemoryHoldsNothingUp(t *testing.T) {
+	taking := func(memory error) *machine {
+		return &machine{capture: func(_ context.Context, part string, sink snapshots.Sink) (snapshots.Captured, error) {
+			if part == "memory" && memory != nil {
+				return snapshots.Captured{}, memory
+			}
+			return snapshots.Captured{Files: 1}, whole(sink, "a", "x")
+		}}
+	}
+	h := taking(errBroken)
+	s := play(t, newResponse(t, h), "agent.freeze", "evidence.capture files", "evidence.capture memory", "agent.stop")
+	want(t, s, "memory", incident.Failed, "image the memory of web-1")
+	want(t, s, "stop", incident.Done, "")
+
+	h = taking(host.ErrNoImager)
+	s = play(t, newResponse(t, h), "agent.freeze", "evidence.capture files", "evidence.capture memory", "agent.stop")
+	want(t, s, "memory", incident.Skipped, "evidence: memory")
+	want(t, s, "stop", incident.Done, "")
+
+	one := []containment.Process{{PID: 7}}
+	h = taking(nil)
+	h.freeze = froze(containment.Frozen{Processes: one}, nil)
+	s = play(t, newResponse(t, h), "agent.freeze", "evidence.capture memory", "agent.stop")
+	want(t, s, "memory", incident.Done, "")
+	want(t, s, "stop", incident.Failed, "none was captured")
+}

@@ -12,6 +12,7 @@ import (
 	"clawback/forensics/incident"
 	"clawback/playbooks"
 	"clawback/playbooks/engine"
+	"clawback/playbooks/host"
 	"clawback/snapshots"
 )
 
@@ -26,13 +27,18 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	if err != nil {
 		r.noFiles(part)
 	}
-	if err == nil || errors.Is(err, ErrNothing) {
+	nothing := errors.Is(err, ErrNothing) || errors.Is(err, host.ErrNoImager)
+	if (err == nil || nothing) && part != snapshots.PartMemory {
 		r.mu.Lock()
 		r.captured = true
 		r.mu.Unlock()
 	}
-	if errors.Is(err, ErrNothing) {
+	if nothing {
 		return engine.Skipped{Reason: err.Error()}
+	}
+	if err != nil && part == snapshots.PartMemory {
+		return hinted{err: fmt.Errorf("image the memory of %s: %w", r.Host.Name(), err),
+			hint: r.next(err, "nothing waits for the image; while the machine runs it can be taken again with "+r.resume())}
 	}
 	if err != nil {
 		r.mu.Lock()
@@ -78,6 +84,8 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 	switch {
 	case count.err != nil: // the desk could not write
 		return incident.Sealed{}, errors.Join(count.err, bag.Close())
+	case errors.Is(err, host.ErrNoImager):
+		return incident.Sealed{}, errors.Join(err, bag.Discard())
 	case err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
 		return incident.Sealed{}, errors.Join(err, bag.Close())
 	case err != nil:

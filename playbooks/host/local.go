@@ -17,6 +17,7 @@ type Local struct {
 	root      *os.Root
 	agent     *containment.Agent
 	databases discover.DatabaseReader
+	imager    string
 }
 
 var _ Host = (*Local)(nil)
@@ -27,6 +28,7 @@ type LocalOption func(*localOptions)
 type localOptions struct {
 	containment []containment.Option
 	databases   discover.DatabaseReader
+	imager      string
 }
 
 // WithContainment passes options to the agent's containment: the drill's own System.
@@ -60,7 +62,7 @@ func NewLocal(root string, opts ...LocalOption) (*Local, error) {
 	if root == "/" {
 		name = "this machine"
 	}
-	return &Local{name: name, root: dir, agent: agent, databases: o.databases}, nil
+	return &Local{name: name, root: dir, agent: agent, databases: o.databases, imager: o.imager}, nil
 }
 
 // Name implements Host.
@@ -82,6 +84,9 @@ func (l *Local) Thaw(ctx context.Context) error { return l.agent.Thaw(ctx) }
 
 // Capture implements Host.
 func (l *Local) Capture(ctx context.Context, part string, sink snapshots.Sink) (snapshots.Captured, error) {
+	if part == snapshots.PartMemory {
+		return l.captureMemory(ctx, sink)
+	}
 	var opts snapshots.Options
 	processes, err := l.agent.Processes(ctx)
 	if err != nil && part == "volatile" { // the files are there without them

@@ -47,9 +47,9 @@ var _ Host = (*SSH)(nil)
 type SSHOption func(*sshOptions)
 
 type sshOptions struct {
-	root, config, program string
-	interactive           bool
-	limits                wire.Limits
+	root, config, program, imager string
+	interactive                   bool
+	limits                        wire.Limits
 }
 
 // WithRoot has the host's program work below a folder of the host instead of "/".

@@ -73,6 +73,9 @@ func (s *SSH) Thaw(ctx context.Context) error { return s.ask(ctx, "thaw", &wire.
 
 // Capture implements Host. A file that sink was not told the end of did not arrive whole.
 func (s *SSH) Capture(ctx context.Context, part string, sink snapshots.Sink) (c snapshots.Captured, err error) {
+	if part == snapshots.PartMemory {
+		return s.captureMemory(ctx, sink)
+	}
 	return c, s.ask(ctx, "capture", &wire.Reader{Sink: sink}, &c, "--part="+part)
 }
 
