@@ -13,6 +13,7 @@ var builtin embed.FS
 
 // Names of the playbooks that come with clawback.
 const (
+	Isolate             = "isolate"
 	KillSwitch          = "kill-switch"
 	SuspectedCompromise = "suspected-compromise"
 	LeakedCredentials   = "leaked-credentials"

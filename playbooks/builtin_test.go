@@ -15,7 +15,7 @@ import (
 )
 
 func TestBuiltinsHoldAgainstTheActions(t *testing.T) {
-	if got := playbooks.Builtins(); !slices.Equal(got, []string{playbooks.KillSwitch, playbooks.LeakedCredentials, playbooks.SuspectedCompromise}) {
+	if got := playbooks.Builtins(); !slices.Equal(got, []string{playbooks.Isolate, playbooks.KillSwitch, playbooks.LeakedCredentials, playbooks.SuspectedCompromise}) {
 		t.Fatalf("the playbooks are %q", got)
 	}
 	for _, name := range playbooks.Builtins() {

@@ -20,11 +20,14 @@ import (
 // lettingGo is what the command line says of taking back what was done to a host.
 type lettingGo struct {
 	resumption
-	what string // incident.Thaw or incident.Restore
+	what string // incident.Thaw or incident.Restore, or isolates
 	yes  bool
 	dry  bool
 	why  string
 }
+
+// isolates is what clawback isolate does to a host that an incident has on record, by the same way there.
+const isolates = "isolate"
 
 func (a *app) thawCommand() *cobra.Command {
 	return a.letGoCommand(incident.Thaw, "Let a frozen agent go on, after a false alarm",
@@ -107,6 +110,8 @@ func (o lettingGo) sensible(s incident.State) error {
 	switch d := s.Declared; {
 	case d.Mode != incident.Real || d.DryRun:
 		return usage("name a real one", "%s is a drill or a rehearsal: it touched no host", id)
+	case d.Leak && o.what == isolates:
+		return usage("name the machine: clawback isolate --host root@web-1", "%s touched no host", id)
 	case d.Leak:
 		return usage("clawback undo takes back a revocation", "%s touched no host", id)
 	case o.what == incident.Thaw && s.Stopped != nil:
@@ -128,6 +133,9 @@ func (a *app) stands(ctx context.Context, d incident.Declared, o lettingGo) (*si
 			return s, nil
 		}
 		_ = s.host.Close()
+	}
+	if o.what == isolates {
+		return nil, &failure{codeOf(err), err, "nothing was done; have whoever runs the cloud or the hypervisor cut it off"}
 	}
 	return nil, &failure{codeOf(err), err, fmt.Sprintf("nothing was undone; where this desk cannot reach it any more, on the machine's own console as root: %s", byHand)}
 }
@@ -168,7 +176,7 @@ func (a *app) takenBack(ctx context.Context, rec *open, cut int64, o lettingGo) 
 	r := s.response(rec, playbooks.Playbook{Name: d.Playbook}, d, o.json)
 	key, lost := rec.loadFingerprintKey()
 	if name := s.host.Name(); name != d.Target {
-		doubt = append(doubt, incident.Warning{Text: fmt.Sprintf("taken back on %s, and declared on %s", name, d.Target)})
+		doubt = append(doubt, incident.Warning{Text: fmt.Sprintf("done on %s, and declared on %s", name, d.Target)})
 	}
 	before.Warnings = append(doubt, lost...)
 	r.work.Before, r.work.Key = before, key

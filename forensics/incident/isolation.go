@@ -9,6 +9,30 @@ import (
 // TypeIsolationTested is the type of the entry of an IsolationTested.
 const TypeIsolationTested = "host.isolation"
 
+// TypeCutOff is the type of the entry of a CutOff.
+const TypeCutOff = "host.cut"
+
+// CutOff is the intent to isolate a host, or the agent on it, beside what the response does.
+type CutOff struct {
+	Only bool     `json:"only,omitempty"` // the agent alone
+	Keep []string `json:"keep,omitempty"` // that stays in reach of the host: "siem=10.0.0.5:6514"
+	By   string   `json:"by"`
+	Why  string   `json:"why,omitempty"`
+}
+
+func cutOffLine(e journal.Entry) (string, string, bool) {
+	c, ok := decoded[CutOff](e)
+	what := "the host"
+	if c.Only {
+		what = "the agent alone"
+	}
+	text := c.By + " cuts " + what + " off the network"
+	if c.Why != "" {
+		text += ": " + c.Why
+	}
+	return "isolate", text, ok
+}
+
 // Delay is what an isolation on the host itself is worth, and who can do better.
 const Delay = "against root on it a delay, not containment: have whoever runs the cloud or the hypervisor cut it off there"
 

@@ -48,6 +48,8 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return hostLine(s, e)
 	case TypeStamped, TypeDeposited, TypeTransfer, TypeAccess, TypeHold:
 		return custodyLine(e)
+	case TypeCutOff:
+		return cutOffLine(e)
 	case TypeLetGo, TypeLetGone:
 		return letGoLine(e)
 	case TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed:
@@ -114,6 +116,8 @@ func deskLine(s State, e journal.Entry) (string, string, bool) {
 		return "forget", text, ok
 	case ToLetGo:
 		return "false alarm", text, ok
+	case ToIsolate:
+		return "isolate", text, ok
 	case ToCustody:
 		return "custody", text, ok
 	}

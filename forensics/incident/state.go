@@ -205,7 +205,7 @@ func (s *State) fold(e journal.Entry) error {
 		return set(e, &s.Tested)
 	case TypeLetGo:
 		return s.foldLetGo(e)
-	case TypeLetGone:
+	case TypeLetGone, TypeCutOff:
 		return nil
 	case TypeHostLost:
 		return set(e, &s.Lost)

@@ -84,7 +84,9 @@ func (m *machine) residents(ctx context.Context, found []Process) (all []residen
 				}
 			}
 		}
-		r.space, _ = spaceOf(pid) // gone: it has none
+		if r.space, err = spaceOf(pid); errors.Is(err, fs.ErrNotExist) || p.uid() < 0 {
+			continue // gone meanwhile
+		}
 		all = append(all, r)
 	}
 	return all, nil
@@ -112,8 +114,6 @@ func (m *machine) accounts(all []resident, home uint64, s *Suspect) []int {
 		uid := p.uid()
 		why := ""
 		switch {
-		case uid < 0:
-			continue
 		case uid == 0:
 			why = "it is the machine's own"
 		case slices.Contains(callers(), uid):
