@@ -1,6 +1,6 @@
-// Package s3fake is a server that answers as S3 does, as far as a witness uses it: objects with
-// versions and Object Lock, conditional and checked uploads. It knows nothing of the witness, and
-// the tests of the witness run against it and against a real store.
+// Package s3fake is a server that answers as S3 does, as far as this program uses it: objects with
+// versions, Object Lock and legal holds, conditional and checked uploads, also in parts. It knows nothing
+// of who uses it, and their tests run against it and against a real store.
 //
 // Its answers follow the API reference: https://docs.aws.amazon.com/AmazonS3/latest/API/
 package s3fake
@@ -23,6 +23,7 @@ type Object struct {
 	Content []byte
 	Mode    string // "", "GOVERNANCE", "COMPLIANCE"
 	Until   time.Time
+	Hold    bool // under a legal hold
 }
 
 // Server is an http.Handler with one bucket.
@@ -39,6 +40,7 @@ type Server struct {
 	mu      sync.Mutex
 	objects map[string][]Object // the newest last
 	puts    []string
+	uploads map[string]*upload
 }
 
 // Objects returns the newest version of each object, by key.
@@ -76,9 +78,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, retention := r.URL.Query()["retention"]
+	q := r.URL.Query()
 	switch {
-	case r.Method == http.MethodPut && retention:
+	case q.Has("uploads") || q.Has("uploadId"):
+		s.inParts(w, r, key)
+	case q.Has("legal-hold"):
+		s.legalHold(w, r, key)
+	case q.Has("retention") && r.Method == http.MethodGet:
+		s.getRetention(w, r, key)
+	case r.Method == http.MethodPut && q.Has("retention"):
 		s.putRetention(w, r, key)
 	case r.Method == http.MethodPut:
 		s.put(w, r, key)
@@ -101,43 +109,59 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, key string) {
 	}
 	sum := sha256.Sum256(body)
 	given, digest := r.Header.Get("x-amz-checksum-sha256"), base64.StdEncoding.EncodeToString(sum[:])
-	o := Object{Content: body, Mode: r.Header.Get("x-amz-object-lock-mode")}
-	until := r.Header.Get("x-amz-object-lock-retain-until-date")
-	switch {
-	case given != "" && given != digest:
+	if given != "" && given != digest {
 		fail(w, http.StatusBadRequest, "BadDigest")
 		return
-	case r.Header.Get("If-None-Match") == "*" && len(s.objects[key]) > 0:
-		fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	}
+	o, ok := s.asked(w, r, given != "" || r.Header.Get("Content-MD5") != "")
+	if !ok {
 		return
+	}
+	o.Content = body
+	if s.add(w, r, key, o) {
+		w.Header().Set("ETag", fmt.Sprintf("%q", digest[:16]))
+		w.Header().Set("x-amz-checksum-sha256", digest)
+	}
+}
+
+// asked is an object without its content, locked as a request asks. A lock wants a checksum.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request, checked bool) (o Object, ok bool) {
+	o.Mode = r.Header.Get("x-amz-object-lock-mode")
+	o.Hold = r.Header.Get("x-amz-object-lock-legal-hold") == "ON"
+	until := r.Header.Get("x-amz-object-lock-retain-until-date")
+	switch {
 	case s.Ignorant:
-		o.Mode = ""
-	case o.Mode != "" && !s.Locking, (o.Mode == "") != (until == ""):
+		return Object{}, true
+	case (o.Mode != "" || o.Hold) && !s.Locking, (o.Mode == "") != (until == ""), o.Mode != "" && !checked:
 		fail(w, http.StatusBadRequest, "InvalidRequest")
-		return
-	case o.Mode != "" && given == "" && r.Header.Get("Content-MD5") == "":
-		fail(w, http.StatusBadRequest, "InvalidRequest")
-		return
+		return o, false
 	case o.Mode != "":
+		var err error
 		if o.Until, err = time.Parse(time.RFC3339, until); err != nil || !o.Until.After(time.Now()) {
 			fail(w, http.StatusBadRequest, "InvalidArgument")
-			return
+			return o, false
 		}
 	}
-	if s.Locking {
-		o.Version = fmt.Sprintf("v%d", len(s.puts))
-		w.Header().Set("x-amz-version-id", o.Version)
+	return o, true
+}
+
+// add adds a version, unless the request wants there to be none.
+func (s *Server) add(w http.ResponseWriter, r *http.Request, key string, o Object) bool {
+	if r.Header.Get("If-None-Match") == "*" && len(s.objects[key]) > 0 {
+		fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
+		return false
 	}
 	if s.objects == nil {
 		s.objects = make(map[string][]Object)
 	}
-	if s.Locking {
-		s.objects[key] = append(s.objects[key], o)
-	} else {
+	if !s.Locking {
 		s.objects[key] = []Object{o}
+		return true
 	}
-	w.Header().Set("ETag", fmt.Sprintf("%q", digest[:16]))
-	w.Header().Set("x-amz-checksum-sha256", digest)
+	o.Version = fmt.Sprintf("v%d", len(s.puts))
+	w.Header().Set("x-amz-version-id", o.Version)
+	s.objects[key] = append(s.objects[key], o)
+	return true
 }
 
 // find returns the version that a request names, or the newest.
@@ -205,7 +229,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request, key string) {
 	case o == nil:
 	case s.Locking && r.URL.Query().Get("versionId") == "":
 		w.Header().Set("x-amz-delete-marker", "true")
-	case o.Mode == "COMPLIANCE" && o.Until.After(time.Now()):
+	case o.Hold || o.Mode == "COMPLIANCE" && o.Until.After(time.Now()):
 		fail(w, http.StatusForbidden, "AccessDenied")
 		return
 	default:
