@@ -49,7 +49,7 @@ bench: ## printed as ratios against a bound or a public tool
 e2e: setup build ## the stories alone: real processes, systemd, sshd, tmux
 	go test -run 'TestStory|TestReal|TestScripts|TestTerminal' -v ./...
 
-test-s3: ## the S3 witness against MinIO with Object Lock on: built from source (minutes), on loopback
+test-s3: ## the S3 witness and the deposit of evidence against MinIO with Object Lock on: built from source (minutes), on loopback
 	.ci/test-s3
 
 golden: ## write the golden files anew; look at the difference
