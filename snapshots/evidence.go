@@ -30,7 +30,7 @@ func (c *capture) files(ctx context.Context) error {
 	for _, in := range l.found {
 		later = append(later, in.Workspaces...)
 	}
-	for _, t := range targets(l.found, c.homes(ctx, l.found), c.packages(ctx, l.found)) {
+	for _, t := range targets(l.found, c.homes(ctx, l.found), c.packages(ctx, l.found), c.layerTargets(ctx)) {
 		c.share = c.shareNow()
 		if err := c.takeTarget(ctx, t, later); err != nil {
 			return err

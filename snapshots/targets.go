@@ -68,7 +68,7 @@ const (
 
 // targets lists what to take in its order: what is overwritten soonest first, what is largest
 // and can wait last.
-func targets(found []openclaw.Installation, homes, packages []string) []target {
+func targets(found []openclaw.Installation, homes, packages []string, layers []target) []target {
 	var all []target
 	add := func(home, base, source string, patterns ...string) {
 		for _, p := range patterns {
@@ -105,6 +105,7 @@ func targets(found []openclaw.Installation, homes, packages []string) []target {
 			add(in.Home, w, "workspace", "")
 		}
 	}
+	all = append(all, layers...)
 	for _, t := range packageLists {
 		t.source = "packages"
 		all = append(all, t)

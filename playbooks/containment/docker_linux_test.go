@@ -18,14 +18,20 @@ type realDocker struct {
 	t            *testing.T
 	dir, program string
 	engine       string // "docker", "podman"
+	storage      string // of Docker's images: "overlay2"; otherwise copies
 }
 
 func startDocker(t *testing.T) *realDocker { return startEngine(t, "docker", "dockerd", "docker") }
 
 func startEngine(t *testing.T, engine string, programs ...string) *realDocker {
 	t.Helper()
+	return startStored(t, engine, "", programs...)
+}
+
+func startStored(t *testing.T, engine, storage string, programs ...string) *realDocker {
+	t.Helper()
 	needRoot(t, append(programs, "unshare", "nsenter", "tar", "ip")...)
-	d := &realDocker{t: t, dir: t.TempDir(), engine: engine}
+	d := &realDocker{t: t, dir: t.TempDir(), engine: engine, storage: storage}
 	d.program = testBinary(t, filepath.Join(d.dir, "image"), "agent")
 	if err := os.Mkdir(filepath.Join(d.dir, "shared"), 0o755); err != nil {
 		t.Fatal(err)
@@ -46,7 +52,7 @@ func startEngine(t *testing.T, engine string, programs ...string) *realDocker {
 
 func (d *realDocker) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("testdata/docker.sh", args...)
-	cmd.Env = append(os.Environ(), "DD="+d.dir, "ENGINE="+d.engine)
+	cmd.Env = append(os.Environ(), "DD="+d.dir, "ENGINE="+d.engine, "STORAGE="+d.storage)
 	return cmd
 }
 

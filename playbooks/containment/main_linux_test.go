@@ -170,6 +170,8 @@ func runVerb(verb string) {
 		result, err = a.Check(ctx)
 	case "accounts":
 		result, err = readAccounts(ctx, a)
+	case "layers":
+		result, err = captureLayers(ctx, a, root)
 	case "restore":
 		err = a.Restore(ctx)
 	default:

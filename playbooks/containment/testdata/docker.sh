@@ -5,6 +5,7 @@
 #   DD=FOLDER docker.sh start | restart | exec CMD... | podman ARGUMENT... | stop
 #
 # The engine's socket is /run/docker.sock inside, as on a real host; /run and /home are empty there. With
+# STORAGE=overlay2 images lie in layers, on a tmpfs; otherwise each container has a copy of its image. With
 # ENGINE=podman, it is Podman, and /run/podman/podman.sock; start does not do more than one of them.
 # $DD itself is visible inside, at the same path.
 set -euo pipefail
@@ -16,6 +17,9 @@ pid1() {
   children=$(cat "/proc/$(cat "$DD/pid")/task/$(cat "$DD/pid")/children")
   echo "${children%% *}"
 }
+
+data=$DD/data
+if [ "${STORAGE:=vfs}" != vfs ]; then data=/run/data; fi
 
 inside() { nsenter -t "$(pid1)" -m -n -i -p "$@"; }
 
@@ -36,9 +40,9 @@ daemon() {
     echo "podman did not come up" >&2
     return 1
   fi
-  inside bash -c 'exec setsid dockerd --data-root "$0/data" --exec-root /run/docker --pidfile /run/docker.pid \
-    -H unix:///run/docker.sock --storage-driver vfs --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$1" \
-    --bridge none --iptables=false --ip6tables=false' "$DD" "$parent" >>"$DD/log" 2>&1 </dev/null &
+  inside bash -c 'exec setsid dockerd --data-root "$2" --exec-root /run/docker --pidfile /run/docker.pid \
+    -H unix:///run/docker.sock --storage-driver "$3" --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$1" \
+    --bridge none --iptables=false --ip6tables=false' "$DD" "$parent" "$data" "$STORAGE" >>"$DD/log" 2>&1 </dev/null &
   for _ in $(seq 300); do
     if inside docker -H unix:///run/docker.sock version >/dev/null 2>&1; then return 0; fi
     sleep 0.1
