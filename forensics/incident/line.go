@@ -60,6 +60,8 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return forgottenLine(e)
 	case TypeIsolationTested:
 		return isolationLine(e)
+	case TypePlatformIntent, TypePlatformDone, TypePlatformUndo, TypePlatformUndone, TypeSnapshotIntent, TypeSnapshots:
+		return platformLine(e)
 	}
 	return credentialLine(s, e)
 }

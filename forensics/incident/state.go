@@ -49,6 +49,9 @@ type State struct {
 	Custody  Custody // of the evidence
 	Searched *Searched
 
+	Platforms []Platform  // what was done to the machine from outside of it
+	Snapshots []Snapshots // of its disks, the newest word on each machine
+
 	Inventory   Inventory     // what was known of credentials beforehand
 	Credentials []*Credential // in the order of discovery
 	byPrint     map[credential.Fingerprint]*Credential
@@ -203,6 +206,8 @@ func (s *State) fold(e journal.Entry) error {
 		return set(e, &s.Isolated)
 	case TypeIsolationTested:
 		return set(e, &s.Tested)
+	case TypePlatformIntent, TypePlatformDone, TypePlatformUndone, TypeSnapshots:
+		return s.foldPlatform(e)
 	case TypeLetGo:
 		return s.foldLetGo(e)
 	case TypeLetGone, TypeCutOff:

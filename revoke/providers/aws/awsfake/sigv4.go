@@ -47,8 +47,23 @@ func parseAuthorization(header string) (authorization, bool) {
 	}, true
 }
 
-// fault says what AWS would object to in the signature, and "" where it is right.
+// SignatureFault says what AWS would object to in the signature of a request to a service of a region,
+// and "" where it is right. secret returns the secret key of an access key, "" for none.
+func SignatureFault(r *http.Request, body []byte, secret func(keyID string) string, service, region string, now time.Time) string {
+	a, ok := parseAuthorization(r.Header.Get("Authorization"))
+	if !ok || secret(a.keyID) == "" {
+		return "AWS was not able to validate the provided access credentials"
+	}
+	return a.faultIn(r, body, secret(a.keyID), service, region, now)
+}
+
+// fault is faultIn the region of the global services.
 func (a authorization) fault(r *http.Request, body []byte, secret, service string, now time.Time) string {
+	return a.faultIn(r, body, secret, service, "us-east-1", now)
+}
+
+// faultIn says what AWS would object to in the signature, and "" where it is right.
+func (a authorization) faultIn(r *http.Request, body []byte, secret, service, region string, now time.Time) string {
 	const mismatch = "The request signature we calculated does not match the signature you provided. " +
 		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 	at, err := time.Parse(amzTime, r.Header.Get("X-Amz-Date"))
@@ -57,7 +72,7 @@ func (a authorization) fault(r *http.Request, body []byte, secret, service strin
 		return "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP"
 	case a.service != service:
 		return "Credential should be scoped to correct service: '" + service + "'."
-	case a.region != "us-east-1":
+	case a.region != region:
 		return "Credential should be scoped to a valid region."
 	case !slices.Contains(a.headers, "host") || !slices.Contains(a.headers, "x-amz-date"):
 		return "'Host' and 'X-Amz-Date' must be signed headers in the request."
