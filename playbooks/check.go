@@ -9,7 +9,7 @@ import (
 )
 
 // Facts are what a condition can ask for besides decisions.
-var Facts = []string{"remote", "local"}
+var Facts = []string{"remote", "local", OnPlatform, OnHoster}
 
 // decides is the action whose step makes a choice that conditions can ask for.
 const decides = "person.decide"

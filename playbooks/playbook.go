@@ -68,7 +68,7 @@ func (p Playbook) Steps() []Step {
 
 // Condition says when a step runs. The zero value is always.
 type Condition struct {
-	Fact   string // "remote", "local", or the id of a deciding step
+	Fact   string // one of Facts, or the id of a deciding step
 	Choice string // with a deciding step: the option that was chosen
 	Not    bool
 }

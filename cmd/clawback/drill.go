@@ -89,6 +89,7 @@ func (a *app) drill(ctx context.Context, o drillOptions) error {
 	if err != nil {
 		return err
 	}
+	book = book.Where(map[string]bool{"local": true})
 	giveTime(book, o.speed)
 	if o.team, err = a.team(o.teamFlags, book); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 type isolationConfig struct {
 	Keep  map[string]string `yaml:"keep"`
 	Probe string            `yaml:"probe"`
+	Cloud []cloudConfig     `yaml:"cloud"`
 }
 
 const isolationHelp = `isolation:                  # of a machine that is cut off the network; addresses, not names
@@ -56,6 +57,9 @@ func (c config) checkIsolation() error {
 	probe, err := c.Isolation.forbidden()
 	if err != nil {
 		return usage(hint, "configuration %s: isolation: probe: %w", c.file, err)
+	}
+	if err := c.checkClouds(); err != nil {
+		return err
 	}
 	if slices.ContainsFunc(keep, func(k containment.Keep) bool { return k.Addr == probe }) {
 		return usage(hint, "configuration %s: isolation: %s is kept, so it proves nothing as probe", c.file, probe)

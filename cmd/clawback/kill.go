@@ -164,7 +164,7 @@ func (a *app) killBook(t target) (playbooks.Playbook, error) {
 	if err == nil && book.Attended {
 		err = usage("clawback respond carries it out", "playbook %s asks a person, and nobody attends to kill", book.Name)
 	}
-	return book, err
+	return book.Where(a.facts(t.host, t.host != "")), err
 }
 
 func (a *app) respond(ctx context.Context, t target) error {
@@ -175,6 +175,7 @@ func (a *app) respond(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
+	book = book.Where(a.facts(t.host, t.host != ""))
 	book.Attended = true
 	who, err := a.team(t.teamFlags, book)
 	if err != nil {
@@ -208,6 +209,8 @@ type situation struct {
 	authorities *actions.Authorities
 	providers   map[string]revoke.Provider
 	looking     map[string]revoke.Provider // the same, that can look and not touch
+	platforms   []actions.Platform         // what the target runs on
+	reachLater  func(context.Context) (host.Host, error)
 	accepted    map[string]bool
 	own         ownKey
 	team        team
@@ -271,7 +274,7 @@ func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err 
 	if s.providers, err = providers.New(s.env(endpoints, s.authorities, dry)); err != nil {
 		return misconfigured(err)
 	}
-	if !dry {
+	if s.platforms, err = s.runsOn(s.target.host, endpoints, dry); err == nil && !dry {
 		s.looking, err = s.readers(endpoints)
 	}
 	return misconfigured(err)
@@ -403,7 +406,7 @@ func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declar
 	r.work = &actions.Response{
 		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Readers: s.looking, Authorities: s.authorities,
 		Clock: ownClock, Disk: ownDisk, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
-		HostLost: s.target.hostLost,
+		HostLost: s.target.hostLost, Platforms: s.platforms,
 	}
 	r.work.Keep, _ = s.app.config.Isolation.keep() // checked when it was read
 	r.work.Forbidden, _ = s.app.config.Isolation.forbidden()
@@ -412,7 +415,7 @@ func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declar
 }
 
 func (s *situation) facts() map[string]bool {
-	return map[string]bool{"remote": s.host.Remote(), "local": !s.host.Remote()}
+	return s.app.facts(s.host.Name(), s.host.Remote())
 }
 
 func (s *situation) declared(id string, book playbooks.Playbook, attended bool) incident.Declared {

@@ -73,10 +73,25 @@ func (s *situation) showPlan(book playbooks.Playbook) {
 		if step.Approvals > 0 {
 			fmt.Fprintf(out, "     to be approved first by other people: %d\n", step.Approvals)
 		}
+		for _, line := range s.atPlatforms(step) {
+			fmt.Fprintf(out, "     %s\n", incident.Safe(line))
+		}
 		if step.Irreversible != "" {
 			fmt.Fprintf(out, "     cannot be undone: %s\n", step.Irreversible)
 		}
 	}
+}
+
+// atPlatforms says what a step does outside of the machine.
+func (s *situation) atPlatforms(step playbooks.Step) []string {
+	r := actions.Response{Platforms: s.platforms}
+	switch step.Uses {
+	case "platform.isolate":
+		return r.Will()
+	case "evidence.disk":
+		return r.WillCopy()
+	}
+	return nil
 }
 
 // showCredentials prints what would become of each credential.

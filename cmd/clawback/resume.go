@@ -223,6 +223,7 @@ func (a *app) recordedBook(s incident.State) (playbooks.Playbook, error) {
 		return engine.Book(s.Declared, s.Plan, actions.Names())
 	}
 	book, err := a.playbook(s.Declared.Playbook, deadlineOf(s.Declared))
+	book = book.Where(a.facts(s.Declared.Target, s.Declared.Remote))
 	book.Attended = book.Attended || s.Declared.Attended
 	return book, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"clawback/playbooks"
 	"clawback/playbooks/actions"
 	"clawback/playbooks/containment"
+	"clawback/playbooks/host"
 )
 
 // lettingGo is what the command line says of taking back what was done to a host.
@@ -40,7 +42,8 @@ func (a *app) restoreCommand() *cobra.Command {
 	return a.letGoCommand(incident.Restore, "Give a host back as it was, after a false alarm",
 		"restore undoes all that an incident changed on its host: the machine has its network back, the agent\n"+
 			"goes on where it was frozen, or can be started again where it was killed, and the work that waited for\n"+
-			"it is back in its queue. It starts no service. Revoked credentials stay dead: see clawback undo.")
+			"it is back in its queue. It starts no service. What cut it off at its cloud is taken back first.\n"+
+			"Revoked credentials stay dead: see clawback undo.")
 }
 
 func (a *app) letGoCommand(what, short, long string) *cobra.Command {
@@ -83,7 +86,7 @@ func (a *app) letGo(ctx context.Context, id string, o lettingGo) error {
 		return err
 	}
 	if o.dry {
-		return a.showStanding(ctx, s.Declared, o)
+		return a.showStanding(ctx, s, o)
 	}
 	rec, cut, err := a.reopen(dir, s.Declared.Target)
 	if err != nil {
@@ -95,7 +98,11 @@ func (a *app) letGo(ctx context.Context, id string, o lettingGo) error {
 	}
 	defer func() { _ = r.work.Host.Close() }()
 	if !o.yes {
-		if err := a.askToLetGo(o.what, r.work.Host.Name(), r.work.Description); err != nil {
+		a.printPlatforms(r.work.Before.State, o.what)
+		if r.work.Reach == nil {
+			a.printStanding(r.work.Host.Name(), r.work.Description)
+		}
+		if err := a.askToLetGo(o.what, r.work.Host.Name()); err != nil {
 			return errors.Join(err, rec.close())
 		}
 	}
@@ -141,7 +148,9 @@ func (a *app) stands(ctx context.Context, d incident.Declared, o lettingGo) (*si
 }
 
 // showStanding shows how the host stands, and does nothing.
-func (a *app) showStanding(ctx context.Context, d incident.Declared, o lettingGo) error {
+func (a *app) showStanding(ctx context.Context, was incident.State, o lettingGo) error {
+	a.printPlatforms(was, o.what)
+	d := was.Declared
 	s, err := a.stands(ctx, d, o)
 	if err != nil {
 		return err
@@ -168,7 +177,7 @@ func (a *app) takenBack(ctx context.Context, rec *open, cut int64, o lettingGo) 
 		return nil, err
 	}
 	d := before.State.Declared
-	s, err := a.stands(ctx, d, o)
+	s, err := a.standsBehind(ctx, before.State, o)
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +188,50 @@ func (a *app) takenBack(ctx context.Context, rec *open, cut int64, o lettingGo) 
 		doubt = append(doubt, incident.Warning{Text: fmt.Sprintf("done on %s, and declared on %s", name, d.Target)})
 	}
 	before.Warnings = append(doubt, lost...)
-	r.work.Before, r.work.Key = before, key
+	r.work.Before, r.work.Key, r.work.Reach = before, key, s.reachLater
 	r.signWith(s.own, d.CheckpointKey)
 	return r, nil
+}
+
+// standsBehind is stands, except that a machine that is cut off at its platform is reached later: not
+// before that lets the desk in again, which may be what it lacks.
+func (a *app) standsBehind(ctx context.Context, was incident.State, o lettingGo) (*situation, error) {
+	if o.what != incident.Restore || !slices.ContainsFunc(was.Platforms, incident.Platform.Open) {
+		return a.stands(ctx, was.Declared, o)
+	}
+	t := target{host: o.host, signKey: o.signKey}
+	t.of(was.Declared)
+	t.inherit(was.Declared)
+	s, endpoints, err := a.resolve(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.supply(endpoints, false, false); err != nil {
+		return nil, err
+	}
+	if s.platforms, err = s.runsOn(was.Declared.Target, endpoints, false); err != nil {
+		return nil, misconfigured(err)
+	}
+	s.host = actions.Gone{Target: cmp.Or(t.host, was.Declared.Target), Far: true, Why: errors.New("it was not reached yet")}
+	s.reachLater = func(ctx context.Context) (host.Host, error) { return a.reach(ctx, &t) }
+	return s, nil
+}
+
+// printPlatforms shows what is cut off outside of a machine, as the record has it.
+func (a *app) printPlatforms(was incident.State, what string) {
+	for _, p := range was.Platforms {
+		if !p.Open() {
+			continue
+		}
+		if what != incident.Restore {
+			fmt.Fprintf(a.err, "%s: cut off there, which clawback restore takes back and this does not\n", incident.Safe(p.On))
+			continue
+		}
+		fmt.Fprintf(a.err, "%s: cut off there; given back:\n", incident.Safe(p.On))
+		for _, w := range p.Was {
+			fmt.Fprintf(a.err, "  %s\n", incident.Safe(w.String()))
+		}
+	}
 }
 
 // byHand is what lets a machine that no desk reaches back into the network.
@@ -208,9 +258,8 @@ func (a *app) printStanding(name string, d containment.Description) {
 	}
 }
 
-// askToLetGo shows how the host stands, and wants the undoing typed.
-func (a *app) askToLetGo(what, name string, d containment.Description) error {
-	a.printStanding(name, d)
+// askToLetGo wants the undoing typed.
+func (a *app) askToLetGo(what, name string) error {
 	want := what + " " + name
 	fmt.Fprintf(a.err, "The agent, and whoever steers it, can act again. Type  %s  to go on: ", incident.Safe(want))
 	if !term.IsTerminal(int(a.in.Fd())) {

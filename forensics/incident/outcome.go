@@ -127,7 +127,7 @@ func (c *Credential) exitCode() int {
 
 // nothingDone reports that the response touched nothing: no process, no network, no file, no credential.
 func (s State) nothingDone() bool {
-	return s.Frozen == nil && s.Stopped == nil && s.Isolated == nil && len(s.Sealed) == 0 &&
+	return s.Frozen == nil && s.Stopped == nil && s.Isolated == nil && len(s.Platforms) == 0 && len(s.Sealed) == 0 &&
 		!slices.ContainsFunc(s.Credentials, (*Credential).touched)
 }
 

@@ -85,10 +85,10 @@ func (d DiskSnapshot) Completed() bool { return d.State == snapshotIsCompleted }
 
 // Platform is what was done at one platform, as it stands.
 type Platform struct {
-	On     string
-	Was    []PlatformWas // before the first change
-	Done   *PlatformDone // nil while it is not known how far it came
-	Undone *PlatformDone // nil unless it was taken back, and not done again since
+	On     string        `json:"on"`
+	Was    []PlatformWas `json:"was,omitempty"`    // before the first change
+	Done   *PlatformDone `json:"done,omitempty"`   // nil while it is not known how far it came
+	Undone *PlatformDone `json:"undone,omitempty"` // nil unless it was taken back, and not done again since
 }
 
 // Open reports whether something there is not as it was, or may not be.

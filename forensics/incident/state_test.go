@@ -211,6 +211,7 @@ var allTypes = []string{
 	TypeBaseline, TypeRevoke, TypeReceipt, TypeProbe, TypeLife, TypeAdversary, TypeReport, TypeInterrupted, TypeClosed,
 	TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed, TypeAuthority, TypeForgotten,
 	TypeLetGo, TypeLetGone, TypeIsolationTested, TypeStamped, TypeDeposited, TypeTransfer, TypeAccess, TypeHold,
+	TypePlatformIntent, TypePlatformDone, TypePlatformUndo, TypePlatformUndone, TypeSnapshotIntent, TypeSnapshots,
 	journal.TypeTrouble, "something.else",
 }
 

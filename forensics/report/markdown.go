@@ -21,6 +21,7 @@ func Markdown(w io.Writer, d Document) error {
 	p.times(d)
 	p.timeline(d)
 	p.credentials(d)
+	p.platforms(d)
 	p.claims(d)
 	p.evidence(d)
 	p.steps(d)

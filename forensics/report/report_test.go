@@ -316,6 +316,12 @@ func hostileRecord(t *testing.T, evil string) []journal.Entry {
 	r.note(incident.TypeIsolated, incident.Isolated{How: list, Kept: list, Proof: list, Problems: list})
 	r.note(incident.TypeIsolationTested, incident.IsolationTested{WayIn: evil, To: evil, Before: evil, After: evil, Said: evil})
 	r.note(incident.TypeIsolationTested, incident.IsolationTested{Lost: evil, To: evil, Before: incident.WasAnswered, After: incident.WasSilent})
+	was := []incident.PlatformWas{{Kind: evil, ID: evil, Was: list}}
+	done := incident.PlatformDone{On: evil, Did: list, Proof: list, Left: list, WayIn: evil, Lost: evil, Error: evil}
+	r.note(incident.TypePlatformIntent, incident.PlatformIntent{On: evil, Was: was}).note(incident.TypePlatformDone, done)
+	r.note(incident.TypePlatformUndo, incident.PlatformUndo{On: evil, By: evil, Why: evil}).note(incident.TypePlatformUndone, done)
+	r.note(incident.TypeSnapshotIntent, incident.SnapshotIntent{On: evil, Volumes: list})
+	r.note(incident.TypeSnapshots, incident.Snapshots{On: evil, Disks: []incident.DiskSnapshot{{ID: evil, Volume: evil, State: evil, Progress: evil, Started: evil}}, Left: list})
 	r.note(incident.TypeLetGo, incident.LetGo{What: evil, By: evil, Why: evil})
 	r.note(incident.TypeLetGone, incident.LetGone{What: evil, Proof: list, Left: list, Error: evil})
 	r.note(incident.TypeSealed, incident.Sealed{Part: evil, Path: evil, Manifest: evil, Digest: evil, Verdicts: map[string]int{evil: 1}, Left: list, Problems: list})
@@ -419,7 +425,8 @@ func FuzzMake(f *testing.F) {
 	types := []string{incident.TypeDeclared, incident.TypePlan, incident.TypeStepIntent, incident.TypeStepOutcome, incident.TypeAsked, incident.TypeAnswered,
 		incident.TypeCommand, incident.TypeNote, incident.TypeWarning, incident.TypeDescribed, incident.TypeFrozen, incident.TypeStopped, incident.TypeChecked,
 		incident.TypeIsolated, incident.TypeSealed, incident.TypeFound, incident.TypeSource, incident.TypeSearched, incident.TypeBaseline, incident.TypeRevoke,
-		incident.TypeReceipt, incident.TypeProbe, incident.TypeLife, incident.TypeAdversary, incident.TypeReport, incident.TypeInterrupted, incident.TypeClosed, incident.TypeLetGo, incident.TypeLetGone, incident.TypeIsolationTested, journal.TypeTrouble}
+		incident.TypeReceipt, incident.TypeProbe, incident.TypeLife, incident.TypeAdversary, incident.TypeReport, incident.TypeInterrupted, incident.TypeClosed, incident.TypeLetGo, incident.TypeLetGone, incident.TypeIsolationTested,
+		incident.TypePlatformIntent, incident.TypePlatformDone, incident.TypePlatformUndo, incident.TypePlatformUndone, incident.TypeSnapshotIntent, incident.TypeSnapshots, journal.TypeTrouble}
 	f.Add(uint8(15), `{"provider":"x","fingerprint":"f","sources":[]}`, uint8(22), `{"fingerprint":"f","life":"dead"}`)
 	f.Add(uint8(1), `{"phases":[{"id":"p","steps":[{"id":"s"}]}]}`, uint8(3), `{"step":"s","status":"failed"}`)
 	f.Fuzz(func(t *testing.T, a uint8, first string, b uint8, second string) {

@@ -18,7 +18,8 @@ const letGoTimeout = 3 * time.Minute
 
 // LetGo takes back what the response did to its host, which a person found to be a false alarm: what is
 // incident.Thaw or incident.Restore. The intent is durable before the host is asked, and how the host
-// stands afterwards is recorded whatever happens. Its connection is closed.
+// stands afterwards is recorded whatever happens. Its connection is closed. What cut the host off from
+// outside of it is taken back first, by incident.Restore alone: without that nobody reaches it.
 func (r *Response) LetGo(ctx context.Context, j *journal.Journal, what, by, why string) (incident.State, error) {
 	r.Actions()
 	defer r.vault.close()
@@ -33,6 +34,11 @@ func (r *Response) LetGo(ctx context.Context, j *journal.Journal, what, by, why 
 	}
 	asking, cancel := engine.WithDeadline(always, r.Clock, letGoTimeout)
 	defer cancel()
+	var opened error
+	if what == incident.Restore {
+		opened = r.reopenAll(asking, j, by, why)
+	}
+	r.reachHost(asking)
 	do := r.Host.Thaw
 	if what == incident.Restore {
 		do = r.Host.Restore
@@ -54,7 +60,19 @@ func (r *Response) LetGo(ctx context.Context, j *journal.Journal, what, by, why 
 		failed = errors.New(strings.Join(out.Left, "; "))
 	}
 	state, err := r.conclude(always, j)
-	return state, errors.Join(failed, err)
+	return state, errors.Join(opened, failed, err)
+}
+
+// reachHost connects to a host that could not be reached before its platform let the desk in.
+func (r *Response) reachHost(ctx context.Context) {
+	if r.Reach == nil {
+		return
+	}
+	h, err := r.Reach(ctx)
+	if err != nil {
+		h = Gone{Target: r.Host.Name(), Far: r.Host.Remote(), Why: err}
+	}
+	r.Host = h
 }
 
 // standsAfter says what a look at the host shows of what was taken back.

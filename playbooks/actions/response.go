@@ -58,6 +58,11 @@ type Response struct {
 	Keep      []containment.Keep
 	Forbidden netip.AddrPort
 
+	// Platforms are what the host runs on, where the desk can reach that; Reach connects to the host,
+	// where that waits until a platform has let the desk in again, and is nil where Host is connected.
+	Platforms []Platform
+	Reach     func(context.Context) (host.Host, error)
+
 	// HostLost says that the host itself is compromised: what other users keep there is revoked too.
 	HostLost bool
 
@@ -113,6 +118,8 @@ func (r *Response) Actions() map[string]engine.Action {
 		"agent.stop":           action(r.stop),
 		"agent.check":          action(r.check),
 		"host.isolate":         action(r.isolate),
+		"platform.isolate":     atPlatforms{r.isolatePlatform, r.Will},
+		"evidence.disk":        atPlatforms{r.snapshotDisks, r.WillCopy},
 		"person.guide":         action(guide),
 		"person.decide":        action(decide),
 		"report.write":         action(r.report),

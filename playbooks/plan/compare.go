@@ -105,6 +105,8 @@ func (d *differ) circumstances(plan, now Plan) {
 		// Whether another version does the same cannot be told by comparing what it says.
 		d.matters("changed: this is clawback %s, and %s made the plan", now.Version, plan.Version)
 	}
+	same := func(line string) string { return line }
+	each(d, plan.Platforms, now.Platforms, same, same, func(_, _ string) {})
 	for _, provider := range slices.Sorted(maps.Keys(union(plan.Endpoints, now.Endpoints))) {
 		was, is := plan.Endpoints[provider], now.Endpoints[provider]
 		switch {

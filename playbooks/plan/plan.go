@@ -35,6 +35,9 @@ type Plan struct {
 
 	Playbook Playbook `json:"playbook"`
 
+	// Platforms say what is done outside of the target, where it runs on something that the desk reaches.
+	Platforms []string `json:"platforms,omitempty"`
+
 	Installations []Installation `json:"installations"`
 	Units         []Unit         `json:"units,omitempty"`
 	Revivers      []Reviver      `json:"revivers,omitempty"`

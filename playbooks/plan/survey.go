@@ -57,6 +57,7 @@ func (s Survey) Resolve(ctx context.Context) (Plan, error) {
 		Asked: s.Asked, Target: r.Host.Name(), Remote: r.Host.Remote(), Suspect: r.Authorities.Suspect, Offline: !s.Ask,
 		Endpoints:     s.Endpoints,
 		Playbook:      Playbook{s.Book.Name, engine.Plan(s.Book)},
+		Platforms:     r.Will(),
 		Installations: []Installation{}, Credentials: []Credential{},
 	}
 	p.describe(s)

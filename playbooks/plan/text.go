@@ -147,6 +147,9 @@ func (p Plan) leftOut(s incident.PlanStep) bool {
 	if s.When == "" || err != nil || when.Choice != "" {
 		return false
 	}
+	if when.Fact == playbooks.OnPlatform || when.Fact == playbooks.OnHoster {
+		return false // what is in the plan is there
+	}
 	holds := when.Fact == "remote" && p.Remote || when.Fact == "local" && !p.Remote
 	return holds == when.Not
 }
@@ -158,6 +161,11 @@ func (t *text80) step(p Plan, s incident.PlanStep) {
 	}
 	if s.Approvals > 0 {
 		t.line(4, "needs the approval of %s", plural(s.Approvals, "person", "people"))
+	}
+	if s.Uses == "platform.isolate" {
+		for _, will := range p.Platforms {
+			t.line(4, "%s", will)
+		}
 	}
 	if s.Uses == "credentials.revoke" {
 		t.credentials(p)
