@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"clawback/forensics/incident"
+	"clawback/playbooks/platform/cloud/ec2fake"
+	"clawback/revoke/fake"
+)
+
+// amazon is AWS as the desk of a test reaches it: a region of EC2, and the rest of its city's AWS.
+type amazon struct {
+	*ec2fake.Fake
+	url                      string
+	subnet, instance, group  string
+	onRestore                func() // before a subnet has its network ACL back
+	wired                    atomic.Bool
+	outsider, opened, tapped ec2fake.Packet
+}
+
+func (m *remote) amazon(t *testing.T) *amazon {
+	t.Helper()
+	env := func(name string) string {
+		for _, pair := range m.env {
+			if value, ok := strings.CutPrefix(pair, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+	a := &amazon{Fake: ec2fake.New(fake.Wall{}, env("TEST_AWS_ACCESS_KEY_ID"), env("TEST_AWS_SECRET_ACCESS_KEY")),
+		outsider: ec2fake.Packet{Far: "198.51.100.9", Local: 22, Remote: 50000},
+		opened:   ec2fake.Packet{Out: true, Far: "198.51.100.9", Local: 40000, Remote: 443, Tracked: true},
+		tapped:   ec2fake.Packet{Far: deskAddr, Local: 22, Remote: 50000}}
+	a.subnet, a.group = a.AddSubnet(), a.AddGroup("web", 22)
+	a.instance = a.AddInstance(a.subnet, 2, a.group)
+	inNetwork(t, m.deskPID, func() {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			form, _ := url.ParseQuery(string(body))
+			if form.Get("Version") != "2016-11-15" {
+				m.city.fakes["aws"].ServeHTTP(w, r)
+				return
+			}
+			if form.Get("Action") == "ReplaceNetworkAclAssociation" && a.onRestore != nil {
+				a.onRestore()
+			}
+			a.ServeHTTP(w, r)
+		}))
+		t.Cleanup(server.Close)
+		a.url = server.URL
+	})
+	config, err := os.OpenFile(m.config(), os.O_APPEND|os.O_WRONLY, 0)
+	m.must(t, err)
+	_, err = fmt.Fprintf(config, "isolation: {cloud: [{host: web-1, from: [%s], aws: {instance: %s, region: %s}}]}\n", deskAddr, a.instance, ec2fake.Region)
+	m.must(t, err)
+	m.must(t, config.Close())
+	return a
+}
+
+// A machine is cut off at its cloud, its disks are copied there, and a false alarm gives all of it back
+// although the machine cannot be reached before.
+func TestRealRemoteCloud(t *testing.T) {
+	t.Parallel()
+	m := startRemote(t, buildPrograms(t))
+	a := m.amazon(t)
+	endpoint := []string{"--endpoint", "aws=" + a.url}
+
+	dry := m.run(m.atDesk(append([]string{"kill", "--dry-run", "--host", "root@web-1", "--config", m.config()}, endpoint...)...))
+	dry.wants(t, 0, "Cut it off at its cloud", a.instance+" in "+ec2fake.Region+": put every network interface", "a snapshot of each of its disks", "nothing was sent")
+	if calls := a.Calls(); len(calls) > 0 {
+		t.Errorf("a dry run asked for %v", calls)
+	}
+
+	r := m.start(m.killRemote(endpoint...)).wait()
+	r.check(t)
+	r.wants(t, incident.ExitContained, "isolated", "snap-", "kept", "a second connection logged in")
+	if a.Passes(a.instance, a.outsider) || a.Passes(a.instance, a.opened) || !a.Passes(a.instance, a.tapped) {
+		t.Error("it is not cut off, or the desk is")
+	}
+	if _, _, snapshots := a.Things(); snapshots != 2 {
+		t.Errorf("%d snapshots", snapshots)
+	}
+	report := r.reportText(t)
+	for _, says := range []string{"Outside of the machine", "had `" + a.group + "`", "DescribeNetworkAcls: subnet", "names are still resolved", "The platform calls it whole."} {
+		if !strings.Contains(report, says) {
+			t.Errorf("the report does not say %q", says)
+		}
+	}
+
+	// The cloud's walls stand in the desk's way too: nobody reaches the machine before they are gone.
+	m.wire("down")
+	a.onRestore = func() {
+		if _, err := m.try("desk", "ip", "link", "set", "wire", "up"); err == nil {
+			a.wired.Store(true)
+		}
+	}
+	id := filepath.Base(m.incidents()[0])
+	seen := m.letGo("restore root@web-2\n", "restore", id, "--why", "a false alarm", endpoint[0], endpoint[1])
+	seen.wants(t, incident.ExitUsage)
+	seen = m.letGo("restore root@web-2\n", "restore", id, "--why", "a false alarm")
+	seen.wants(t, incident.ExitApproval, "interface eni-", a.group, "Type  restore root@web-1")
+	if a.Passes(a.instance, a.outsider) || a.wired.Load() {
+		t.Error("it was opened by a wrong word")
+	}
+	back := m.letGo("restore root@web-1\n", "restore", id, "--why", "a false alarm")
+	back.wants(t, 0, "reopened", "restored")
+	if !a.wired.Load() || !a.Passes(a.instance, a.outsider) || !m.reaches() || a.Groups(a.instance)[0][0] != a.group {
+		t.Errorf("not all is as it was: %v", a.Groups(a.instance))
+	}
+	if s := m.record(); len(s.Platforms) != 1 || s.Platforms[0].Open() {
+		t.Errorf("on record: %+v", s.Platforms)
+	}
+	m.letGone(t, incident.Restore, "Opened again")
+}
