@@ -87,6 +87,10 @@ func forbidden(pkg, imported string) string {
 		return "the console does no I/O of its own"
 	case charm && !below(pkg, "tui", "cmd/clawback"):
 		return "Charm's libraries are for the console alone"
+	case has("playbooks/platform") && !below(pkg, "cmd/clawback", "playbooks/actions", "playbooks/platform"):
+		return "only a response's actions, at the desk, reach what a machine runs on"
+	case below(pkg, "playbooks/platform") && has("playbooks/engine", "playbooks/actions", "playbooks/host", "playbooks/containment", "tui"):
+		return "a platform is asked for one thing, and knows nothing of the response or of the machine's word"
 	case imported == "clawback/revoke/providers" && !below(pkg, "cmd/clawback", "playbooks/drill"):
 		return "only the desk and the drill know all providers"
 	case has("forensics/journal/witness") && !below(pkg, "cmd/clawback", "forensics/journal/witness"):
@@ -102,7 +106,7 @@ func checkHost(t *testing.T, deps []string) {
 	t.Helper()
 	for _, d := range deps {
 		switch {
-		case below(d, "revoke/providers", "playbooks/engine", "playbooks/actions", "playbooks/drill", "tui", "snapshots/deposit", "forensics/journal"),
+		case below(d, "revoke/providers", "playbooks/engine", "playbooks/actions", "playbooks/drill", "playbooks/platform", "tui", "snapshots/deposit", "forensics/journal"),
 			below(d, "revoke/discover/sqlite"), strings.HasPrefix(d, "modernc.org/"), d == "database/sql",
 			d == "clawback/revoke", d == "net/http",
 			strings.HasPrefix(d, "github.com/aws/"), strings.HasPrefix(d, "github.com/stripe/"),
@@ -125,6 +129,9 @@ func TestForbidden(t *testing.T) {
 		{"clawback/playbooks/engine", "clawback/forensics/journal/witness"},
 		{"clawback/forensics/report", "clawback/forensics/journal/witness"},
 		{"clawback/cmd/clawback-host", "clawback/forensics/journal/witness"},
+		{"clawback/tui", "clawback/playbooks/platform/cloud"},
+		{"clawback/playbooks/engine", "clawback/playbooks/platform"},
+		{"clawback/playbooks/platform/cloud", "clawback/playbooks/host"},
 	} {
 		if forbidden(c[0], c[1]) == "" {
 			t.Errorf("%s may import %s, and should not", c[0], c[1])

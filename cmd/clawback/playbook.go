@@ -19,7 +19,7 @@ const playbookHelp = `A playbook says in YAML what a response does: phases, and 
   why            one sentence for the responder
   irreversible   what of it cannot be undone
   needs          the steps that have to end first
-  when           remote, local, not remote, STEP is CHOICE, STEP is not CHOICE
+  when           remote, local, platform, hoster, not remote, STEP is CHOICE, STEP is not CHOICE
   gate           auto (the default), confirm, or typed
   approvals      how many other people have to approve it first, 0 to 9, each with their own key
   unanswered     such as 10m: after it a gate of confirm goes ahead without an answer

@@ -88,7 +88,7 @@ func (c *ec2) call(ctx context.Context, action string, params url.Values, into a
 func (c *ec2) once(ctx context.Context, action string, params url.Values, into any) (retry time.Duration, err error) {
 	a, err := c.env.Authority(ctx)
 	if err != nil {
-		return 0, platform.Hinted{Err: fmt.Errorf("AWS: %s: %w", action, err), Next: "name authorities: {aws: …} in the configuration; clawback providers aws --check tests it"}
+		return 0, platform.Hinted{Err: fmt.Errorf("AWS: %s: %w", action, err), Next: "name authorities: {aws: …} in the configuration; clawback providers --check tests it"}
 	}
 	for again := range 2 {
 		status, header, body, err := c.send(ctx, action, params, a.Secret)
