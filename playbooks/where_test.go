@@ -41,8 +41,8 @@ func TestWhere(t *testing.T) {
 					t.Errorf("%s, %v: %s is shown", name, c.facts, id)
 				}
 			}
-			if name == playbooks.LeakedCredentials || name == playbooks.KillSwitch && c.has == "hoster" {
-				continue // no machine; nobody to ask
+			if name == playbooks.LeakedCredentials || name == playbooks.Isolate || name == playbooks.KillSwitch && c.has == "hoster" {
+				continue // no machine; the network alone; nobody to ask
 			}
 			for id := range strings.FieldsSeq(c.has) {
 				if !slices.Contains(ids, id) {

@@ -163,7 +163,7 @@ func (a *app) isolateAgain(ctx context.Context, id string, o isolating, keep []c
 		return err
 	}
 	if o.dry {
-		return a.showStanding(ctx, s.Declared, as)
+		return a.showStanding(ctx, s, as)
 	}
 	rec, cut, err := a.reopen(dir, s.Declared.Target)
 	if err != nil {

@@ -99,11 +99,11 @@ func joined(failed []error) error {
 	if len(failed) == 0 {
 		return nil
 	}
-	return hinted{err: errors.Join(failed...), hint: hintOf(failed[0], "")}
+	return hinted{err: errors.Join(failed...), hint: hintOr(failed[0], "")}
 }
 
-// hintOf is the hint of an error, or another where it has none.
-func hintOf(err error, otherwise string) string {
+// hintOr is the hint of an error, or another where it has none.
+func hintOr(err error, otherwise string) string {
 	var h engine.Hinter
 	if errors.As(err, &h) && h.Hint() != "" {
 		return h.Hint()
@@ -130,7 +130,7 @@ func (r *Response) isolateAt(ctx context.Context, p Platform, rec engine.Recorde
 	rec.Note(incident.TypePlatformDone, done)
 	switch {
 	case err != nil:
-		return hinted{err: fmt.Errorf("cut off %s: %w", on, err), hint: hintOf(err, r.resume()+" tries again, clawback restore gives back what was changed; or have whoever runs it do it by hand")}
+		return hinted{err: fmt.Errorf("cut off %s: %w", on, err), hint: hintOr(err, r.resume()+" tries again, clawback restore gives back what was changed; or have whoever runs it do it by hand")}
 	case done.Lost != "":
 		return r.lockedOutAt(ctx, p, done, replaced, rec)
 	}
@@ -257,7 +257,7 @@ func (r *Response) snapshotAt(ctx context.Context, p Platform, rec engine.Record
 	pending := slices.ContainsFunc(kept.Disks, func(d incident.DiskSnapshot) bool { return !d.Completed() })
 	switch {
 	case err != nil:
-		return hinted{err: fmt.Errorf("copy the disks of %s: %w", on, err), hint: hintOf(err, r.resume()+" tries again; what is there already is not made twice")}
+		return hinted{err: fmt.Errorf("copy the disks of %s: %w", on, err), hint: hintOr(err, r.resume()+" tries again; what is there already is not made twice")}
 	case len(kept.Left) > 0:
 		return hinted{err: fmt.Errorf("copy the disks of %s: none is kept of %s", on, strings.Join(kept.Left, ", ")), hint: r.resume() + " tries again"}
 	case pending:
