@@ -1,7 +1,6 @@
 package snapshots
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
@@ -11,13 +10,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
+
+	"filippo.io/age"
 
 	"clawback/forensics/disk"
 )
@@ -33,6 +33,7 @@ const (
 
 	declaration   = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 	partialSuffix = ".partial"
+	spillSuffix   = ".spill"
 )
 
 // What a bag takes of a host that floods it, where Info says nothing.
@@ -61,7 +62,13 @@ type Info struct {
 	MaxBytes int64 // of content; 0: 64 GiB
 	MaxFiles int   // listed ones counted; 0: 1,000,000
 
+	// Recipients are those who can open it; none: anybody. With them nothing of the evidence is
+	// written to the disk in the clear.
+	Recipients []age.Recipient
+
 	Disk disk.FS // that takes the bag; nil: this machine's
+
+	frame int // bytes in one of the package; 0: 1 MiB
 }
 
 // Entry is one line of a bag's index: what the host claimed of a file, and what arrived.
@@ -73,23 +80,31 @@ type Entry struct {
 	File    File   `json:"file"` // the host's claim
 }
 
-// Bag is a Sink that packs evidence into a folder: BagIt, with an index of what the host said
-// of each file. It believes no name, size or hash. Its methods are for one goroutine.
+// Suffixes of a package's name.
+const (
+	Suffix       = ".tar.zst"
+	LockedSuffix = Suffix + ".age"
+)
+
+// Bag is a Sink that packs evidence: BagIt, with an index of what the host said of each file, in one
+// file as it comes. It believes no name, size or hash. Its methods are for one goroutine.
 //
-// Everything is written to DIR.partial, which becomes DIR when it is sealed and not before.
+// Everything is written to PATH.partial, which becomes PATH when it is sealed and not before.
 type Bag struct {
-	dir     string
-	info    Info
-	root    disk.Root // of DIR.partial
-	names   *names
-	folder  string // made last
-	payload tally
-	entries int
-	open    *arrival
-	lines   map[string]*tagFile // manifest and index
-	holes   int64               // bytes
-	faults  []string
-	err     error // the first failure to write: what comes after would have a gap
+	path     string
+	top      string // the folder that all is below, once it is unpacked
+	info     Info
+	names    *names
+	payload  tally
+	entries  int
+	open     *arrival
+	pack     *packer  // nil once it is closed
+	content  *waiting // of the open file
+	index    tagFile
+	manifest tagFile
+	holes    int64 // bytes
+	faults   []string
+	err      error // the first failure to write: what comes after would have a gap
 }
 
 type tally struct {
@@ -101,22 +116,26 @@ type tally struct {
 type arrival struct {
 	file   File
 	stored string
-	out    disk.File
 	sum    *digest
-	gap    bool // there was a hole: content is written where it belongs
 }
 
 // tagFile is a tag file that grows line by line.
 type tagFile struct {
-	out disk.File
-	buf *bufio.Writer
+	*waiting
 	sum hash.Hash
 }
 
-// NewBag starts a bag that Seal will name dir. It refuses, with fs.ErrExist, to touch what is at
-// dir or left of an earlier try at dir.partial. A bag that is not sealed is left by Close.
-func NewBag(dir string, info Info) (*Bag, error) {
-	dir = filepath.Clean(dir)
+func (t tagFile) line(text string) error {
+	t.sum.Write([]byte(text))
+	_, err := t.Write([]byte(text))
+	return err
+}
+
+// NewBag starts a package that Seal will name name.tar.zst, or name.tar.zst.age where it is encrypted.
+// It refuses, with fs.ErrExist, to touch what is there or left of an earlier try at PATH.partial. One
+// that is not sealed is left by Close.
+func NewBag(name string, info Info) (*Bag, error) {
+	name = filepath.Clean(name)
 	info.MaxBytes = cmp.Or(info.MaxBytes, defaultBagBytes)
 	info.MaxFiles = cmp.Or(info.MaxFiles, defaultBagFiles)
 	if info.Disk == nil {
@@ -125,7 +144,10 @@ func NewBag(dir string, info Info) (*Bag, error) {
 	if info.Time.IsZero() {
 		info.Time = time.Now()
 	}
-	b := &Bag{dir: dir, info: info, names: newNames(), lines: map[string]*tagFile{}}
+	b := &Bag{path: name + Suffix, top: storedPart(filepath.Base(name)) + "/", info: info, names: newNames()}
+	if len(info.Recipients) > 0 {
+		b.path = name + LockedSuffix
+	}
 	if err := b.start(); err != nil {
 		_ = b.Close() // the first error is the one that matters
 		return nil, b.about("start", err)
@@ -134,36 +156,39 @@ func NewBag(dir string, info Info) (*Bag, error) {
 }
 
 func (b *Bag) start() error {
-	if _, err := os.Lstat(b.dir); !errors.Is(err, fs.ErrNotExist) {
-		return cmp.Or(err, error(&fs.PathError{Op: "mkdir", Path: b.dir, Err: fs.ErrExist}))
-	}
-	if err := disk.MkdirAll(b.info.Disk, filepath.Dir(b.dir), 0o700); err != nil {
+	if err := b.free(); err != nil {
 		return err
 	}
-	partial := b.dir + partialSuffix
-	if err := b.info.Disk.Mkdir(partial, 0o700); err != nil {
+	if err := disk.MkdirAll(b.info.Disk, filepath.Dir(b.path), 0o700); err != nil {
 		return err
 	}
-	var err error
-	if b.root, err = b.info.Disk.OpenRoot(partial); err != nil {
+	out, err := b.info.Disk.OpenFile(b.path+partialSuffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return err
 	}
-	if err := b.root.MkdirAll("data", 0o700); err != nil {
+	spillAt := func() (*spill, error) { return newSpill(b.info.Disk, b.path+spillSuffix) }
+	if b.pack, err = newPacker(out, b.info, spillAt); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	b.content = b.pack.waiting(maxWaiting)
+	b.index = tagFile{b.pack.waiting(maxTagBytes), sha256.New()}
+	b.manifest = tagFile{b.pack.waiting(maxTagBytes), sha256.New()}
+	header, err := member{name: b.top, modified: b.info.Time}.header()
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{manifestName, indexName} {
-		out, err := b.create(name)
-		if err != nil {
-			return err
-		}
-		sum := sha256.New()
-		b.lines[name] = &tagFile{out: out, sum: sum, buf: bufio.NewWriter(io.MultiWriter(out, sum))}
+	if err := b.pack.write(header); err != nil {
+		return err
 	}
-	return nil
+	return b.addTag(declarationName, declaration)
 }
 
-func (b *Bag) create(name string) (disk.File, error) {
-	return b.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// free reports whether nothing has the package's name.
+func (b *Bag) free() error {
+	if _, err := os.Lstat(b.path); !errors.Is(err, fs.ErrNotExist) {
+		return cmp.Or(err, error(&fs.PathError{Op: "create", Path: b.path, Err: fs.ErrExist}))
+	}
+	return nil
 }
 
 // Begin starts a file. Its content is hashed while it is written.
@@ -174,19 +199,7 @@ func (b *Bag) Begin(f File) (io.Writer, error) {
 	if b.open != nil {
 		return nil, fmt.Errorf("%w: %q begins before %q has ended", errOrder, f.Path, b.open.file.Path)
 	}
-	stored := b.names.place(f.Path)
-	name := payload + stored
-	if folder := path.Dir(name); folder != b.folder {
-		if err := b.root.MkdirAll(folder, 0o700); err != nil {
-			return nil, b.fail("write", err)
-		}
-		b.folder = folder
-	}
-	out, err := b.create(name)
-	if err != nil {
-		return nil, b.fail("write", err)
-	}
-	b.open = &arrival{file: f, stored: stored, out: out, sum: newDigest(f.Size)}
+	b.open = &arrival{file: f, stored: b.names.place(f.Path), sum: newDigest(f.Size)}
 	return (*arrivalWriter)(b), nil
 }
 
@@ -195,11 +208,11 @@ func (b *Bag) admit() error {
 	if b.err != nil {
 		return b.err
 	}
-	if b.root == nil {
-		return fmt.Errorf("evidence %s: %w", b.dir, os.ErrClosed)
+	if b.pack == nil {
+		return fmt.Errorf("evidence %s: %w", b.path, os.ErrClosed)
 	}
 	if b.entries >= b.info.MaxFiles {
-		return fmt.Errorf("evidence %s: %w: %d files", b.dir, ErrFlood, b.info.MaxFiles)
+		return fmt.Errorf("evidence %s: %w: %d files", b.path, ErrFlood, b.info.MaxFiles)
 	}
 	return nil
 }
@@ -217,13 +230,9 @@ func (w *arrivalWriter) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("%w: content after its end", errOrder)
 	}
 	if b.payload.bytes+a.sum.size-b.holes+int64(len(p)) > b.info.MaxBytes {
-		return 0, fmt.Errorf("evidence %s: %w: %d bytes", b.dir, ErrFlood, b.info.MaxBytes)
+		return 0, fmt.Errorf("evidence %s: %w: %d bytes", b.path, ErrFlood, b.info.MaxBytes)
 	}
-	write, at := a.out.Write, a.sum.size
-	if a.gap {
-		write = func(p []byte) (int, error) { return a.out.WriteAt(p, at) }
-	}
-	n, err := a.sum.beside(write, p)
+	n, err := a.sum.beside(b.content.Write, p)
 	if err != nil {
 		return n, b.fail("write", err)
 	}
@@ -241,10 +250,12 @@ func (w *arrivalWriter) Hole(n int64) error {
 		return fmt.Errorf("%w: a hole of %d bytes", errOrder, n)
 	}
 	if n > b.info.MaxBytes-b.holes { // they take time
-		return fmt.Errorf("evidence %s: %w: holes of %d bytes", b.dir, ErrFlood, b.info.MaxBytes)
+		return fmt.Errorf("evidence %s: %w: holes of %d bytes", b.path, ErrFlood, b.info.MaxBytes)
 	}
 	b.holes += n
-	a.gap = true
+	if err := b.content.hole(n); err != nil {
+		return b.fail("write", err)
+	}
 	return WriteHole(a.sum, n)
 }
 
@@ -273,11 +284,8 @@ func (b *Bag) End(f File) error {
 // store finishes the open file and compares what arrived with what the host says of it.
 func (b *Bag) store(a *arrival, f File) error {
 	b.open = nil
-	var err error
-	if a.gap { // the last of it may be a hole
-		err = a.out.Truncate(a.sum.size)
-	}
-	if err := errors.Join(err, a.out.Close()); err != nil {
+	name := payload + a.stored
+	if err := b.content.end(memberOf(b.top+name, a.sum.size, f)); err != nil {
 		return b.fail("write", err)
 	}
 	e := Entry{Stored: a.stored, Bytes: a.sum.size, SHA256: a.sum.String(), File: f}
@@ -290,8 +298,8 @@ func (b *Bag) store(a *arrival, f File) error {
 	}
 	b.payload.files++
 	b.payload.bytes += a.sum.size
-	if err := b.line(manifestName, manifestLine(e.SHA256, payload+a.stored)); err != nil {
-		return err
+	if err := b.manifest.line(manifestLine(e.SHA256, name)); err != nil {
+		return b.fail("write", err)
 	}
 	return b.record(e)
 }
@@ -307,11 +315,7 @@ func (b *Bag) record(e Entry) error {
 	if err != nil {
 		return fmt.Errorf("describe %q: %w", e.File.Path, err)
 	}
-	return b.line(indexName, string(line)+"\n")
-}
-
-func (b *Bag) line(file, text string) error {
-	if _, err := b.lines[file].buf.WriteString(text); err != nil {
+	if err := b.index.line(string(line) + "\n"); err != nil {
 		return b.fail("write", err)
 	}
 	return nil
@@ -364,33 +368,26 @@ func (b *Bag) about(what string, err error) error {
 	case errors.Is(err, fs.ErrExist):
 		way = ": evidence is never overwritten: choose another name, or move it away"
 	}
-	return fmt.Errorf("%s evidence %s: %w%s", what, b.dir, err, way)
+	return fmt.Errorf("%s evidence %s: %w%s", what, b.path, err, way)
 }
 
-// Close leaves the bag. If it was not sealed, what it holds stays in DIR.partial.
+// Close leaves the bag. If it was not sealed, what it holds stays in PATH.partial.
 func (b *Bag) Close() error {
-	var errs []error
-	if b.open != nil {
-		errs = append(errs, b.open.out.Close())
-		b.open = nil
+	b.open = nil
+	if b.pack == nil {
+		return nil
 	}
-	for _, t := range b.lines {
-		errs = append(errs, t.buf.Flush(), t.out.Close())
-	}
-	b.lines = nil
-	if b.root != nil {
-		errs = append(errs, b.root.Close())
-		b.root = nil
-	}
-	if err := errors.Join(errs...); err != nil {
+	err := b.pack.close()
+	b.pack = nil
+	if err != nil {
 		return b.about("close", err)
 	}
 	return nil
 }
 
-// Discard leaves a bag that is not worth sealing, and removes DIR.partial.
+// Discard leaves a bag that is not worth sealing, and removes PATH.partial.
 func (b *Bag) Discard() error {
-	if err := errors.Join(b.Close(), b.info.Disk.RemoveAll(b.dir+partialSuffix)); err != nil {
+	if err := errors.Join(b.Close(), b.info.Disk.Remove(b.path+partialSuffix)); err != nil {
 		return b.about("discard", err)
 	}
 	return nil

@@ -1,10 +1,12 @@
 package snapshots
 
 import (
+	"archive/tar"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"filippo.io/age"
+	"github.com/klauspost/compress/zstd"
 )
 
 func newBag(t testing.TB) (*Bag, string) {
@@ -22,7 +27,7 @@ func newBag(t testing.TB) (*Bag, string) {
 	b, err := NewBag(dir, Info{Source: "root@web-1", Incident: "inc-1", Tool: "clawback test", Time: time.Date(2026, 11, 20, 3, 18, 27, 5, time.UTC)})
 	must(t, err)
 	t.Cleanup(func() { b.Close() })
-	return b, dir
+	return b, b.path
 }
 
 // send delivers a file as an honest host does.
@@ -45,14 +50,48 @@ func seal(t testing.TB, b *Bag) Sealed {
 	return s
 }
 
-func entries(t testing.TB, dir string) []Entry {
+func entries(t testing.TB, path string) []Entry {
 	t.Helper()
 	var all []Entry
-	for e, err := range Entries(dir) {
-		must(t, err)
-		all = append(all, e)
-	}
+	_, err := Check{Entry: func(e Entry) { all = append(all, e) }}.Verify(path)
+	must(t, err)
 	return all
+}
+
+// unpacked is the folder that any tar and zstd make of a package.
+func unpacked(t testing.TB, path string, identities ...age.Identity) string {
+	t.Helper()
+	file, err := os.Open(path)
+	must(t, err)
+	defer file.Close()
+	var in io.Reader = file
+	if len(identities) > 0 {
+		in, err = age.Decrypt(file, identities...)
+		must(t, err)
+	}
+	plain, err := zstd.NewReader(in)
+	must(t, err)
+	defer plain.Close()
+	dir := t.TempDir()
+	top := ""
+	for r := tar.NewReader(plain); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return filepath.Join(dir, top)
+		}
+		must(t, err)
+		name := filepath.Join(dir, h.Name)
+		if h.Typeflag == tar.TypeDir {
+			top = h.Name
+			must(t, os.Mkdir(name, h.FileInfo().Mode()))
+			continue
+		}
+		must(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, h.FileInfo().Mode())
+		must(t, err)
+		_, err = io.Copy(out, r)
+		must(t, errors.Join(err, out.Close(), os.Chtimes(name, h.ModTime, h.ModTime)))
+	}
 }
 
 // sha256sum runs the program that a third person would.
@@ -61,6 +100,9 @@ func sha256sum(t testing.TB, dir string) error {
 	program, err := exec.LookPath("sha256sum")
 	if err != nil {
 		skip(t, "needs sha256sum (package coreutils)")
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		dir = unpacked(t, dir)
 	}
 	cmd := exec.Command(program, "--check", "--strict", "--quiet", manifestName)
 	cmd.Dir = dir
@@ -77,6 +119,7 @@ func TestBagIsAsRFC8493WantsIt(t *testing.T) {
 	send(t, b, "volatile/net/tcp", "sockets")
 	must(t, b.End(File{Path: "home/ada/link", Verdict: Listed, Target: "/etc"}))
 	s := seal(t, b)
+	folder := unpacked(t, dir)
 	want := map[string]string{
 		"bagit.txt": "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",
 		"bag-info.txt": "Bagging-Date: 2026-11-20\nBag-Software-Agent: clawback test\nExternal-Identifier: inc-1\nEvidence-Source: root@web-1\n" +
@@ -86,22 +129,29 @@ func TestBagIsAsRFC8493WantsIt(t *testing.T) {
 		"data/volatile/net/tcp":                 "sockets",
 	}
 	for name, text := range want {
-		got, err := os.ReadFile(filepath.Join(dir, name))
+		got, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil || string(got) != text {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, text)
 		}
 	}
-	tags, err := os.ReadFile(filepath.Join(dir, tagManifestName))
+	tags, err := os.ReadFile(filepath.Join(folder, tagManifestName))
 	must(t, err)
+	file, err := os.ReadFile(dir)
+	must(t, err)
+	if s.Package != digestOf(string(file)) {
+		t.Errorf("the package is not %s", s.Package)
+	}
 	if s.Path != dir || s.Files != 2 || s.Bytes != 9 || s.Manifest != digestOf(want["manifest-sha256.txt"]) || s.Digest != digestOf(string(tags)) || len(s.Problems) > 0 {
 		t.Errorf("%+v", s)
 	}
 	if err := sha256sum(t, dir); err != nil {
 		t.Error(err)
 	}
-	r, err := Verify(dir)
-	if err != nil || r.Files != 2 || r.Bytes != 9 || r.Digest != s.Digest {
-		t.Errorf("%+v %v", r, err)
+	for _, path := range []string{dir, folder} {
+		r, err := Verify(path)
+		if err != nil || r.Files != 2 || r.Bytes != 9 || r.Digest != s.Digest || r.Package != "" && r.Package != s.Package {
+			t.Errorf("%+v %v", r, err)
+		}
 	}
 	all := entries(t, dir)
 	if len(all) != 3 || all[0].Stored != "home/ada/.openclaw/openclaw.json" || all[2].Stored != "" || all[2].File.Target != "/etc" {
@@ -115,7 +165,13 @@ func TestBagIsForItsOwnerAlone(t *testing.T) {
 	b, dir := newBag(t)
 	send(t, b, "a/b/c", "x")
 	seal(t, b)
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	for _, name := range []string{dir, dir + DigestSuffix} {
+		info, err := os.Stat(name)
+		if err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: %v %v", name, info.Mode(), err)
+		}
+	}
+	err := filepath.WalkDir(unpacked(t, dir), func(name string, d fs.DirEntry, err error) error {
 		must(t, err)
 		info, err := d.Info()
 		must(t, err)
@@ -138,10 +194,10 @@ func TestNothingIsSealedBeforeSeal(t *testing.T) {
 		t.Errorf("%s exists before it is sealed", dir)
 	}
 	must(t, b.Close())
-	if _, err := Verify(dir + partialSuffix); err == nil || !strings.Contains(err.Error(), "not a sealed bag") {
+	if _, err := Verify(dir + partialSuffix); err == nil {
 		t.Errorf("a bag that was not sealed verifies: %v", err)
 	}
-	if _, err := NewBag(dir, Info{}); !errors.Is(err, fs.ErrExist) {
+	if _, err := NewBag(strings.TrimSuffix(dir, Suffix), Info{}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("it would write over what is left: %v", err)
 	}
 	if _, err := b.Seal(); !errors.Is(err, os.ErrClosed) {
@@ -152,11 +208,11 @@ func TestNothingIsSealedBeforeSeal(t *testing.T) {
 func TestSealRefusesToReplace(t *testing.T) {
 	b, dir := newBag(t)
 	send(t, b, "a", "x")
-	must(t, os.Mkdir(dir, 0o700)) // empty: rename alone would replace it
+	write(t, dir, "other") // rename alone would replace it
 	if _, err := b.Seal(); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
-	if _, err := NewBag(dir, Info{}); !errors.Is(err, fs.ErrExist) {
+	if _, err := NewBag(strings.TrimSuffix(dir, Suffix), Info{}); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
 }
@@ -246,7 +302,7 @@ func TestHostThatFloods(t *testing.T) {
 		t.Error(err)
 	}
 	seal(t, b) // what came before the flood is evidence
-	if _, err := Verify(dir); err != nil {
+	if _, err := Verify(b.path); err != nil {
 		t.Error(err)
 	}
 }
@@ -280,15 +336,15 @@ func TestClaimedNamesStayInTheBag(t *testing.T) {
 	if s.Files != len(claimed) || len(s.Problems) > 0 {
 		t.Errorf("%+v", s)
 	}
-	folded := map[string]bool{}
+	folded, folder := map[string]bool{}, unpacked(t, dir)
 	for i, e := range entries(t, dir) {
-		got, err := os.ReadFile(filepath.Join(dir, "data", e.Stored))
+		got, err := os.ReadFile(filepath.Join(folder, "data", e.Stored))
 		if err != nil || string(got) != fmt.Sprint(i) || e.File.Path != claimed[i] || folded[strings.ToLower(e.Stored)] {
 			t.Errorf("%q as %q: %v", claimed[i], e.Stored, err)
 		}
 		folded[strings.ToLower(e.Stored)] = true
 	}
-	if names := namesOf(t, filepath.Dir(dir)); !slices.Equal(names, []string{"evidence"}) {
+	if names := namesOf(t, filepath.Dir(dir)); !slices.Equal(names, []string{"evidence" + Suffix, "evidence" + Suffix + DigestSuffix}) {
 		t.Errorf("beside the bag: %q", names)
 	}
 	if err := sha256sum(t, dir); err != nil {
@@ -316,10 +372,10 @@ func TestInfoStaysOnItsLine(t *testing.T) {
 	must(t, err)
 	send(t, b, "a", "x")
 	seal(t, b)
-	if _, err := Verify(dir); err != nil {
+	if _, err := Verify(b.path); err != nil {
 		t.Error(err)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, infoName))
+	text, err := os.ReadFile(filepath.Join(unpacked(t, b.path), infoName))
 	must(t, err)
 	if strings.Count(string(text), "\n") != 5 || strings.Contains(string(text), "\x1b") {
 		t.Errorf("%q", text)
@@ -346,11 +402,12 @@ func TestCaptureIntoBag(t *testing.T) {
 	if _, err := Verify(dir); err != nil {
 		t.Error(err)
 	}
+	folder := unpacked(t, dir)
 	for _, e := range entries(t, dir) {
 		if e.Stored == "" {
 			continue
 		}
-		got, err := os.ReadFile(filepath.Join(dir, "data", e.Stored))
+		got, err := os.ReadFile(filepath.Join(folder, "data", e.Stored))
 		if err != nil || string(got) != files[e.File.Path] {
 			t.Errorf("%q: %q, %v", e.File.Path, got, err)
 		}

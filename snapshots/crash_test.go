@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,16 +15,23 @@ import (
 	"clawback/forensics/disk/disktest"
 )
 
-// packed is what pack puts into a bag.
-var packed = map[string]string{"home/ada/.openclaw/openclaw.json": "{}", "home/ada/log": strings.Repeat("line\n", 2000), "etc/crontab": "x", "empty": ""}
+// packed is what pack puts into a bag: one file is too large to wait in memory.
+var packed = map[string]string{"home/ada/.openclaw/openclaw.json": "{}", "home/ada/log": random(160 << 10), "etc/crontab": "x", "empty": ""}
+
+func random(n int) string {
+	text := make([]byte, n)
+	_, _ = rand.Read(text)
+	return string(text)
+}
 
 // pack writes and seals a bag, and goes on after a failure as a careless caller would.
 func pack(d *disktest.Disk, dir string) error {
-	b, err := NewBag(dir, Info{Source: "root@web-1", Time: time.Unix(0, 0), Disk: d})
+	b, err := NewBag(dir, Info{Source: "root@web-1", Time: time.Unix(0, 0), Disk: d, frame: 4 << 10})
 	if err != nil {
 		return err
 	}
 	defer b.Close()
+	b.content.most = 16 << 10
 	var errs []error
 	for _, name := range []string{"home/ada/.openclaw/openclaw.json", "home/ada/log", "etc/crontab", "empty"} {
 		f := File{Path: name, Bytes: int64(len(packed[name])), SHA256: digestOf(packed[name]), Verdict: Stable}
@@ -51,13 +59,13 @@ func complete(t *testing.T, what, dir string) bool {
 		t.Errorf("%s: it has the name of a sealed bag: %v", what, err)
 		return true
 	}
-	n := 0
+	n, folder := 0, unpacked(t, dir)
 	for _, e := range entries(t, dir) {
 		if e.Stored == "" {
 			continue
 		}
 		n++
-		if b, err := os.ReadFile(filepath.Join(dir, "data", e.Stored)); err != nil || string(b) != packed[e.File.Path] {
+		if b, err := os.ReadFile(filepath.Join(folder, "data", e.Stored)); err != nil || string(b) != packed[e.File.Path] {
 			t.Errorf("%s: %s: %v", what, e.File.Path, err)
 		}
 	}
@@ -85,7 +93,7 @@ func TestBagAtEveryCrash(t *testing.T) {
 		must(t, d.PowerLoss(worlds["contents lost"], disktest.Contents))
 		for name, world := range worlds {
 			points++
-			sealed := complete(t, fmt.Sprintf("%s, %q", name, d.List()[d.Count()-1]), filepath.Join(world, "evidence", "files"))
+			sealed := complete(t, fmt.Sprintf("%s, %q", name, d.List()[d.Count()-1]), filepath.Join(world, "evidence", "files"+Suffix))
 			if over && !sealed {
 				t.Errorf("%s: a sealed bag was lost", name)
 			}
@@ -125,7 +133,7 @@ func TestBagAtEveryFault(t *testing.T) {
 				if errors.Is(fault, syscall.ENOSPC) && err != nil && !strings.Contains(err.Error(), "make room") {
 					t.Errorf("%s: %v says no way out", what, err)
 				}
-				complete(t, what, dir)
+				complete(t, what, dir+Suffix)
 			}
 		}
 	}

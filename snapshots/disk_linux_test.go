@@ -21,7 +21,7 @@ func TestFullDisk(t *testing.T) {
 	b, err := NewBag(dir, Info{})
 	must(t, err)
 	defer b.Close()
-	_, root := tree(t, map[string]string{ada + "openclaw.json": strings.Repeat("x", 1<<20)})
+	_, root := tree(t, map[string]string{ada + "openclaw.json": random(4 << 20)})
 	_, err = Capture(t.Context(), root, "files", Options{}, b)
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "make room") {
 		t.Errorf("error %v", err)
@@ -29,7 +29,7 @@ func TestFullDisk(t *testing.T) {
 	if _, err := b.Seal(); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("it was sealed with a gap: %v", err)
 	}
-	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(b.path); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("half of the evidence passes for all of it")
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -87,27 +85,6 @@ func readLine(r *bufio.Reader, limit int) (string, error) {
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return string(line), err
-		}
-	}
-}
-
-// Entries yields the index of the bag at dir: an entry for each file that was captured, listed
-// or missed, in the order of capture. It ends after the first error. It does not verify the bag.
-func Entries(dir string) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		f, err := os.Open(filepath.Join(dir, indexName))
-		if err != nil {
-			yield(Entry{}, fmt.Errorf("read index of evidence: %w", err))
-			return
-		}
-		defer f.Close()
-		for e, err := range parseIndex(f) {
-			if err != nil {
-				err = fmt.Errorf("read index of evidence %s: %w", dir, err)
-			}
-			if !yield(e, err) {
-				return
-			}
 		}
 	}
 }

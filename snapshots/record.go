@@ -131,12 +131,13 @@ type Captured struct {
 	Problems []string      `json:"problems,omitempty"`
 }
 
-// Sealed is a finished evidence package.
+// Sealed is a finished evidence package: one file.
 type Sealed struct {
-	Path     string   `json:"path"` // folder of the bag
+	Path     string   `json:"path"`
 	Files    int      `json:"files"`
 	Bytes    int64    `json:"bytes"`
 	Manifest string   `json:"manifest_sha256"` // of manifest-sha256.txt
-	Digest   string   `json:"digest"`          // SHA-256 of tagmanifest-sha256.txt: names the whole bag
+	Digest   string   `json:"digest"`          // SHA-256 of tagmanifest-sha256.txt: names all that was packed
+	Package  string   `json:"package_sha256"`  // of the file at Path
 	Problems []string `json:"problems,omitempty"`
 }

@@ -3,47 +3,48 @@ package snapshots
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"clawback/forensics/disk"
 )
 
-// Seal writes the manifests, makes all of it durable and gives the bag its name. What it returns
-// names the bag: Digest covers every byte, through the tag manifest and the manifest.
+// DigestSuffix is what follows a package's name in that of the file with its SHA-256, in the form
+// that sha256sum -c takes.
+const DigestSuffix = ".sha256"
+
+// SignatureSuffix is what follows it in the name of the file with its signature, as ssh-keygen -Y
+// sign writes it.
+const SignatureSuffix = ".sig"
+
+// Seal writes the manifests, makes all of it durable and gives the package its name. What it returns
+// names the package: PackageSHA256 covers every byte of it; Digest, through the tag manifest and the
+// manifest, every byte of what was packed.
 //
 // A file that has begun and not ended, because the host was lost, is kept as far as it came and
-// marked as failed. On an error the bag stays unsealed in DIR.partial.
+// marked as failed. On an error the package stays unsealed in PATH.partial.
 func (b *Bag) Seal() (Sealed, error) {
 	if err := b.admitSeal(); err != nil {
 		return Sealed{}, err
 	}
-	digests, err := b.finishLines()
+	manifest, tags, err := b.finishTags()
 	if err != nil {
-		return Sealed{}, err
+		return Sealed{}, b.fail("seal", err)
 	}
-	for name, text := range map[string]string{declarationName: declaration, infoName: b.infoText()} {
-		if err := b.writeTag(name, text); err != nil {
-			return Sealed{}, err
-		}
-		digests[name] = digestOf(text)
+	digest, err := b.pack.finish()
+	if err != nil {
+		return Sealed{}, b.fail("seal", err)
 	}
-	tags := ""
-	for _, name := range []string{infoName, declarationName, indexName, manifestName} { // sorted
-		tags += manifestLine(digests[name], name)
-	}
-	if err := b.writeTag(tagManifestName, tags); err != nil {
-		return Sealed{}, err
-	}
-	if err := b.publish(); err != nil {
+	if err := b.publish(digest); err != nil {
 		return Sealed{}, b.fail("seal", err)
 	}
 	sealed := Sealed{
-		Path: b.dir, Files: b.payload.files, Bytes: b.payload.bytes,
-		Manifest: digests[manifestName], Digest: digestOf(tags), Problems: b.faults,
+		Path: b.path, Files: b.payload.files, Bytes: b.payload.bytes,
+		Manifest: manifest, Digest: digestOf(tags), Package: digest, Problems: b.faults,
 	}
 	return sealed, b.Close()
 }
@@ -53,8 +54,8 @@ func (b *Bag) admitSeal() error {
 	if b.err != nil {
 		return b.err
 	}
-	if b.root == nil {
-		return fmt.Errorf("seal evidence %s: %w", b.dir, os.ErrClosed)
+	if b.pack == nil {
+		return fmt.Errorf("seal evidence %s: %w", b.path, os.ErrClosed)
 	}
 	if a := b.open; a != nil {
 		f := a.file
@@ -66,22 +67,45 @@ func (b *Bag) admitSeal() error {
 		}
 	}
 	if b.payload.files == 0 {
-		return fmt.Errorf("seal evidence %s: %w", b.dir, ErrEmpty)
+		return fmt.Errorf("seal evidence %s: %w", b.path, ErrEmpty)
 	}
 	return nil
 }
 
-// finishLines closes the manifest and the index and returns their hashes.
-func (b *Bag) finishLines() (map[string]string, error) {
-	digests := map[string]string{}
-	for name, t := range b.lines {
-		if err := errors.Join(t.buf.Flush(), t.out.Close()); err != nil {
-			return nil, b.fail("seal", err)
-		}
+// finishTags adds the tag files, the tag manifest last, and returns the hash of the manifest and the
+// text of the tag manifest.
+func (b *Bag) finishTags() (manifest, tags string, err error) {
+	info := b.infoText()
+	digests := map[string]string{declarationName: digestOf(declaration), infoName: digestOf(info)}
+	for name, t := range map[string]tagFile{indexName: b.index, manifestName: b.manifest} {
 		digests[name] = hex.EncodeToString(t.sum.Sum(nil))
 	}
-	b.lines = nil
-	return digests, nil
+	if err := b.index.end(b.tag(indexName, b.index.size)); err != nil {
+		return "", "", err
+	}
+	if err := b.manifest.end(b.tag(manifestName, b.manifest.size)); err != nil {
+		return "", "", err
+	}
+	if err := b.addTag(infoName, info); err != nil {
+		return "", "", err
+	}
+	for _, name := range []string{infoName, declarationName, indexName, manifestName} { // sorted
+		tags += manifestLine(digests[name], name)
+	}
+	return digests[manifestName], tags, b.addTag(tagManifestName, tags)
+}
+
+func (b *Bag) tag(name string, size int64) member {
+	return member{name: b.top + name, size: size, modified: b.info.Time}
+}
+
+func (b *Bag) addTag(name, text string) error {
+	m := b.tag(name, int64(len(text)))
+	header, err := m.header()
+	if err != nil {
+		return err
+	}
+	return b.pack.write(slices.Concat(header, []byte(text), m.padding()))
 }
 
 func (b *Bag) infoText() string {
@@ -101,28 +125,26 @@ func (b *Bag) infoText() string {
 	return out.String()
 }
 
-func (b *Bag) writeTag(name, text string) error {
-	out, err := b.create(name)
-	if err != nil {
-		return b.fail("seal", err)
+// publish makes the package durable, says its digest beside it, and only then gives it its name.
+func (b *Bag) publish(digest string) error {
+	on := b.info.Disk
+	if err := b.pack.file.Sync(); err != nil {
+		return err
 	}
-	_, err = io.WriteString(out, text)
-	if err := errors.Join(err, out.Close()); err != nil {
-		return b.fail("seal", err)
+	if err := b.free(); err != nil { // a rename would replace it
+		return err
 	}
-	return nil
+	if err := disk.Replace(on, b.path+DigestSuffix, []byte(digestLine(digest, b.path)), 0o600); err != nil {
+		return err
+	}
+	if err := on.Rename(b.path+partialSuffix, b.path); err != nil {
+		return err
+	}
+	return on.SyncDir(filepath.Dir(b.path))
 }
 
-// publish makes the bag durable, contents and names, and only then gives it its name.
-func (b *Bag) publish() error {
-	if err := b.root.Flush(); err != nil {
-		return err
-	}
-	if err := b.info.Disk.Rename(b.dir+partialSuffix, b.dir); err != nil { // replaces no folder, not even an empty one
-		return err
-	}
-	return b.info.Disk.SyncDir(filepath.Dir(b.dir))
-}
+// digestLine is what stands beside a package.
+func digestLine(digest, path string) string { return manifestLine(digest, filepath.Base(path)) }
 
 // manifestLine is a line of a manifest, as sha256sum writes it too.
 func manifestLine(digest, name string) string { return digest + "  " + name + "\n" }

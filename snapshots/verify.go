@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"filippo.io/age"
 )
 
 // maxFaults bounds what Verify lists.
@@ -27,48 +30,85 @@ func (f Fault) String() string { return f.Path + ": " + f.Reason }
 
 // Report is what Verify found.
 type Report struct {
-	Dir    string  `json:"dir"`
-	Files  int     `json:"files"` // of the payload
-	Bytes  int64   `json:"bytes"`
-	Digest string  `json:"digest,omitempty"` // of the tag manifest: compare it with that of Sealed
-	Faults []Fault `json:"faults,omitempty"` // the most telling first; at most 10,000
+	Path      string  `json:"path"`
+	Files     int     `json:"files"` // of the payload
+	Bytes     int64   `json:"bytes"`
+	Digest    string  `json:"digest,omitempty"`         // of the tag manifest: compare it with that of Sealed
+	Package   string  `json:"package_sha256,omitempty"` // of the file; "" for a folder
+	Encrypted bool    `json:"encrypted,omitempty"`
+	Closed    bool    `json:"closed,omitempty"` // and it was not opened: nothing in it was looked at
+	Faults    []Fault `json:"faults,omitempty"` // the most telling first; at most some 10,000
 }
 
 // BrokenError says that a bag is not as it was sealed.
 type BrokenError struct {
-	Dir    string
+	Path   string
 	Faults []Fault // at least one
 }
 
 func (e *BrokenError) Error() string {
-	text := fmt.Sprintf("evidence %s is not intact: %s", e.Dir, e.Faults[0])
+	text := fmt.Sprintf("evidence %s is not intact: %s", e.Path, e.Faults[0])
 	if n := len(e.Faults) - 1; n > 0 {
 		text += fmt.Sprintf(" (and %d more)", n)
 	}
 	return text
 }
 
-// Verify checks the bag at dir against itself: every file against the manifests, the manifests
-// against the folder, the size against bag-info.txt and the index against both. The error is nil
-// only if all of it holds, a *BrokenError if it does not, and another one if dir cannot be read.
+// Check says how a package is looked at.
+type Check struct {
+	// Digest is the SHA-256 that the file of the package has on record; "" where there is no record.
+	Digest string
+	// Identities open a package that is encrypted. Without one that does, its outside alone is checked.
+	Identities []age.Identity
+
+	// File, unless nil, is given the content of each file of the payload for whose name in the bag
+	// it returns a writer, before anybody knows whether all of the bag is intact.
+	File func(stored string) io.Writer
+	// Entry, unless nil, is called for each entry of the index, in the order of capture.
+	Entry func(Entry)
+
+	MaxBytes int64 // that it may hold; 0: 256 GiB, holes counted
+	MaxFiles int   // 0: 1,000,000
+}
+
+func (c Check) maxBytes() int64 { return cmp.Or(c.MaxBytes, maxUnpacked) }
+func (c Check) maxFiles() int   { return cmp.Or(c.MaxFiles, defaultBagFiles) }
+
+// Verify checks a package, or the folder that it is unpacked into, with the zero Check.
+func Verify(path string) (Report, error) { return Check{}.Verify(path) }
+
+// Verify checks the bag at path against itself: the package's file against the SHA-256 on record or
+// beside it, its form, every file against the manifests, the manifests against what there is, the
+// size against bag-info.txt and the index against all. A folder has no digest of its own: there it
+// checks the rest. The error is nil only if all of it holds, a *BrokenError if it does not, and
+// another one if path cannot be read.
 //
-// Whoever can write to the bag can make a new one that verifies: the Digest of the report must be
-// the one that was recorded when the bag was sealed.
-func Verify(dir string) (Report, error) {
-	root, err := os.OpenRoot(dir)
+// Whoever can write to the bag can make a new one that verifies: the Digest or Package of the report
+// must be the one that was recorded when the bag was sealed, or signed.
+func (c Check) Verify(path string) (Report, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return Report{Dir: dir}, fmt.Errorf("verify evidence: %w", err)
+		return Report{Path: path}, fmt.Errorf("verify evidence: %w", err)
+	}
+	if !info.IsDir() {
+		return c.verifyPackage(path)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return Report{Path: path}, fmt.Errorf("verify evidence: %w", err)
 	}
 	defer root.Close()
-	v := &verifier{root: root, report: Report{Dir: dir}}
+	v := &verifier{Check: c, root: root, report: Report{Path: path}}
 	v.run()
 	if len(v.report.Faults) > 0 {
-		return v.report, &BrokenError{Dir: dir, Faults: v.report.Faults}
+		return v.report, &BrokenError{Path: path, Faults: v.report.Faults}
 	}
 	return v.report, nil
 }
 
+// verifier checks a folder.
 type verifier struct {
+	Check
 	root   *os.Root
 	report Report
 	found  map[string]int64 // regular files in the bag and their size
@@ -161,7 +201,13 @@ func (v *verifier) read(name string, use func(io.Reader) error) {
 func (v *verifier) digest(name string) (digest string) {
 	v.read(name, func(r io.Reader) error {
 		sum := sha256.New()
-		_, err := io.Copy(sum, r)
+		var out io.Writer = sum
+		if stored, ok := strings.CutPrefix(name, payload); ok && v.File != nil {
+			if w := v.File(stored); w != nil {
+				out = io.MultiWriter(sum, w)
+			}
+		}
+		_, err := io.Copy(out, r)
 		if err == nil {
 			digest = hex.EncodeToString(sum.Sum(nil))
 		}
@@ -194,26 +240,37 @@ func (v *verifier) compare(name, want string) {
 
 // declared checks the version of the bag and the size that it says it has.
 func (v *verifier) declared() {
-	v.read(declarationName, func(r io.Reader) error {
-		text, err := io.ReadAll(io.LimitReader(r, 1<<10))
-		if err == nil && string(text) != declaration {
-			v.fault(declarationName, "not that of a BagIt 1.0 bag in UTF-8")
-		}
-		return err
-	})
-	oxum := fmt.Sprintf("%d.%d", v.report.Bytes, v.report.Files)
+	v.read(declarationName, func(r io.Reader) error { return checkDeclaration(r, v.fault) })
 	stated := ""
-	v.read(infoName, func(r io.Reader) error {
-		text, err := io.ReadAll(io.LimitReader(r, 1<<20))
-		for line := range strings.Lines(string(text)) {
-			if value, ok := strings.CutPrefix(line, "Payload-Oxum: "); ok {
-				stated += strings.TrimSuffix(value, "\n")
-			}
-		}
+	v.read(infoName, func(r io.Reader) (err error) {
+		stated, err = statedSize(r)
 		return err
 	})
-	if stated != oxum {
-		v.fault(infoName, "Payload-Oxum is %q, the payload has %q", clip(stated, 100), oxum)
+	checkSize(stated, v.report, v.fault)
+}
+
+func checkDeclaration(r io.Reader, fault func(path, format string, args ...any)) error {
+	text, err := io.ReadAll(io.LimitReader(r, 1<<10))
+	if err == nil && string(text) != declaration {
+		fault(declarationName, "not that of a BagIt 1.0 bag in UTF-8")
+	}
+	return err
+}
+
+// statedSize is the Payload-Oxum of a bag-info.txt.
+func statedSize(r io.Reader) (stated string, err error) {
+	text, err := io.ReadAll(io.LimitReader(r, 1<<20))
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "Payload-Oxum: "); ok {
+			stated += strings.TrimSuffix(value, "\n")
+		}
+	}
+	return stated, err
+}
+
+func checkSize(stated string, r Report, fault func(path, format string, args ...any)) {
+	if oxum := fmt.Sprintf("%d.%d", r.Bytes, r.Files); stated != oxum {
+		fault(infoName, "Payload-Oxum is %q, the payload has %q", clip(stated, 100), oxum)
 	}
 }
 
@@ -226,6 +283,9 @@ func (v *verifier) index(files manifest) {
 			if err != nil {
 				whole = false
 				return err
+			}
+			if v.Entry != nil {
+				v.Entry(e)
 			}
 			name := payload + e.Stored
 			switch size, ok := v.found[name]; {

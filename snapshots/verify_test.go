@@ -9,7 +9,13 @@ import (
 	"testing"
 )
 
+// sealedBag is a small package, unpacked.
 func sealedBag(t testing.TB) string {
+	t.Helper()
+	return unpacked(t, sealedPackage(t))
+}
+
+func sealedPackage(t testing.TB) string {
 	t.Helper()
 	b, dir := newBag(t)
 	send(t, b, "a", "evidence")

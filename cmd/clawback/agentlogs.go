@@ -2,40 +2,23 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 
 	"clawback/forensics/agents/openclaw"
-	"clawback/snapshots"
 )
 
-// agentLogs checks the audit logs that the agent itself kept, in a bag that is verified, and says
-// what each shows. A log that is broken says something about the host, and nothing against the bag.
-func agentLogs(bag string) (says []string) {
-	for e, err := range snapshots.Entries(bag) {
-		if err != nil {
-			return append(says, "the agent's audit logs could not all be looked for: "+err.Error())
-		}
-		if e.Stored == "" || !openclaw.IsAuditLog(e.File.Path) {
-			continue
-		}
-		audit, err := checkAgentLog(bag, e.Stored)
-		if err != nil {
-			says = append(says, fmt.Sprintf("the agent's own %s could not be checked: %v", e.File.Path, err))
-			continue
-		}
-		says = append(says, describeAgentLog(e.File.Path, audit)...)
-	}
-	return says
-}
+func isAuditLog(stored string) bool { return openclaw.IsAuditLog(stored) }
 
-func checkAgentLog(bag, stored string) (openclaw.Audit, error) {
-	f, err := os.OpenInRoot(filepath.Join(bag, "data"), filepath.FromSlash(stored))
+// check reads a log to its end, whatever is in it.
+func (l *agentLog) check(in io.Reader) {
+	defer close(l.done)
+	audit, err := openclaw.CheckAudit(in)
+	_, _ = io.Copy(io.Discard, in)
 	if err != nil {
-		return openclaw.Audit{}, err
+		l.lines = []string{fmt.Sprintf("the agent's own %s could not be checked: %v", l.stored, err)}
+		return
 	}
-	defer func() { _ = f.Close() }()
-	return openclaw.CheckAudit(f)
+	l.lines = describeAgentLog(l.stored, audit)
 }
 
 // shownGaps bounds what is printed of a log in which nothing fits.

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
 	"filippo.io/age"
 	"filippo.io/age/agessh"
+	"golang.org/x/crypto/ssh"
+
+	"clawback/playbooks/actions"
+	"clawback/playbooks/engine/signers"
 )
 
 // evidenceConfig is what becomes of evidence at the desk.
@@ -15,6 +21,32 @@ type evidenceConfig struct {
 	Sign       string   `yaml:"sign"`       // path of the key that signs packages
 	Recipients []string `yaml:"recipients"` // whom they are encrypted to
 	Memory     string   `yaml:"memory"`     // path of the program that images memory
+}
+
+const evidenceHelp = `evidence:                   # packed into one file for each part, as it arrives
+  sign: /home/alice/.ssh/id_ed25519.pub   # signs it: a private key without a passphrase, or the public half of one in ssh-agent
+  recipients:               # who alone can open it: nothing of it touches the desk's disk in the clear, and the desk cannot read it again
+    - age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
+    - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAJdE1Mw5qVdjhrHPBjKnsxUbqwCus6gOzhNzgEf2PKX legal
+`
+
+// keeps sets what becomes of the evidence of a response. The configuration was checked.
+func (a *app) keeps(work *actions.Response) {
+	work.Recipients, _ = a.config.Evidence.recipients()
+	path := a.config.Evidence.Sign
+	if path == "" {
+		return
+	}
+	agent := signers.Agent{Socket: a.env["SSH_AUTH_SOCK"]} // nobody is asked for a passphrase in the middle of a response
+	work.Sign = func(ctx context.Context, message io.Reader) (armored, fingerprint string, err error) {
+		key, closer, err := agent.Open(ctx, path)
+		if err != nil {
+			return "", "", err
+		}
+		defer func() { _ = closer.Close() }()
+		armored, err = signers.SignFrom(key, signers.Evidence, message)
+		return armored, ssh.FingerprintSHA256(key.PublicKey()), err
+	}
 }
 
 // maxRecipients bounds the header of an encrypted package.

@@ -408,6 +408,7 @@ func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declar
 		Clock: ownClock, Disk: ownDisk, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
 		HostLost: s.target.hostLost, Platforms: s.platforms,
 	}
+	s.app.keeps(r.work)
 	r.work.Keep, _ = s.app.config.Isolation.keep() // checked when it was read
 	r.work.Forbidden, _ = s.app.config.Isolation.forbidden()
 	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: ownClock, Facts: s.facts()}

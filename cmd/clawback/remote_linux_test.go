@@ -20,15 +20,26 @@ func (m *remote) sealedBags(t *testing.T, r ended) map[string]string {
 	t.Helper()
 	bags := make(map[string]string)
 	for _, s := range r.state.Sealed {
-		dir := filepath.Join(m.dir, "state/clawback/incidents", r.summary.Incident, s.Path)
-		cmd := exec.Command("sha256sum", "--check", "--strict", "--quiet", "manifest-sha256.txt")
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v: %s", s.Path, err, out)
-		}
-		bags[s.Part] = dir
+		path := filepath.Join(m.dir, "state/clawback/incidents", r.summary.Incident, s.Path)
+		bags[s.Part] = checkPackage(t, path)
 	}
 	return bags
+}
+
+// checkPackage unpacks a package and checks it, with the public tools, and returns the folder.
+func checkPackage(t *testing.T, path string) string {
+	t.Helper()
+	into := t.TempDir()
+	cmd := exec.Command("sh", "-c", `set -e
+		cd "$(dirname "$1")"; sha256sum --check --strict --quiet "$1.sha256"
+		zstd -dcq "$1" | tar -x -C "$2"
+		cd "$2"/*; sha256sum --check --strict --quiet tagmanifest-sha256.txt; sha256sum --check --strict --quiet manifest-sha256.txt; pwd`, "sh", path, into)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v: %s", path, err, out)
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // The whole of it against a machine that only ssh reaches: frozen, captured, every credential dead,
@@ -177,10 +188,10 @@ func (m *remote) cutOff(t *testing.T, deadline string, cut func()) ended {
 		t.Errorf("sealed: %v", bags)
 	}
 	evidence := filepath.Join(m.dir, "state/clawback/incidents", r.summary.Incident, "evidence")
-	if _, err := os.Stat(filepath.Join(evidence, "files")); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(evidence, "files.tar.zst")); !os.IsNotExist(err) {
 		t.Errorf("half the evidence passes for whole (%v)", err)
 	}
-	if _, err := os.Stat(filepath.Join(evidence, "files.partial")); err != nil {
+	if _, err := os.Stat(filepath.Join(evidence, "files.tar.zst.partial")); err != nil {
 		t.Errorf("what arrived is lost: %v", err)
 	}
 	for _, h := range m.held {

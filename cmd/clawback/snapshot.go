@@ -43,7 +43,8 @@ func (a *app) snapshot(ctx context.Context, t target, into string) error {
 	if s.description, err = s.describe(ctx); err != nil {
 		return err
 	}
-	work := &actions.Response{Dir: into, Host: s.host, Description: s.description, Version: version, Clock: revoke.Wall{}}
+	work := &actions.Response{Dir: into, Host: s.host, Description: s.description, Version: version, Clock: revoke.Wall{}, Disk: ownDisk}
+	a.keeps(work)
 	var failed error
 	for _, part := range []string{"volatile", "files"} {
 		sealed, err := work.Preserve(ctx, part, part)
@@ -54,7 +55,7 @@ func (a *app) snapshot(ctx context.Context, t target, into string) error {
 			failed = errors.Join(failed, fmt.Errorf("%s evidence: %w", part, err))
 			continue
 		}
-		fmt.Fprintf(a.out, "%s: %d files, %d bytes, manifest SHA-256 %s\n", filepath.Join(into, sealed.Path), sealed.Files, sealed.Bytes, sealed.Manifest)
+		fmt.Fprintf(a.out, "%s: %d files, %d bytes, SHA-256 %s\n", filepath.Join(into, sealed.Path), sealed.Files, sealed.Bytes, sealed.Package)
 		for _, p := range slices.Concat(sealed.Problems, sealed.Left) {
 			fmt.Fprintf(a.err, "%s: %s\n", part, incident.Safe(p))
 		}

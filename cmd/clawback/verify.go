@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -12,7 +11,6 @@ import (
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
 	"clawback/forensics/verify"
-	"clawback/snapshots"
 )
 
 // compared is what a record is held against, from elsewhere.
@@ -21,32 +19,41 @@ type compared struct {
 	noted       []string
 	key         string
 	copy        bool
+	identity    string
+	signers     string
 }
 
 func (a *app) verifyCommand() *cobra.Command {
 	var with compared
 	c := &cobra.Command{
-		Use: "verify [INCIDENT|BAG]", Short: "Check a record, its seals and its evidence, against each other and against what is held elsewhere", Args: upTo(1),
+		Use: "verify [INCIDENT|PACKAGE]", Short: "Check a record, its seals and its evidence, against each other and against what is held elsewhere", Args: upTo(1),
 		Long: "verify checks each line of a record, the chain of its hashes, the tree over them, the signature of\n" +
 			"its checkpoint, and the evidence. It says the first thing that is wrong, and where.\n\n" +
 			"Whoever had the machine and the key can make a record anew that agrees with itself. That shows\n" +
 			"only beside a checkpoint that was held elsewhere (--checkpoint, --noted), and only for the\n" +
-			"entries that it covers; or, when another key was used, beside the key (--key).",
+			"entries that it covers; or, when another key was used, beside the key (--key).\n\n" +
+			"Of a package of evidence alone, or the folder that it was unpacked into, it checks the digests, the\n" +
+			"form and every file; and its signature, where there is one. One that is encrypted is opened with\n" +
+			"--identity; without, its digest and signature are all that is checked.",
 		RunE: func(_ *cobra.Command, args []string) error { return a.verify(strings.Join(args, ""), with) },
 	}
 	c.Flags().StringArrayVar(&with.checkpoints, "checkpoint", nil, "compare with a checkpoint in `FILE`, as a witness holds it; more than once for several")
 	c.Flags().StringArrayVar(&with.noted, "noted", nil, "compare with a checkpoint that was written down, as `SIZE:ROOT`; more than once for several")
 	c.Flags().BoolVar(&with.copy, "copy", false, "the folder is the copy that a witness keeps: lines and checkpoints, without tree, payloads and evidence")
+	c.Flags().StringVar(&with.identity, "identity", "", "open encrypted evidence with the age identity or SSH private key in `FILE`")
+	c.Flags().StringVar(&with.signers, "allowed-signers", "", "want evidence signed by somebody in this list: `FILE`, as in ssh-keygen(1) (default: allowed_signers of the configuration, where there is a signature)")
 	c.Flags().StringVar(&with.key, "key", "", "compare the record's key with the one in `FILE`, noted elsewhere: a verifier key or an SSH public key")
 	return c
 }
 
 // verify checks a bag, or an incident's record with all its bags. The newest incident, where none is named.
 func (a *app) verify(what string, with compared) error {
-	if what != "" {
-		if _, err := os.Stat(filepath.Join(what, "bagit.txt")); err == nil {
-			return a.verifyBag(what)
-		}
+	look, err := a.evidenceCheck(with)
+	if err != nil {
+		return err
+	}
+	if isEvidence(what) {
+		return a.verifyEvidence(what, look)
 	}
 	dir, err := a.find(what)
 	if err != nil {
@@ -62,12 +69,9 @@ func (a *app) verify(what string, with compared) error {
 		return err
 	}
 	var bags []string
-	options.Bag = func(bag, digest string) error {
-		r, err := checkBag(bag, digest)
-		if err == nil {
-			bags = append(bags, fmt.Sprintf("%s: %d files, %d bytes, as sealed", bag, r.Files, r.Bytes))
-			bags = append(bags, agentLogs(bag)...)
-		}
+	options.Bag = func(path string, recorded incident.Sealed) error {
+		says, err := look.check(path, recorded)
+		bags = append(bags, says...)
 		return err
 	}
 	found, err := verify.Incident(dir, options)
@@ -155,27 +159,4 @@ func (a *app) showVerified(dir string, r verify.Result) {
 		return
 	}
 	fmt.Fprintf(a.out, "held elsewhere: entries 1 to %d are those of the checkpoint that was given\n", upTo)
-}
-
-// verifyBag checks a bag alone.
-func (a *app) verifyBag(dir string) error {
-	r, err := checkBag(dir, "")
-	if err != nil {
-		return &failure{incident.ExitNothing, fmt.Errorf("evidence %s: %w", dir, err), "compare with a copy from elsewhere"}
-	}
-	fmt.Fprintf(a.out, "%s: %d files, %d bytes, as sealed\n", dir, r.Files, r.Bytes)
-	for _, line := range agentLogs(dir) {
-		fmt.Fprintln(a.out, incident.Safe(line))
-	}
-	return nil
-}
-
-// checkBag checks a bag against itself and, where the record names it, against its digest there:
-// whoever can write to a bag can forge one that agrees with itself.
-func checkBag(dir, recorded string) (snapshots.Report, error) {
-	r, err := snapshots.Verify(dir)
-	if err == nil && recorded != "" && r.Digest != recorded {
-		err = fmt.Errorf("it agrees with itself, and is not what the record says was sealed: it was replaced (digest %s, recorded %s)", r.Digest, recorded)
-	}
-	return r, err
 }

@@ -325,6 +325,7 @@ type Sealed struct {
 	Manifest string         `json:"manifest_sha256"`
 	Digest   string         `json:"digest"`
 	Package  string         `json:"package_sha256,omitempty"` // of the file at Path
+	Signer   string         `json:"signer,omitempty"`         // SHA-256 fingerprint of the key that signed it
 	Verdicts map[string]int `json:"verdicts,omitempty"`
 	Left     []string       `json:"left,omitempty"`
 	Early    bool           `json:"ended_early,omitempty"` // the capture was cut short: what came after is not in it

@@ -122,7 +122,7 @@ func (r *recording) host() *recording {
 
 func (r *recording) sealed(part string, files int, size int64) *recording {
 	return r.note(incident.TypeSealed, incident.Sealed{
-		Part: part, Path: "evidence/" + part, Files: files, Bytes: size,
+		Part: part, Path: "evidence/" + part + ".tar.zst", Files: files, Bytes: size, Package: strings.Repeat("c2", 32),
 		Manifest: strings.Repeat("0a", 32), Digest: strings.Repeat("b1", 32),
 		Verdicts: map[string]int{"stable": files - 3, "grew": 3}, Left: []string{"/home/claw/big.iso: larger than the budget"},
 	})

@@ -229,7 +229,7 @@ func (r *record) evidence() *Fault {
 		if !filepath.IsLocal(path) {
 			return r.fault(bag.Path, elsewhere, "the record names evidence that is not in the folder of the incident")
 		}
-		if err := r.options.Bag(filepath.Join(r.dir, path), bag.Digest); err != nil {
+		if err := r.options.Bag(filepath.Join(r.dir, path), bag); err != nil {
 			return r.fault(bag.Path, "the record holds; for the evidence, "+elsewhere, "%v", err)
 		}
 	}

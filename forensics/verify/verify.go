@@ -28,9 +28,9 @@ type Options struct {
 	Held []Held // checkpoints that somebody else holds
 	// Key is the verifier key, or the SSH public key, that a person noted elsewhere; "" for none.
 	Key string
-	// Bag checks the evidence package in dir, whose digest stands in the record; nil to leave the
+	// Bag checks the evidence package at path, of which the record says what it is; nil to leave the
 	// evidence out.
-	Bag func(dir, digest string) error
+	Bag func(path string, recorded incident.Sealed) error
 	// Copy says that dir holds the lines of a record alone, as a witness keeps them: the tree, the
 	// payloads and the evidence stand elsewhere and are not asked for.
 	Copy bool

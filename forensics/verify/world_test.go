@@ -123,9 +123,9 @@ func (w *world) evidence() incident.Sealed {
 	return incident.Sealed{Part: "volatile", Path: "evidence/volatile", Digest: digest([]byte("a process"))}
 }
 
-func (w *world) checkBag(dir, recorded string) error {
+func (w *world) checkBag(dir string, recorded incident.Sealed) error {
 	b, err := os.ReadFile(filepath.Join(dir, "file"))
-	if err == nil && digest(b) != recorded {
+	if err == nil && digest(b) != recorded.Digest {
 		err = errors.New("not as sealed")
 	}
 	return err

@@ -266,7 +266,7 @@ func TestCapture(t *testing.T) {
 		if len(s.Sealed) != 1 || s.Sealed[0].Part != "files" || s.Sealed[0].Manifest == "" || s.Sealed[0].Verdicts[snapshots.Stable] != 1 {
 			t.Errorf("sealed %+v", s.Sealed)
 		}
-		if got := left(t, r); len(got) != 1 || got[0] != "files" || s.Sealed[0].Path != "evidence/files" {
+		if got := left(t, r); !slices.Equal(got, []string{"files.tar.zst", "files.tar.zst.sha256"}) || s.Sealed[0].Path != "evidence/files.tar.zst" {
 			t.Errorf("left %v", got)
 		}
 	})

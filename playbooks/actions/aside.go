@@ -6,12 +6,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"clawback/forensics/incident"
 	"clawback/playbooks"
 	"clawback/playbooks/engine"
 	"clawback/snapshots"
 )
+
+// forms are the suffixes of what can be sealed evidence: a folder was, once.
+var forms = []string{snapshots.Suffix, snapshots.LockedSuffix, ""}
 
 // sealedBefore reports whether the record holds a sealed package of a part. The step that took it
 // runs again, to see whether it is still what was sealed.
@@ -20,16 +25,16 @@ func (r *Response) sealedBefore(s playbooks.Step) bool {
 	return ok
 }
 
-// recorded is what the record of earlier runs says was sealed at a path.
-func (r *Response) recorded(path string) (incident.Sealed, bool) {
+// recorded is what the record of earlier runs says was sealed last at a path, in whatever form.
+func (r *Response) recorded(path string) (last incident.Sealed, ok bool) {
 	if r.Before != nil {
 		for _, bag := range r.Before.State.Sealed {
-			if bag.Path == path {
-				return bag, true
+			if slices.ContainsFunc(forms, func(form string) bool { return bag.Path == path+form }) {
+				last, ok = bag, true
 			}
 		}
 	}
-	return incident.Sealed{}, false
+	return last, ok
 }
 
 // standing returns the package of a part that an earlier run sealed, where it is whole and still is
@@ -49,8 +54,8 @@ func (r *Response) standing(part string, rec engine.Recorder) (bag incident.Seal
 		if !ok {
 			break
 		}
-		if broken := checkBag(r.path(path), recorded.Digest); broken != nil {
-			err = r.setAside(path, "broken", broken.Error(), rec)
+		if broken := checkBag(r.path(recorded.Path), recorded); broken != nil {
+			err = r.setAside(recorded.Path, "broken", broken.Error(), rec)
 			break
 		}
 		if !recorded.Early {
@@ -58,21 +63,25 @@ func (r *Response) standing(part string, rec engine.Recorder) (bag incident.Seal
 		}
 		path = fmt.Sprintf("%s-%d", evidencePath(part), n)
 	}
-	err = errors.Join(err,
-		r.setAside(path, "unrecorded", "the record does not say that it was sealed: an earlier run died between the two", rec),
-		r.setAside(path+partialSuffix, "half-written", "an earlier run died while it wrote it", rec),
-	)
+	for _, form := range forms {
+		err = errors.Join(err,
+			r.setAside(path+form, "unrecorded", "the record does not say that it was sealed: an earlier run died between the two", rec),
+			r.setAside(path+form+partialSuffix, "half-written", "an earlier run died while it wrote it", rec),
+			r.setAside(path+form+snapshots.SignatureSuffix, "orphaned", "it signs a package that is gone", rec),
+		)
+	}
 	return bag, path, false, err
 }
 
-// checkBag checks a package against its digest on record.
-func checkBag(dir, digest string) error {
-	found, err := snapshots.Verify(dir)
+// checkBag checks a package against its digests on record. Where it is encrypted its file is all that
+// can be looked at, and enough.
+func checkBag(path string, recorded incident.Sealed) error {
+	found, err := snapshots.Check{Digest: recorded.Package}.Verify(path)
 	if err != nil {
 		return err
 	}
-	if found.Digest != digest {
-		return fmt.Errorf("it agrees with itself, and is not what the record says was sealed (digest %s, recorded %s)", found.Digest, digest)
+	if !found.Closed && found.Digest != recorded.Digest {
+		return fmt.Errorf("it agrees with itself, and is not what the record says was sealed (digest %s, recorded %s)", found.Digest, recorded.Digest)
 	}
 	return nil
 }
@@ -85,13 +94,19 @@ func (r *Response) setAside(path, what, why string, rec engine.Recorder) error {
 	if _, err := os.Lstat(r.path(path)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	base := path[:len(path)-len(filepath.Ext(path))]
+	base, _, _ := strings.Cut(filepath.Base(path), ".")
+	base = filepath.Join(filepath.Dir(path), base)
 	for n := 1; n < 1000; n++ {
 		aside := fmt.Sprintf("%s.%s-%d", base, what, n)
 		if _, err := os.Lstat(r.path(aside)); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		err := r.Disk.Rename(r.path(path), r.path(aside))
+		for _, beside := range []string{snapshots.DigestSuffix, snapshots.SignatureSuffix} {
+			if _, there := os.Lstat(r.path(path) + beside); there == nil {
+				err = errors.Join(err, r.Disk.Rename(r.path(path)+beside, r.path(aside)+beside))
+			}
+		}
 		if err == nil {
 			err = r.Disk.SyncDir(filepath.Dir(r.path(path)))
 		}

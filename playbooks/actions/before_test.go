@@ -81,23 +81,23 @@ func TestEvidenceOfAnEarlierRun(t *testing.T) {
 		calls  int
 	}{
 		"whole":      {func(*testing.T, string) {}, "", 1, 1},
-		"changed":    {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "data", "openclaw.json"), "{ }") }, "files.broken-1", 1, 2},
-		"gone":       {func(t *testing.T, dir string) { remove(t, dir) }, "", 1, 2},
-		"exchanged":  {func(t *testing.T, dir string) { remove(t, dir); seal(t, dir, "other") }, "files.broken-1", 1, 2},
-		"half again": {func(t *testing.T, dir string) { remove(t, dir); write(t, dir+".partial/data/x", "half") }, "files.half-written-1", 1, 2},
+		"changed":    {func(t *testing.T, path string) { spoil(t, path) }, "files.broken-1", 1, 2},
+		"gone":       {func(t *testing.T, path string) { remove(t, path) }, "", 1, 2},
+		"exchanged":  {func(t *testing.T, path string) { remove(t, path); seal(t, strings.TrimSuffix(path, snapshots.Suffix), "other") }, "files.broken-1", 1, 2},
+		"half again": {func(t *testing.T, path string) { remove(t, path); write(t, path+".partial", "half") }, "files.half-written-1", 1, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &machine{}
 			r := newResponse(t, h)
 			live(t, r, h, nil, "evidence.capture files")
-			dir := filepath.Join(r.Dir, "evidence", "files")
-			c.spoil(t, dir)
+			path := filepath.Join(r.Dir, "evidence", "files"+snapshots.Suffix)
+			c.spoil(t, path)
 			s := live(t, r, h, nil, "evidence.capture files")
 			want(t, s, "files", incident.Done, "")
 			if len(s.Sealed) != c.sealed {
 				t.Errorf("sealed %+v", s.Sealed)
 			}
-			if err := checkBag(dir, s.Sealed[0].Digest); err != nil {
+			if err := checkBag(path, s.Sealed[0]); err != nil {
 				t.Error(err)
 			}
 			captures := slices.DeleteFunc(slices.Clone(h.calls), func(c string) bool { return !strings.HasPrefix(c, "capture") })
@@ -117,6 +117,19 @@ func TestEvidenceOfAnEarlierRun(t *testing.T) {
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// spoil flips a bit in the middle of a file.
+func spoil(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		b[len(b)/2] ^= 1
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,7 +176,7 @@ func TestEvidenceWithoutARecord(t *testing.T) {
 	h.capture = nil
 	s = live(t, r, h, nil, "evidence.capture files")
 	want(t, s, "files", incident.Done, "")
-	if len(s.Sealed) != 2 || s.Sealed[1].Path != "evidence/files-2" {
+	if len(s.Sealed) != 2 || s.Sealed[1].Path != "evidence/files-2"+snapshots.Suffix {
 		t.Errorf("sealed %+v", s.Sealed)
 	}
 	s = live(t, r, h, nil, "evidence.capture files")

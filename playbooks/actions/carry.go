@@ -33,6 +33,7 @@ func (r *Response) Carry(ctx context.Context, e *engine.Engine, declared inciden
 		return incident.State{}, err
 	}
 	defer r.vault.close()
+	defer r.wipeKept()
 	r.beginLate(ctx, e)
 	runErr := e.Run(ctx)
 	r.endLate()

@@ -1,11 +1,8 @@
 package actions
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"os"
-	"path"
+	"errors"
 	"slices"
 	"strings"
 
@@ -14,7 +11,6 @@ import (
 	"clawback/playbooks/engine"
 	"clawback/revoke/discover"
 	"clawback/revoke/discover/sqlite"
-	"clawback/snapshots"
 )
 
 // databases are those that the search of a remote host left to the desk. They are read from the
@@ -24,6 +20,7 @@ import (
 type databases struct {
 	capture  bool               // a step is to seal the files
 	bag      string             // the sealed files; empty before
+	kept     *kept              // what is read of them; nil where they were sealed before
 	searched *incident.Searched // how the search ended; nil before
 	deferred []string           // paths
 }
@@ -52,13 +49,20 @@ func (r *Response) deferDatabases(s discover.Summary, out *incident.Searched) in
 }
 
 // filesSealed takes over where the files of the host were sealed.
-func (r *Response) filesSealed(part, bag string) {
+func (r *Response) filesSealed(part, bag string, kept *kept) {
 	if part != "files" {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.databases.bag = bag
+	r.databases.bag, r.databases.kept = bag, kept
+}
+
+// wipeKept ends what was kept for a search that has not come.
+func (r *Response) wipeKept() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.databases.kept.wipe() // a later run does what is left of it
 }
 
 // noFiles says that the files of the host will not be sealed.
@@ -94,11 +98,19 @@ func (r *Response) readDatabases(ctx context.Context, rec engine.Recorder) {
 	more := harmless{out.Harmless}
 	finds := newIntake(func(batch []discover.Found) { r.take(more.sort(batch), r.late.rec) })
 	defer finds.end()
-	read, err := evidenceDatabases(ctx, r.path(d.bag), finds.put)
+	err := error(nil)
+	if d.kept == nil {
+		d.kept, err = keepFrom(r.path(d.bag), nil)
+	}
+	var read discover.Summary
+	if err == nil {
+		read, err = d.kept.search(ctx, finds.put)
+		err = errors.Join(err, d.kept.wipe())
+	}
 	finds.end()
 	if err != nil {
 		rec.Note(incident.TypeWarning, incident.Warning{Text: "the databases of " + r.Host.Name() + " were not read: " + err.Error(),
-			Hint: "search the sealed evidence with clawback discover --root " + r.path(d.bag, "data")})
+			Hint: "unpack the sealed evidence, and search it with clawback discover --root FOLDER/data"})
 		return
 	}
 	out.Files, out.Bytes = out.Files+read.Files, out.Bytes+read.Bytes
@@ -113,63 +125,22 @@ func (r *Response) readDatabases(ctx context.Context, rec engine.Recorder) {
 	r.haveSearched(out, rec)
 }
 
-// evidenceDatabases reads the databases in a bag. The finds name them as the host did, and so do the
-// Deferred of the summary, which are those that were there to be read.
-func evidenceDatabases(ctx context.Context, bag string, found func(discover.Found)) (discover.Summary, error) {
-	names, torn := map[string]string{}, map[string]string{} // by stored name, by the host's
-	renamed := map[string]string{}                          // other files, which a database may refer to or be referred to by
-	var installations []openclaw.Installation
-	for e, err := range snapshots.Entries(bag) {
-		if err != nil {
-			return discover.Summary{}, err
-		}
-		if main := databaseOf(e.File.Path); main != "" && (e.Stored == "" || e.File.Verdict != snapshots.Stable || e.Problem != "") {
-			torn[main] = fmt.Sprintf("%s was captured as %q: what was read may be torn", path.Base(e.File.Path), e.File.Verdict)
-		}
-		state, ok := discover.DatabaseFile(e.Stored)
-		if e.Stored != "" && !ok && e.Stored != e.File.Path && len(renamed) < maxRenamed {
-			renamed[e.Stored] = e.File.Path
-		}
-		if e.Stored == "" || !ok {
-			continue
-		}
-		names[e.Stored] = e.File.Path
-		if !slices.ContainsFunc(installations, func(in openclaw.Installation) bool { return in.StateDir == state }) {
-			installations = append(installations, openclaw.Installation{StateDir: state, Home: path.Dir(state)})
-		}
-	}
-	if len(installations) == 0 {
+// search reads the databases that were kept. Those that were there to be read are the Deferred of
+// the summary.
+func (k *kept) search(ctx context.Context, found func(discover.Found)) (discover.Summary, error) {
+	if len(k.installations) == 0 {
 		return discover.Summary{}, nil
 	}
-	root, err := os.OpenRoot(path.Join(bag, "data"))
-	if err != nil {
-		return discover.Summary{}, err
-	}
-	defer root.Close()
-	opts := discover.Options{Installations: installations, Databases: sqlite.Read, DatabasesOnly: true}
-	sum, err := discover.Scan(ctx, root, opts, func(f discover.Found) {
-		f.Source.Path = cmp.Or(names[f.Source.Path], renamed[f.Source.Path], f.Source.Path)
-		for stored, name := range names {
-			f.Source.Note = strings.ReplaceAll(f.Source.Note, stored, name)
-		}
-		found(f)
-	})
-	for i, p := range sum.Problems {
-		if name, ok := names[p.Path]; ok {
-			sum.Problems[i].Path = name
-		}
-	}
-	for _, name := range names {
-		sum.Deferred = append(sum.Deferred, name)
-		if why := torn[name]; why != "" {
+	opts := discover.Options{Installations: k.installations, Databases: sqlite.Read, DatabasesOnly: true}
+	sum, err := discover.Scan(ctx, k.root, opts, found)
+	sum.Deferred = append(sum.Deferred, k.databases...)
+	for _, name := range k.databases {
+		if why := k.torn[name]; why != "" {
 			sum.Problems = append(sum.Problems, openclaw.Problem{Path: name, Reason: why})
 		}
 	}
 	return sum, err
 }
-
-// maxRenamed bounds the files of a bag whose names on the host are remembered.
-const maxRenamed = 100_000
 
 // databaseOf is the database that a file of the host's is, or the log of.
 func databaseOf(name string) string {

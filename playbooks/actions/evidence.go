@@ -21,10 +21,13 @@ import (
 func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
 	part := text(s.With["part"])
 	sealed, path, stands, err := r.standing(part, rec)
+	var kept *kept
 	if err == nil && !stands {
-		sealed, err = r.Preserve(ctx, part, path)
+		kept = r.readable(part, rec)
+		sealed, err = r.preserve(ctx, part, path, kept)
 	}
 	if err != nil {
+		_ = kept.wipe() // it goes when the run ends
 		r.noFiles(part)
 	}
 	nothing := errors.Is(err, ErrNothing) || errors.Is(err, host.ErrNoImager)
@@ -50,7 +53,7 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	if !stands {
 		rec.Note(incident.TypeSealed, sealed)
 	}
-	r.filesSealed(part, path)
+	r.filesSealed(part, sealed.Path, kept)
 	r.readDatabases(ctx, rec)
 	if len(sealed.Left) > 0 {
 		// What is sealed is whole, and it is not everything: that must not read as success.
@@ -60,34 +63,62 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	return nil
 }
 
-// evidencePath is where a part of the evidence is, below the incident's folder.
+// readable makes room for what the desk itself reads of a part of the evidence while it comes; nil
+// where there is nothing.
+func (r *Response) readable(part string, rec engine.Recorder) *kept {
+	r.mu.Lock()
+	wanted := r.databases.capture
+	r.mu.Unlock()
+	if part != "files" || !wanted || !r.Host.Remote() {
+		return nil
+	}
+	k, err := newKept()
+	if err != nil {
+		rec.Note(incident.TypeWarning, incident.Warning{Text: "databases of " + r.Host.Name() + " are not kept in memory for the desk: " + err.Error(),
+			Hint: "they are read from the sealed evidence, unless that is encrypted"})
+		return nil
+	}
+	return k
+}
+
+// evidencePath is where a part of the evidence is, below the incident's folder, but for its suffix.
 func evidencePath(part string) string { return filepath.Join("evidence", part) }
 
 // ErrNothing means that a part of the evidence does not exist: nothing runs on a mounted disk.
 var ErrNothing = errors.New("there is nothing of it here")
 
-// Preserve takes one part of the evidence, "volatile" or "files", and seals it in the folder of
-// that name below the incident's. With ErrNothing no folder is left.
+// Preserve takes one part of the evidence, "volatile" or "files", and seals it as a package of that
+// name, and a suffix, below the incident's folder. With ErrNothing no package is left.
 func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Sealed, error) {
+	return r.preserve(ctx, part, name, nil)
+}
+
+func (r *Response) preserve(ctx context.Context, part, name string, kept *kept) (incident.Sealed, error) {
 	if r.Dir == "" {
 		return incident.Sealed{}, errors.New("the desk has no folder for it")
 	}
 	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
 		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(), Disk: r.Disk,
+		Recipients: r.Recipients,
 	})
 	if err != nil {
 		return incident.Sealed{}, err
 	}
-	count := &counting{sink: bag, verdicts: make(map[string]int)}
+	defer func() { _ = bag.Close() }() // of one that was not sealed; that has its own error
+	var sink snapshots.Sink = bag
+	if kept != nil {
+		sink = &keptSink{Sink: bag, k: kept}
+	}
+	count := &counting{sink: sink, verdicts: make(map[string]int)}
 	captured, err := r.Host.Capture(ctx, part, count)
 	problems, early := captured.Problems, false
 	switch {
 	case count.err != nil: // the desk could not write
-		return incident.Sealed{}, errors.Join(count.err, bag.Close())
+		return incident.Sealed{}, count.err
 	case errors.Is(err, host.ErrNoImager):
 		return incident.Sealed{}, errors.Join(err, bag.Discard())
 	case err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
-		return incident.Sealed{}, errors.Join(err, bag.Close())
+		return incident.Sealed{}, err
 	case err != nil:
 		// The time was up. What came until then is whole, file by file, and worth sealing.
 		early = true
@@ -100,10 +131,13 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 	if err != nil {
 		return incident.Sealed{}, err
 	}
-	return incident.Sealed{
-		Part: part, Path: name, Files: sealed.Files, Bytes: sealed.Bytes, Manifest: sealed.Manifest, Digest: sealed.Digest,
+	out := incident.Sealed{
+		Part: part, Path: filepath.Join(filepath.Dir(name), filepath.Base(sealed.Path)), Files: sealed.Files, Bytes: sealed.Bytes,
+		Manifest: sealed.Manifest, Digest: sealed.Digest, Package: sealed.Package,
 		Verdicts: count.verdicts, Left: bounded(captured.Left), Early: early, Problems: bounded(append(problems, sealed.Problems...)),
-	}, nil
+	}
+	r.sign(ctx, sealed.Path, &out)
+	return out, nil
 }
 
 // bounded keeps an entry of the journal within its size. What was captured stands whole in the bag's index.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"filippo.io/age"
+
 	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/playbooks/containment"
@@ -70,6 +72,11 @@ type Response struct {
 	// middle of a run; nil where it cannot be.
 	Inventory     incident.Inventory
 	ReadInventory func() (incident.Inventory, error)
+
+	// Recipients are those whom evidence is encrypted to; none: it stays in the clear.
+	Recipients []age.Recipient
+	// Sign signs each package; nil: none is.
+	Sign Signer
 
 	Disk   disk.FS // of the desk; nil: this machine's
 	Before *Before // what a resumed run goes on with; nil for a new one
