@@ -13,14 +13,9 @@ import (
 )
 
 // boardPane is the live board: one row for each credential.
-func (s *runScreen) boardPane(c *console, all []item, needs int, r rect) []line {
+func (s *runScreen) boardPane(c *console, rows []item, at int, r rect) []line {
 	if r.H == 0 || r.W == 0 {
 		return nil
-	}
-	rows := all[needs:]
-	at := -1
-	if s.focus == onList {
-		at = s.at(all) - needs
 	}
 	s.listFrom = window(s.listFrom, max(at, 0), len(rows), r.H-1)
 	out := []line{s.boardHead(c, len(rows), at < 0, r)}
@@ -33,7 +28,7 @@ func (s *runScreen) boardPane(c *console, all []item, needs int, r rect) []line 
 		}
 		return append(out, row(span{dim, "  " + text}))
 	}
-	cols := s.columns(rows, r.W)
+	cols := columns(c.rec.widest, r.W)
 	for i := s.listFrom; i < len(rows) && len(out) < r.H; i++ {
 		if h := rows[i].harmless; h != nil {
 			out = append(out, cols.harmless(*h, i == at))
@@ -65,17 +60,42 @@ func (s *runScreen) boardHead(c *console, shown int, onNeeds bool, r rect) line 
 // boardColumns are the widths of the board's columns, by what there is to show.
 type boardColumns struct{ provider, masked, evidence, age int }
 
-func (s *runScreen) columns(rows []item, w int) boardColumns {
+func columns(widest boardColumns, w int) boardColumns {
 	cols := boardColumns{age: 5}
-	for _, it := range rows {
-		provider, masked := it.named()
-		cols.provider = max(cols.provider, ansi.StringWidth(opening(provider, w)))
-		cols.masked = max(cols.masked, ansi.StringWidth(opening(masked, w)))
-	}
-	cols.provider = min(cols.provider, 6+max(0, w-60)/6)
-	cols.masked = min(cols.masked, 13+max(0, w-58)/4)
+	cols.provider = min(widest.provider, 6+max(0, w-60)/6)
+	cols.masked = min(widest.masked, 13+max(0, w-58)/4)
 	cols.evidence = max(0, w-2-14-cols.provider-1-cols.masked-1-1-cols.age-1)
 	return cols
+}
+
+// hold makes the columns as wide as what is shown in them. They never shrink: rows do not dance.
+func (b *boardColumns) hold(provider, masked string) {
+	b.provider = max(b.provider, ansi.StringWidth(opening(provider, maxColumn)))
+	b.masked = max(b.masked, ansi.StringWidth(opening(masked, maxColumn)))
+}
+
+// maxColumn is more cells than any column gets.
+const maxColumn = 100
+
+// boardRows are the rows of the board, made anew when the record or the filter changed.
+type boardRows struct {
+	entries uint64
+	filter  string
+	rows    []item
+}
+
+func (b *boardRows) of(r *record, filter string) []item {
+	if b.rows != nil && b.entries == r.read && b.filter == filter {
+		return b.rows
+	}
+	b.entries, b.filter, b.rows = r.read, filter, make([]item, 0, len(r.Credentials))
+	for _, cred := range r.board(filter) {
+		b.rows = append(b.rows, item{cred: cred})
+	}
+	for _, h := range r.harmless(filter) {
+		b.rows = append(b.rows, item{harmless: h})
+	}
+	return b.rows
 }
 
 func (b boardColumns) row(c *console, cred *incident.Credential, selected bool) line {

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +23,8 @@ type record struct {
 	log    []logLine
 	probes map[credential.Fingerprint][]probe
 	byHand map[credential.Fingerprint]bool // a person did it, and the proof is under way
+	read   uint64                          // entries
+	widest boardColumns                    // that was shown
 	over   bool                            // there will be no further entry
 	broken error                           // why it cannot be read further
 }
@@ -45,7 +46,19 @@ func newRecord() *record {
 
 func (r *record) add(e journal.Entry) {
 	r.State = incident.Fold(r.State, e)
+	r.read++
 	switch e.Type {
+	case incident.TypeFound:
+		var f incident.Found
+		if e.Decode(&f) == nil {
+			r.widest.hold(f.Credential.Provider, f.Credential.Masked)
+		}
+	case incident.TypeSearched:
+		if r.Searched != nil {
+			for _, h := range r.Searched.Harmless {
+				r.widest.hold(h.Provider, h.Masked)
+			}
+		}
 	case incident.TypeBaseline, incident.TypeProbe:
 		p := probe{at: e.Time, baseline: e.Type == incident.TypeBaseline}
 		if e.Decode(&p.Probe) == nil {
@@ -97,14 +110,14 @@ type need struct {
 	manual   *incident.Credential
 }
 
-func (n need) key() string {
+func (n need) key() itemKey {
 	switch {
 	case n.question != nil:
-		return "q:" + n.question.ID
+		return itemKey{kind: 'q', id: n.question.ID}
 	case n.approval != nil:
-		return "a:" + n.approval.Step
+		return itemKey{kind: 'a', id: n.approval.Step}
 	}
-	return "m:" + string(n.manual.Fingerprint)
+	return itemKey{kind: 'm', id: string(n.manual.Fingerprint)}
 }
 
 // needs lists what waits for a person, without the questions whose answer is on its way.
@@ -131,14 +144,24 @@ func (r *record) needs(answered map[string]bool) []need {
 // board lists the credentials that match filter, those in trouble first. What is under way keeps
 // its order, so that rows do not dance.
 func (r *record) board(filter string) []*incident.Credential {
-	out := make([]*incident.Credential, 0, len(r.Credentials))
 	words := strings.Fields(strings.ToLower(filter))
-	for _, c := range r.Credentials {
-		if len(words) == 0 || matches(c, words) {
-			out = append(out, c)
-		}
+	shown := r.Credentials
+	if len(words) > 0 {
+		shown = slices.DeleteFunc(slices.Clone(shown), func(c *incident.Credential) bool { return !matches(c, words) })
 	}
-	slices.SortStableFunc(out, func(a, b *incident.Credential) int { return cmp.Compare(urgency(a), urgency(b)) })
+	var from [urgencies + 1]int // where each kind begins
+	for _, c := range shown {
+		from[urgency(c)+1]++
+	}
+	for i := range urgencies {
+		from[i+1] += from[i]
+	}
+	out := make([]*incident.Credential, len(shown))
+	for _, c := range shown {
+		u := urgency(c)
+		out[from[u]] = c
+		from[u]++
+	}
 	return out
 }
 
@@ -195,6 +218,8 @@ func urgency(c *incident.Credential) int {
 	}
 	return 3
 }
+
+const urgencies = 7
 
 // lived is how long a credential has been usable since it was found.
 func (r *record) lived(c *incident.Credential, now time.Time) time.Duration {

@@ -13,13 +13,14 @@ import (
 // runScreen is the response while it goes on: the plan, what needs a person, the credentials, the log.
 type runScreen struct {
 	focus    focus
-	selected string // a need or a credential, by key; "" is the topmost
+	selected itemKey // a need or a credential; none is the topmost
 	listFrom int
 	logBack  int // rows from the newest
 	phase    int // selected in the plan
 	planFrom int
 	filter   field
 	typing   bool // into the filter
+	board    boardRows
 }
 
 func (s *runScreen) title() string { return "Response" }
@@ -31,14 +32,21 @@ type item struct {
 	harmless *incident.Harmless
 }
 
-func (i item) key() string {
+// itemKey tells rows apart.
+type itemKey struct {
+	kind   byte // of a need's question, approval or manual credential, of the board's credential or harmless find
+	id     string
+	source credential.Source // of a harmless find
+}
+
+func (i item) key() itemKey {
 	switch {
 	case i.need != nil:
 		return i.need.key()
 	case i.harmless != nil:
-		return "h:" + i.harmless.Kind + i.harmless.Source.String()
+		return itemKey{'h', i.harmless.Kind, i.harmless.Source}
 	}
-	return "c:" + string(i.cred.Fingerprint)
+	return itemKey{kind: 'c', id: string(i.cred.Fingerprint)}
 }
 
 // named is what the board calls a row of its own.
@@ -57,36 +65,43 @@ func (i item) credential() *incident.Credential {
 	return i.cred
 }
 
-func (s *runScreen) items(c *console) (all []item, needs int) {
-	waiting := c.rec.needs(c.answered)
-	for i := range waiting {
-		all = append(all, item{need: &waiting[i]})
+// rows are those of the list: what needs a person, and the board below it.
+type rows struct{ needs, board []item }
+
+func (r rows) len() int { return len(r.needs) + len(r.board) }
+
+func (r rows) at(i int) item {
+	if i < len(r.needs) {
+		return r.needs[i]
 	}
-	for _, cred := range c.rec.board(s.filter.String()) {
-		all = append(all, item{cred: cred})
-	}
-	for _, h := range c.rec.harmless(s.filter.String()) {
-		all = append(all, item{harmless: h})
-	}
-	return all, len(waiting)
+	return r.board[i-len(r.needs)]
 }
 
-// at is the selected row. A row that is gone gives way to the topmost.
-func (s *runScreen) at(all []item) int {
-	for i, it := range all {
-		if it.key() == s.selected {
+// find is the row with a key. One that is gone gives way to the topmost.
+func (r rows) find(key itemKey) int {
+	for i := range r.len() {
+		if r.at(i).key() == key {
 			return i
 		}
 	}
 	return 0
 }
 
+func (s *runScreen) rows(c *console) (r rows) {
+	waiting := c.rec.needs(c.answered)
+	for i := range waiting {
+		r.needs = append(r.needs, item{need: &waiting[i]})
+	}
+	r.board = s.board.of(c.rec, s.filter.String())
+	return r
+}
+
 func (s *runScreen) current(c *console) item {
-	all, _ := s.items(c)
-	if len(all) == 0 || s.focus != onList {
+	all := s.rows(c)
+	if all.len() == 0 || s.focus != onList {
 		return item{}
 	}
-	return all[s.at(all)]
+	return all.at(all.find(s.selected))
 }
 
 func (s *runScreen) keys(c *console) []binding {
@@ -171,17 +186,18 @@ func (s *runScreen) next(c *console) string {
 		}
 		return "q"
 	}
-	all, needs := s.items(c)
-	if needs == 0 || c.closed() != "" {
+	all := s.rows(c)
+	if len(all.needs) == 0 || c.closed() != "" {
 		return ""
 	}
 	if s.focus != onList {
 		return "tab"
 	}
-	if s.at(all) >= needs {
+	at := all.find(s.selected)
+	if at >= len(all.needs) {
 		return "g"
 	}
-	it := all[s.at(all)]
+	it := all.at(at)
 	switch {
 	case it.need.manual != nil:
 		return manualNext(c, it.need.manual)
@@ -199,10 +215,11 @@ func (s *runScreen) moves(c *console, by int) func() tea.Cmd {
 		case onLog:
 			s.logBack = max(0, min(len(c.rec.log)-1, s.logBack-by))
 		default:
-			all, _ := s.items(c)
-			s.selected = ""
-			if at := s.at(all); by > -bottom && len(all) > 0 {
-				s.selected = all[max(0, min(len(all)-1, at+by))].key()
+			all := s.rows(c)
+			at := all.find(s.selected)
+			s.selected = itemKey{}
+			if by > -bottom && all.len() > 0 {
+				s.selected = all.at(max(0, min(all.len()-1, at+by))).key()
 			}
 		}
 		return nil
@@ -210,15 +227,19 @@ func (s *runScreen) moves(c *console, by int) func() tea.Cmd {
 }
 
 func (s *runScreen) view(c *console, w, h int) []line {
-	all, needs := s.items(c)
-	r := layoutRun(rect{0, 0, w, h}, needs, s.focus)
+	all := s.rows(c)
+	at := -1 // no row
+	if s.focus == onList {
+		at = all.find(s.selected)
+	}
+	r := layoutRun(rect{0, 0, w, h}, len(all.needs), s.focus)
 	out := make([]line, 0, h)
 	left := s.planPane(c, r.Plan.W, r.Plan.H)
-	right := s.needsPane(c, all, needs, r.Needs)
+	right := s.needsPane(c, all.needs, at, r.Needs)
 	for len(right) < r.Board.Y {
 		right = append(right, nil)
 	}
-	right = append(right, s.boardPane(c, all, needs, r.Board)...)
+	right = append(right, s.boardPane(c, all.board, at-len(all.needs), r.Board)...)
 	for y := range h - r.Log.H - 1 {
 		var l line
 		if r.Plan.W > 0 {
@@ -248,10 +269,11 @@ func (s *runScreen) head(text string, of focus) span {
 	return span{strong, text}
 }
 
-func (s *runScreen) needsPane(c *console, all []item, needs int, r rect) []line {
+func (s *runScreen) needsPane(c *console, all []item, at int, r rect) []line {
 	if r.H == 0 {
 		return nil
 	}
+	needs := len(all)
 	var head line
 	who := " NEEDS YOU  "
 	if c.o.Submit == nil {
@@ -272,11 +294,11 @@ func (s *runScreen) needsPane(c *console, all []item, needs int, r rect) []line 
 	}
 	out := []line{head}
 	from := 0
-	if at := s.at(all); s.focus == onList && at < needs {
-		from = window(0, at, needs, r.H-1)
+	if at < needs {
+		from = window(0, max(at, 0), needs, r.H-1)
 	}
 	for i := from; i < needs && len(out) < r.H; i++ {
-		out = append(out, s.needRow(c, all[i], s.focus == onList && i == s.at(all)))
+		out = append(out, s.needRow(c, all[i], i == at))
 	}
 	if hidden := needs - (r.H - 1); hidden > 0 {
 		out[0] = append(out[0], span{dim, fmt.Sprintf("  (%d of them below or above)", hidden)})

@@ -125,11 +125,8 @@ func (t theme) draw(l line, w int) string {
 			sw = len(text)
 		}
 		if text != "" {
-			if s.look == plain {
-				out.WriteString(text)
-			} else {
-				out.WriteString(t.styles[s.look].Render(text))
-			}
+			look := t.styles[s.look]
+			out.WriteString(look.on + text + look.off)
 		}
 		left -= sw
 		if over {

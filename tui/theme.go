@@ -32,14 +32,22 @@ const (
 // theme draws text. It uses the sixteen colours that people choose for their terminal, so it
 // fits light and dark ones alike without asking which it is.
 type theme struct {
-	styles [tokens]lipgloss.Style
+	styles [tokens]style
 	ascii  bool // the terminal shows nothing but ASCII
+}
+
+// style is what stands before and after a text to give it its look: hundreds of them make a frame.
+type style struct{ on, off string }
+
+func styleOf(s lipgloss.Style) style {
+	on, off, _ := strings.Cut(s.Render("x"), "x")
+	return style{on, off}
 }
 
 func newTheme(r *lipgloss.Renderer, ascii bool) theme {
 	s := r.NewStyle
 	t := theme{ascii: ascii}
-	t.styles = [tokens]lipgloss.Style{
+	looks := [tokens]lipgloss.Style{
 		plain:     s(),
 		dim:       s().Faint(true),
 		strong:    s().Bold(true),
@@ -51,6 +59,9 @@ func newTheme(r *lipgloss.Renderer, ascii bool) theme {
 		danger:    s().Bold(true).Foreground(lipgloss.Color("1")),
 		realMode:  s().Bold(true).Foreground(lipgloss.Color("1")).Reverse(true),
 		drillMode: s().Bold(true).Foreground(lipgloss.Color("4")).Reverse(true),
+	}
+	for i, look := range looks {
+		t.styles[i] = styleOf(look)
 	}
 	return t
 }

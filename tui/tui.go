@@ -43,9 +43,6 @@ type Options struct {
 	Instead   string // the command that shows the same elsewhere, for a terminal that is too small; default "clawback watch" of the incident
 }
 
-// frames is how often a second the console takes in entries and draws.
-const frames = 15
-
 // ErrDumb means that there is no console on a terminal that cannot move its cursor.
 var ErrDumb = errors.New("the console needs a terminal that can move its cursor, and TERM=dumb says that this one cannot")
 
@@ -68,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 	o.Input, o.Output = o.input(lost), oneWriter(o.Output, lost)
 	w := &work{ctx: ctx}
 	c := newConsole(o, w)
-	p := tea.NewProgram(c, programOptions(ours, o)...)
+	p := tea.NewProgram(&paced{console: c}, programOptions(ours, o)...)
 
 	var reader sync.WaitGroup
 	var failed error
@@ -115,7 +112,7 @@ func (o Options) withDefaults() Options {
 
 func programOptions(ctx context.Context, o Options) []tea.ProgramOption {
 	opts := []tea.ProgramOption{
-		tea.WithContext(ctx), tea.WithOutput(o.Output), tea.WithFPS(frames),
+		tea.WithContext(ctx), tea.WithOutput(o.Output), tea.WithFPS(flushes),
 		tea.WithoutSignalHandler(), // signals are the caller's: they end ctx
 		tea.WithAltScreen(),
 	}
@@ -127,7 +124,7 @@ func programOptions(ctx context.Context, o Options) []tea.ProgramOption {
 
 // feed sends the entries of a record in batches, until its end or that of ctx.
 func feed(ctx context.Context, r Reader, send func(tea.Msg)) error {
-	const most = 4096 // entries in a batch
+	const most = 1024 // entries in a batch: a key that comes meanwhile waits for no more
 	entries := make(chan journal.Entry, 256)
 	var end, fault error
 	var reading sync.WaitGroup
