@@ -34,6 +34,9 @@ func (s *runScreen) boardPane(c *console, rows []item, at int, r rect) []line {
 			out = append(out, cols.harmless(*h, i == at))
 		} else {
 			out = append(out, cols.row(c, rows[i].cred, i == at))
+			if b := breaks(rows[i].cred); b != "" && len(out) < r.H {
+				out = append(out, row(span{plain, "    "}, span{warn, b}))
+			}
 		}
 	}
 	return out
@@ -61,7 +64,7 @@ func (s *runScreen) boardHead(c *console, shown int, onNeeds bool, r rect) line 
 type boardColumns struct{ provider, masked, evidence, age int }
 
 func columns(widest boardColumns, w int) boardColumns {
-	cols := boardColumns{age: 5}
+	cols := boardColumns{age: 6}
 	cols.provider = min(widest.provider, 6+max(0, w-60)/6)
 	cols.masked = min(widest.masked, 13+max(0, w-58)/4)
 	cols.evidence = max(0, w-2-14-cols.provider-1-cols.masked-1-1-cols.age-1)
@@ -80,16 +83,31 @@ const maxColumn = 100
 // boardRows are the rows of the board, made anew when the record or the filter changed.
 type boardRows struct {
 	entries uint64
+	byHand  int
 	filter  string
 	rows    []item
 }
 
+// boardAge is how long a credential has lived, in steps: a row is not drawn each second for its age alone.
+func boardAge(c *incident.Credential, lived time.Duration) string {
+	switch {
+	case c.Life == credential.Dead || lived >= time.Hour:
+		return age(lived)
+	case lived >= time.Minute:
+		return fmt.Sprintf("%d min", int(lived.Minutes()))
+	}
+	return age(lived.Truncate(5 * time.Second))
+}
+
 func (b *boardRows) of(r *record, filter string) []item {
-	if b.rows != nil && b.entries == r.read && b.filter == filter {
+	if b.rows != nil && b.entries == r.read && b.filter == filter && b.byHand == len(r.byHand) {
 		return b.rows
 	}
-	b.entries, b.filter, b.rows = r.read, filter, make([]item, 0, len(r.Credentials))
+	b.entries, b.byHand, b.filter, b.rows = r.read, len(r.byHand), filter, make([]item, 0, len(r.Credentials))
 	for _, cred := range r.board(filter) {
+		if cred.Life == credential.Manual && !r.byHand[cred.Fingerprint] && filter == "" {
+			continue // it stands above the board
+		}
 		b.rows = append(b.rows, item{cred: cred})
 	}
 	for _, h := range r.harmless(filter) {
@@ -109,7 +127,7 @@ func (b boardColumns) row(c *console, cred *incident.Credential, selected bool) 
 		span{m.look, m.symbol + " " + column(m.word, 12)},
 		span{look, column(cred.Provider, b.provider) + " " + column(shorten(cred.Masked, b.masked), b.masked)},
 		span{dim, " " + column(evidence(cred, c.now, b.evidence), b.evidence)},
-		span{plain, " " + columnRight(age(c.rec.lived(cred, c.now)), b.age) + " "},
+		span{plain, " " + columnRight(boardAge(cred, c.rec.lived(cred, c.now)), b.age) + " "},
 	)
 }
 
@@ -125,6 +143,14 @@ func (b boardColumns) harmless(h incident.Harmless, selected bool) line {
 		span{dim, column(h.Provider, b.provider) + " " + column(shorten(h.Masked, b.masked), b.masked)},
 		span{dim, " " + column(h.Doubt+": "+h.Source.String(), b.evidence+b.age+1)},
 	)
+}
+
+// breaks is what stops when a credential dies that is not dead yet, as the inventory knows it.
+func breaks(c *incident.Credential) string {
+	if c.Inventory == nil || c.Inventory.Breaks == "" || c.Life == credential.Dead || c.Life == credential.Skipped {
+		return ""
+	}
+	return "breaks: " + c.Inventory.Breaks
 }
 
 // evidence is reason, behind what has to be known of the credential before it.

@@ -74,9 +74,8 @@ type (
 )
 
 func newConsole(o Options, w *work) *console {
-	r, ascii := newRenderer(o)
 	c := &console{
-		o: o, work: w, later: later, theme: newTheme(r, ascii), rec: newRecord(), now: o.Now(),
+		o: o, work: w, later: later, theme: themeOf(o), rec: newRecord(), now: o.Now(),
 		answered: make(map[string]bool), drafts: make(map[string]field),
 		copied: make(map[credential.Fingerprint]bool), armed: true, settled: true,
 	}

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
 
 	"clawback/playbooks/engine"
@@ -223,22 +223,33 @@ const sampleReport = `# INC-20261122-0317: suspected compromise
 ` + "\x1b[2J\x1b]52;c;ZXZpbA==\a a line that came from a log\n"
 
 func TestGolden(t *testing.T) {
-	sizes := []struct{ w, h int }{{60, 15}, {80, 24}, {120, 40}}
+	type size struct{ w, h int }
+	all, common := []size{{60, 15}, {80, 24}, {120, 40}}, []size{{80, 24}}
 	for _, sc := range screens {
-		for _, colour := range []bool{false, true} {
-			name, env := sc.name+".golden", map[string]string{"NO_COLOR": "1", "TERM": "xterm-256color"}
-			if colour {
-				name, env["NO_COLOR"] = sc.name+".color.golden", ""
+		for _, mode := range []struct {
+			name  string
+			sizes []size
+			env   map[string]string
+		}{
+			{"", all, map[string]string{"NO_COLOR": "1"}},
+			{".color", all, nil},
+			{".dark", common, map[string]string{"COLORFGBG": "15;0"}},
+			{".light", common, map[string]string{"COLORFGBG": "0;15"}},
+		} {
+			name, env := sc.name+mode.name+".golden", map[string]string{"TERM": "xterm-256color"}
+			maps.Copy(env, mode.env)
+			if mode.name == "" && (sc.name == "run" || sc.name == "plan") {
+				mode.sizes = append(mode.sizes, size{300, 80})
 			}
 			t.Run(name, func(t *testing.T) {
 				var got strings.Builder
-				for _, size := range sizes {
+				for _, size := range mode.sizes {
 					k := newKeyboard(t, sc.story(t), size.w, size.h, env)
 					writeReport(t, k)
 					k.press(sc.keys...)
 					fmt.Fprintf(&got, "== %dx%d\n%s\n", size.w, size.h, strings.ReplaceAll(k.view(), "\x1b", "␛"))
 				}
-				if !colour && strings.Contains(got.String(), "␛") {
+				if mode.name == "" && strings.Contains(got.String(), "␛") {
 					t.Errorf("an escape with NO_COLOR")
 				}
 				golden(t, filepath.Join("testdata", name), got.String())
@@ -273,7 +284,6 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-func testRenderer() *lipgloss.Renderer {
-	r, _ := newRenderer(Options{Output: io.Discard, Getenv: func(string) string { return "" }})
-	return r
+func testTheme(term string) theme {
+	return themeOf(Options{Output: io.Discard, Getenv: func(key string) string { return map[string]string{"TERM": term}[key] }})
 }

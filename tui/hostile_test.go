@@ -23,8 +23,8 @@ func FuzzClean(f *testing.F) {
 	for _, s := range hostileTexts {
 		f.Add(s, 20)
 	}
-	th := newTheme(testRenderer(), false)
-	dumb := newTheme(testRenderer(), true)
+	th := testTheme("")
+	dumb := testTheme("dumb")
 	f.Fuzz(func(t *testing.T, s string, w int) {
 		w = max(0, min(w, 300))
 		got := clean(s)
@@ -65,7 +65,7 @@ func FuzzMarkdown(f *testing.F) {
 	f.Add("|||||||\n|--|\n|a|"+strings.Repeat("b|", 40), 3)
 	f.Fuzz(func(t *testing.T, s string, w int) {
 		w = max(1, min(w, 200))
-		th := newTheme(testRenderer(), false)
+		th := testTheme("")
 		for _, l := range markdown(s, w) {
 			if cells := ansi.StringWidth(th.draw(l, w)); cells != w {
 				t.Fatalf("a line of %d cells at %d", cells, w)

@@ -38,6 +38,9 @@ const (
 	focuses
 )
 
+// narrowPlan is the width of a plan that shows the state of a phase by its symbol alone.
+const narrowPlan = 15
+
 // runRects is the body of the run screen. A pane without room has no height or no width.
 type runRects struct {
 	Plan  rect
@@ -62,6 +65,9 @@ func layoutRun(body rect, needs int, on focus) runRects {
 	switch {
 	case body.W >= 76: // side by side, a rule of one cell between them
 		plan := min(max(body.W/4+2, 22), 38)
+		if body.W < 100 { // the board needs the room: symbols without their words
+			plan = narrowPlan
+		}
 		r.Plan = rect{body.X, body.Y, plan, upper}
 		right = rect{body.X + plan + 1, body.Y, body.W - plan - 1, upper}
 	case on == onPlan: // one at a time

@@ -11,7 +11,7 @@ func TestLayoutRun(t *testing.T) {
 		want  runRects
 	}{
 		{"80x24", 80, 24, 2, onList, runRects{
-			Plan: rect{0, 2, 22, 15}, Needs: rect{23, 2, 57, 3}, Board: rect{23, 6, 57, 11}, Rule: rect{0, 17, 80, 1}, Log: rect{0, 18, 80, 4}}},
+			Plan: rect{0, 2, 15, 15}, Needs: rect{16, 2, 64, 3}, Board: rect{16, 6, 64, 11}, Rule: rect{0, 17, 80, 1}, Log: rect{0, 18, 80, 4}}},
 		{"120x40", 120, 40, 0, onList, runRects{
 			Plan: rect{0, 2, 32, 28}, Needs: rect{33, 2, 87, 1}, Board: rect{33, 4, 87, 26}, Rule: rect{0, 30, 120, 1}, Log: rect{0, 31, 120, 7}}},
 		{"narrow: no plan", 60, 15, 9, onList, runRects{
@@ -19,7 +19,7 @@ func TestLayoutRun(t *testing.T) {
 		{"narrow, plan focused", 60, 15, 9, onPlan, runRects{
 			Plan: rect{0, 2, 60, 8}, Rule: rect{0, 10, 60, 1}, Log: rect{0, 11, 60, 2}}},
 		{"log focused", 80, 24, 2, onLog, runRects{
-			Plan: rect{0, 2, 22, 9}, Needs: rect{23, 2, 57, 3}, Board: rect{23, 5, 57, 6}, Rule: rect{0, 11, 80, 1}, Log: rect{0, 12, 80, 10}}},
+			Plan: rect{0, 2, 15, 9}, Needs: rect{16, 2, 64, 3}, Board: rect{16, 5, 64, 6}, Rule: rect{0, 11, 80, 1}, Log: rect{0, 12, 80, 10}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := layoutRun(layoutFrame(tc.w, tc.h).Body, tc.needs, tc.on); got != tc.want {

@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -46,9 +48,11 @@ func (s *planScreen) steps(c *console) []incident.PlanStep {
 	return all
 }
 
-func (s *planScreen) at(all []incident.PlanStep) int {
+// at is the selected step: the first that is still to come, where nobody chose one.
+func (s *planScreen) at(c *console, all []incident.PlanStep) int {
 	for i, step := range all {
-		if step.ID == s.selected {
+		status := c.rec.stepStatus(step.ID)
+		if step.ID == s.selected || s.selected == "" && status != incident.Done && status != incident.Skipped {
 			return i
 		}
 	}
@@ -58,19 +62,20 @@ func (s *planScreen) at(all []incident.PlanStep) int {
 func (s *planScreen) move(c *console, by int) {
 	all := s.steps(c)
 	if len(all) > 0 {
-		s.selected = all[max(0, min(len(all)-1, s.at(all)+by))].ID
+		s.selected = all[max(0, min(len(all)-1, s.at(c, all)+by))].ID
 	}
 }
 
 func (s *planScreen) view(c *console, w, h int) []line {
 	target := s.target(c, w, h)
+	target = append(target, s.forecast(c, w, h)...)
 	h -= len(target)
 	list, mid, step := layoutPlan(rect{0, 0, w, h})
 	all := s.steps(c)
 	if len(all) == 0 {
 		return append(target, row(span{dim, "The plan is being made …"}))
 	}
-	selected := all[s.at(all)]
+	selected := all[s.at(c, all)]
 
 	var rows []line
 	at := 0
@@ -112,6 +117,67 @@ func (s *planScreen) target(c *console, w, h int) []line {
 		out = append(out[:most-1:most-1], append(out[most-1], span{strong, "…"}))
 	}
 	return out
+}
+
+// forecast says of the credentials what is to come: how long a proof takes by provider, what a person has
+// to do, and what will not be proved. Of more than fits, what takes longest comes first.
+func (s *planScreen) forecast(c *console, w, h int) []line {
+	type provider struct {
+		name                  string
+		all, manual, unproved int
+		budget                int64
+	}
+	var of []*provider
+	for _, cred := range c.rec.Credentials {
+		i := slices.IndexFunc(of, func(p *provider) bool { return p.name == cred.Provider })
+		if i < 0 {
+			i, of = len(of), append(of, &provider{name: cred.Provider})
+		}
+		of[i].all++
+		of[i].budget = max(of[i].budget, cred.BudgetMS)
+		switch {
+		case cred.Unproved != "":
+			of[i].unproved++
+		case cred.Manual:
+			of[i].manual++
+		}
+	}
+	if len(of) == 0 {
+		return indented(labelled("Credentials", dim, "not searched for yet: how long each proof takes is known then", w-2))
+	}
+	slices.SortStableFunc(of, func(a, b *provider) int { return cmp.Compare(b.budget, a.budget) })
+	var parts []string
+	manual, unproved := 0, 0
+	for _, p := range of {
+		text := fmt.Sprintf("%s %d", p.name, p.all)
+		if p.budget > 0 {
+			text += " in " + seconds(p.budget)
+		}
+		parts = append(parts, text)
+		manual += p.manual
+		unproved += p.unproved
+	}
+	out := labelled("Proof", plain, strings.Join(parts, ", ")+" at least, once each is revoked", w-2)
+	if most := max(1, h/5); len(out) > most {
+		out = append(out[:most-1:most-1], append(out[most-1], span{dim, "…"}))
+	}
+	if manual+unproved > 0 {
+		out = append(out, labelled("", warn, strings.Join(compact(counted(manual, "by hand"), counted(unproved, "will be unproved")), ", "), w-2)...)
+	}
+	return indented(out)
+}
+
+// compact leaves out what is empty.
+func compact(all ...string) []string {
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
+
+// counted is "3 by hand", and "" for none.
+func counted(n int, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // step is one row: its state, its title, and what it asks for.
@@ -167,12 +233,12 @@ func (s *planScreen) about(c *console, p incident.PlanStep, w int) []line {
 	if p.Unanswered != "" {
 		add("Waits", plain, "for your answer, and goes ahead after "+p.Unanswered+" without one")
 	}
-	add("Undo", danger, p.Irreversible)
 	add("Why", plain, p.Why)
+	add("Does", plain, first(Does(p.Uses), p.Uses))
+	add("Undo", danger, p.Irreversible)
 	if a, ok := c.rec.Decisions[p.ID]; ok {
 		add("Answer", plain, strings.TrimSpace(a.Choice+" "+a.Text)+", by "+a.By)
 	}
 	add("Needs", dim, strings.Join(p.Needs, ", "))
-	add("Does", dim, p.Uses)
 	return out
 }

@@ -331,7 +331,11 @@ func (s *runScreen) needRow(c *console, it item, selected bool) line {
 	if what == "" {
 		what = kindTitle(m) + ": " + first(m.Error, m.Hint)
 	}
-	return row(span{accent, cursor}, span{mk.look, mk.symbol + " "}, span{look, m.Provider + " " + shorten(m.Masked, 16)}, span{dim, "  " + what})
+	out := row(span{accent, cursor}, span{mk.look, mk.symbol + " "}, span{look, m.Provider + " " + shorten(m.Masked, 16)})
+	if b := breaks(m); b != "" {
+		out = append(out, span{warn, "  " + b})
+	}
+	return append(out, span{dim, "  " + what})
 }
 
 func (s *runScreen) planPane(c *console, w, h int) []line {
@@ -351,7 +355,11 @@ func (s *runScreen) planPane(c *console, w, h int) []line {
 		} else if st == incident.Waiting || st == incident.Skipped {
 			look = dim
 		}
-		rows = append(rows, row(span{accent, cursor}, span{m.look, m.symbol + " "}, span{look, column(phase.Title, w-12)}, span{m.look, " " + m.word}))
+		if w <= narrowPlan {
+			rows = append(rows, row(span{accent, cursor}, span{m.look, m.symbol + " "}, span{look, phase.Title}))
+		} else {
+			rows = append(rows, row(span{accent, cursor}, span{m.look, m.symbol + " "}, span{look, column(phase.Title, w-12)}, span{m.look, " " + m.word}))
+		}
 		if s.focus != onPlan && (st == incident.Running || st == asking || st == approving) && at == 0 {
 			at = len(rows) - 1
 		}

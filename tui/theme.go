@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -29,8 +30,7 @@ const (
 	tokens
 )
 
-// theme draws text. It uses the sixteen colours that people choose for their terminal, so it
-// fits light and dark ones alike without asking which it is.
+// theme draws text.
 type theme struct {
 	styles [tokens]style
 	ascii  bool // the terminal shows nothing but ASCII
@@ -39,43 +39,95 @@ type theme struct {
 // style is what stands before and after a text to give it its look: hundreds of them make a frame.
 type style struct{ on, off string }
 
-func styleOf(s lipgloss.Style) style {
-	on, off, _ := strings.Cut(s.Render("x"), "x")
-	return style{on, off}
+// look is a colour, by its number, and how the text is set.
+type look struct {
+	fg, bg               string
+	bold, faint, reverse bool
 }
 
-func newTheme(r *lipgloss.Renderer, ascii bool) theme {
-	s := r.NewStyle
-	t := theme{ascii: ascii}
-	looks := [tokens]lipgloss.Style{
-		plain:     s(),
-		dim:       s().Faint(true),
-		strong:    s().Bold(true),
-		accent:    s().Bold(true).Foreground(lipgloss.Color("6")),
-		next:      s().Bold(true).Foreground(lipgloss.Color("6")).Reverse(true),
-		good:      s().Foreground(lipgloss.Color("2")),
-		busy:      s().Foreground(lipgloss.Color("12")),
-		warn:      s().Foreground(lipgloss.Color("3")),
-		danger:    s().Bold(true).Foreground(lipgloss.Color("1")),
-		realMode:  s().Bold(true).Foreground(lipgloss.Color("1")).Reverse(true),
-		drillMode: s().Bold(true).Foreground(lipgloss.Color("4")).Reverse(true),
+type palette [tokens]look
+
+var (
+	// ansi16 are the sixteen colours that people choose for their terminal: they fit light and dark ones
+	// alike without asking which it is.
+	ansi16 = palette{
+		plain: {}, dim: {faint: true}, strong: {bold: true},
+		accent: {fg: "6", bold: true}, next: {fg: "6", bold: true, reverse: true},
+		good: {fg: "2"}, busy: {fg: "12"}, warn: {fg: "3"}, danger: {fg: "1", bold: true},
+		realMode: {fg: "1", bold: true, reverse: true}, drillMode: {fg: "4", bold: true, reverse: true},
 	}
-	for i, look := range looks {
-		t.styles[i] = styleOf(look)
+	// dark and light are of the colours that no terminal changes, 16 to 255, so that what stands on a ground
+	// of which somebody said that it is dark, or light, can be read there.
+	dark = palette{
+		plain: {}, dim: {fg: "247"}, strong: {bold: true},
+		accent: {fg: "80", bold: true}, next: {fg: "16", bg: "80", bold: true},
+		good: {fg: "114"}, busy: {fg: "111"}, warn: {fg: "221"}, danger: {fg: "210", bold: true},
+		realMode: {fg: "231", bg: "124", bold: true}, drillMode: {fg: "231", bg: "25", bold: true},
+	}
+	light = palette{
+		plain: {}, dim: {fg: "240"}, strong: {bold: true},
+		accent: {fg: "23", bold: true}, next: {fg: "231", bg: "23", bold: true},
+		good: {fg: "22"}, busy: {fg: "25"}, warn: {fg: "94"}, danger: {fg: "124", bold: true},
+		realMode: {fg: "231", bg: "124", bold: true}, drillMode: {fg: "231", bg: "25", bold: true},
+	}
+)
+
+func newTheme(r *lipgloss.Renderer, of palette, ascii bool) theme {
+	t := theme{ascii: ascii}
+	for i, l := range of {
+		s := r.NewStyle().Bold(l.bold).Faint(l.faint).Reverse(l.reverse)
+		if l.fg != "" {
+			s = s.Foreground(lipgloss.Color(l.fg))
+		}
+		if l.bg != "" {
+			s = s.Background(lipgloss.Color(l.bg))
+		}
+		on, off, _ := strings.Cut(s.Render("x"), "x")
+		t.styles[i] = style{on, off}
 	}
 	return t
 }
 
-// newRenderer decides on colour by what the person asked for and what the terminal is.
-func newRenderer(o Options) (r *lipgloss.Renderer, ascii bool) {
+// Themes are what a person can choose from. Without a choice it is the terminal's own sixteen colours.
+var Themes = []string{"dark", "light"}
+
+// themeOf decides on colour by what the person asked for and what the terminal is.
+func themeOf(o Options) theme {
 	term := o.Getenv("TERM")
-	r = lipgloss.NewRenderer(o.Output)
+	r := lipgloss.NewRenderer(o.Output)
 	r.SetHasDarkBackground(true) // or it asks the terminal
 	r.SetColorProfile(termenv.ANSI)
+	of := ansi16
+	if knows256(term, o.Getenv("COLORTERM")) {
+		switch cmp.Or(o.Theme, ground(o.Getenv("COLORFGBG"))) {
+		case "dark":
+			of = dark
+			r.SetColorProfile(termenv.ANSI256)
+		case "light":
+			of = light
+			r.SetColorProfile(termenv.ANSI256)
+		}
+	}
 	if Dumb(term) || o.NoColor || o.Getenv("NO_COLOR") != "" {
 		r.SetColorProfile(termenv.Ascii)
 	}
-	return r, Dumb(term) || term == "linux" // whose font has few of the symbols
+	return newTheme(r, of, Dumb(term) || term == "linux") // whose font has few of the symbols
+}
+
+func knows256(term, colorterm string) bool {
+	return strings.HasSuffix(term, "-256color") || strings.HasSuffix(term, "-direct") || colorterm == "truecolor" || colorterm == "24bit"
+}
+
+// ground is "dark" or "light" as the terminal says of itself ("15;0": white on black), and "" where it says
+// nothing.
+func ground(colorfgbg string) string {
+	switch bg := colorfgbg[strings.LastIndexByte(colorfgbg, ';')+1:]; bg {
+	case "0", "1", "2", "3", "4", "5", "6", "8":
+		return "dark"
+	case "7", "15":
+		return "light"
+	}
+	return ""
 }
 
 // mark is a state as people see it: always a symbol and a word.

@@ -40,6 +40,7 @@ type Options struct {
 	Output    io.Writer                                   // nil: stdout
 	Getenv    func(string) string                         // nil: os.Getenv; NO_COLOR and TERM are asked for
 	NoColor   bool
+	Theme     string // one of Themes; empty: as the terminal says in COLORFGBG, else its own colours
 	Instead   string // the command that shows the same elsewhere, for a terminal that is too small; default "clawback watch" of the incident
 }
 

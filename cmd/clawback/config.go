@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -15,6 +16,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/revoke/inventory"
+	"clawback/tui"
 )
 
 // config is clawback.yaml at the desk.
@@ -24,6 +26,7 @@ type config struct {
 	Endpoints   map[string]endpointConfig  `yaml:"endpoints"`
 	Settings    map[string]yaml.Node       `yaml:"settings"` // of providers
 	SSHConfig   string                     `yaml:"ssh_config"`
+	Theme       string                     `yaml:"theme"` // of the console: one of tui.Themes
 
 	Isolation isolationConfig `yaml:"isolation"`
 	Evidence  evidenceConfig  `yaml:"evidence"`
@@ -140,6 +143,9 @@ func (c config) check() error {
 	}
 	if err := inventory.Check(c.Inventory); err != nil {
 		return usage("clawback help config shows what it can hold", "configuration %s: %w", c.file, err)
+	}
+	if c.Theme != "" && !slices.Contains(tui.Themes, c.Theme) {
+		return usage("write theme: dark, or theme: light", "configuration %s: there is no theme %q", c.file, c.Theme)
 	}
 	if err := c.checkIsolation(); err != nil {
 		return err

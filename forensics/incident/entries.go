@@ -341,9 +341,11 @@ type Found struct {
 	Effect     string   `json:"effect,omitempty"`
 	Mints      string   `json:"mints,omitempty"` // what it can make more of
 	Unresolved string   `json:"unresolved,omitempty"`
-	Endpoint   string   `json:"endpoint,omitempty"` // claimed by the host, never called
-	Doubt      string   `json:"doubt,omitempty"`    // why it may be no live credential; see DoubtText
-	Other      string   `json:"other,omitempty"`    // the account that keeps it for itself, where no agent may read it
+	Endpoint   string   `json:"endpoint,omitempty"`  // claimed by the host, never called
+	Doubt      string   `json:"doubt,omitempty"`     // why it may be no live credential; see DoubtText
+	Other      string   `json:"other,omitempty"`     // the account that keeps it for itself, where no agent may read it
+	BudgetMS   int64    `json:"budget_ms,omitempty"` // how long its provider may go on accepting it
+	Unproved   string   `json:"unproved,omitempty"`  // why its death will not be proved; empty where it can be
 }
 
 // Source is another place of a known credential.

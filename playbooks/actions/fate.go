@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -81,6 +82,7 @@ func (r *Response) Found(c credential.Credential, f discover.Found) incident.Fou
 	k, ok := r.kind(c)
 	if out.Mints = Mints(c.Kind, k); ok {
 		out.Manual, out.Steps, out.Link, out.Effect = k.Manual, k.Steps, k.Link, k.Effect
+		out.BudgetMS, out.Unproved = k.Propagation.Budget.Milliseconds(), cmp.Or(k.Unverifiable, k.Unkillable)
 	}
 	return out
 }
