@@ -111,6 +111,7 @@ func (a *Agent) begin(ctx context.Context) *visit {
 		v.ledger = led
 	}
 	v.traits.Known = slices.Clone(v.Halted)
+	v.traits.Ports = slices.Concat(agentPorts, v.Ports)
 	return v
 }
 

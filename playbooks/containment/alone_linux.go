@@ -201,21 +201,6 @@ func (m *machine) ownGroup(p resident, all []resident, s *Suspect) (reason strin
 	return ""
 }
 
-// socketsOf adds the inodes of a process's open sockets.
-func socketsOf(pid int, to map[string]bool) {
-	dir, err := os.Open(procPath(pid, "fd"))
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(maxOpenFiles)
-	for _, name := range names {
-		if link, err := os.Readlink(dir.Name() + "/" + name); err == nil && strings.HasPrefix(link, "socket:[") {
-			to[strings.Trim(link, "socket:[]")] = true
-		}
-	}
-}
-
 // openSockets are those of TCP and UDP among inodes, of this network, but for the desk's. complete is
 // false where there are more.
 func openSockets(inodes map[string]bool, desk []Connection) (out []OpenSocket, complete bool, err error) {

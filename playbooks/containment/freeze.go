@@ -70,6 +70,7 @@ func (v *visit) freeze(ctx context.Context) (Frozen, error) {
 	}
 	f.Took = v.stood.Sub(v.start)
 	v.proveFrozen(&f)
+	v.keepPorts(f.Processes)
 	return f, nil
 }
 

@@ -27,6 +27,7 @@ type ledger struct {
 	Blocked   []unitName `json:"blocked,omitempty"`
 	Paused    []Paused   `json:"paused,omitempty"`
 	Spaces    []Space    `json:"spaces,omitempty"` // networks of the agent's own, cut off
+	Ports     []int      `json:"ports,omitempty"`  // on which its processes listened
 	Killed    bool       `json:"killed,omitempty"` // Stop went beyond what Thaw can undo
 }
 
@@ -98,7 +99,7 @@ func (l *ledger) save() error {
 }
 
 func (l *ledger) empty() bool {
-	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused)+len(l.Spaces) == 0
+	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused)+len(l.Spaces)+len(l.Ports) == 0
 }
 
 // changed lists what is changed, for people.

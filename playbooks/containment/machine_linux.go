@@ -21,9 +21,6 @@ import (
 	"clawback/forensics/agents/openclaw"
 )
 
-// maxOpenFiles bounds how many descriptors of one process are looked at.
-const maxOpenFiles = 4096
-
 // maxGroups bounds how many control groups are looked through for the agent's.
 const maxGroups = 10_000
 
@@ -37,8 +34,10 @@ type machine struct {
 	halts  string   // mount point of the freezer of cgroup v1, "" without one
 	own    []string // cgroups of the caller and its ancestors
 
-	mu   sync.Mutex
-	last map[int]*proc // as the last scan saw them
+	mu    sync.Mutex
+	last  map[int]*proc // as the last scan saw them
+	heard time.Time     // when the listening sockets were read
+	ears  map[string]int
 }
 
 // ThisMachine is the machine on which the caller runs. With a root other than "/", it has no service
@@ -96,6 +95,7 @@ func (m *machine) Processes(ctx context.Context, t Traits) ([]Process, error) {
 	}
 	before := m.last
 	m.last = seen
+	t.listens = m.listeners(t)
 	found := recognise(all, os.Getpid(), t)
 	if slices.ContainsFunc(ending, func(p *proc) bool { return mayBeAgents(p, found, seen) }) {
 		missed = ErrMissed
@@ -273,11 +273,30 @@ func openFiles(pid int) (paths []string) {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(maxOpenFiles)
 	for _, name := range names {
-		if path, err := os.Readlink(dir.Name() + "/" + name); err == nil && strings.HasPrefix(path, "/") {
+		if path, err := os.Readlink(dir.Name() + "/" + name); err == nil && (strings.HasPrefix(path, "/") || strings.HasPrefix(path, "socket:[")) {
 			paths = append(paths, path)
 		}
 	}
 	return paths
+}
+
+// listeners are the sockets that listen on the agent's ports, by inode. Without a home nobody's account
+// is the agent's.
+func (m *machine) listeners(t Traits) map[string]int {
+	if m.root != "/" || len(t.Homes) == 0 || len(t.Ports) == 0 {
+		return nil
+	}
+	if time.Since(m.heard) > staleAfter {
+		m.ears = make(map[string]int)
+		sockets, _ := listening() // what cannot be read shows nobody
+		for _, s := range sockets {
+			if port := int(s.Local.Port()); slices.Contains(t.Ports, port) {
+				m.ears[s.inode] = port
+			}
+		}
+		m.heard = time.Now()
+	}
+	return m.ears
 }
 
 // liveliness is the state of the thread of p that can do most, as liveliest has it.

@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 		hide()
 		fmt.Println("hidden")
 		_, _ = io.Copy(io.Discard, os.Stdin)
+	case "survivor": // holds what is named open
+		playSurvivor()
 	case "talk": // to each address that is named, over a connection that stays and over new ones
 		playTalk()
 	case "connect":

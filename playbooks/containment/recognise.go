@@ -1,12 +1,16 @@
 package containment
 
 import (
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
+
+// maxOpenFiles bounds how many descriptors of one process are looked at.
+const maxOpenFiles = 4096
 
 // proc is a process as the kernel shows it.
 type proc struct {
@@ -22,7 +26,7 @@ type proc struct {
 	uid     func() int
 	args    func() []string // at least one, which may be ""
 	places  func() []string // of the agent, in its environment
-	open    func() []string // paths of its open files
+	open    func() []string // paths of its open files, and sockets as "socket:[INODE]"
 	read    time.Time       // when the last three were
 }
 
@@ -146,8 +150,11 @@ func (t Traits) home(p *proc) string {
 		return ""
 	}
 	for _, h := range mine {
-		if below(h.Path, p.cwd()) {
+		switch {
+		case below(h.Path, p.cwd()):
 			return "works in " + h.Path
+		case below(h.Path, strings.TrimSuffix(p.Exe, " (deleted)")):
+			return "its program lies in " + h.Path
 		}
 	}
 	for _, place := range p.places() {
@@ -162,6 +169,10 @@ func (t Traits) home(p *proc) string {
 			if below(h.Path, name) {
 				return "has a file open in " + h.Path
 			}
+		}
+		// A service of root's, such as a proxy, may stand in front of the agent.
+		if port, ok := t.listens[strings.Trim(name, "socket:[]")]; ok && p.uid() != 0 {
+			return fmt.Sprintf("listens on the agent's port %d in its account", port)
 		}
 	}
 	return ""

@@ -58,6 +58,9 @@ type Traits struct {
 	Homes   []Home    // directories in which only the agent works
 	Cgroups []string  // of its units; what runs below them belongs to it
 	Known   []Process // recognised before; their children and sessions belong to it
+	Ports   []int     // on which only the agent listens, in its own account
+
+	listens map[string]int // those of the machine's sockets that listen on them, by inode
 }
 
 // Home is a state directory or a workspace of the agent.

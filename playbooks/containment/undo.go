@@ -40,7 +40,7 @@ func (v *visit) thaw(ctx context.Context) {
 			v.problem(err)
 		}
 	}
-	v.Halted = nil
+	v.Halted, v.Ports = nil, nil
 }
 
 // watchdogsOn gives every service its watchdog back, counting from now, and lets the managers act on it.
