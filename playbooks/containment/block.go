@@ -30,8 +30,10 @@ func (v *visit) blockUnits(ctx context.Context, paused *[]Reviver) {
 			*paused = append(*paused, Reviver{Kind: "restart", Name: name, Detail: v.howBlocked(m, name), Paused: v.blocked(ctx, m, name)})
 		}
 		for _, name := range unique(triggers, nil) {
-			v.pause(ctx, m, name)
-			detail := "stopped, start refused"
+			detail := "start refused"
+			if v.pause(ctx, m, name).Active {
+				detail = "stopped, " + detail
+			}
 			if due := v.due(m.Name(), name); !due.IsZero() {
 				detail += "; it was due at " + due.UTC().Format(time.DateTime) + "Z"
 			}
@@ -90,14 +92,14 @@ func (v *visit) blocked(ctx context.Context, m Manager, name string) bool {
 }
 
 // pause stops a trigger, and disables a unit so that a reboot does not bring it back.
-func (v *visit) pause(ctx context.Context, m Manager, name string) {
+func (v *visit) pause(ctx context.Context, m Manager, name string) (p Paused) {
 	p, err := m.Standing(ctx, name)
 	if err != nil {
 		v.problem(fmt.Errorf("state of %s: %w", name, err))
-		return
+		return p
 	}
 	if !p.Active && !p.Enabled {
-		return
+		return p
 	}
 	if i := slices.IndexFunc(v.Paused, func(o Paused) bool { return o.Manager == p.Manager && o.Name == p.Name }); i < 0 || p.Policy == "" {
 		v.Paused = append(v.Paused, p)
@@ -108,6 +110,7 @@ func (v *visit) pause(ctx context.Context, m Manager, name string) {
 	if err := m.Pause(ctx, p); err != nil {
 		v.problem(fmt.Errorf("pause %s: %w", name, err))
 	}
+	return p
 }
 
 // due is when a timer that was paused would have fired.

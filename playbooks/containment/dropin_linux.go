@@ -158,9 +158,11 @@ func (m *systemdManager) Standing(ctx context.Context, name string) (Paused, err
 		return Paused{}, err
 	}
 	state := p.text("ActiveState")
+	// A socket whose service runs is deaf, and could not be started again as long as that goes on.
+	deaf := unitType(name) == "socket" && p.text("SubState") == "running"
 	return Paused{
 		Manager: m.name, Name: name,
-		Active:  unitType(name) != "service" && state != "inactive" && state != "failed",
+		Active:  unitType(name) != "service" && !deaf && state != "inactive" && state != "failed",
 		Enabled: p.text("UnitFileState") == "enabled",
 		Due:     p.due(time.Now()),
 	}, nil

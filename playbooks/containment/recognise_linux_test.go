@@ -23,6 +23,9 @@ func shown(pid, ppid int, name string, change func(*proc)) *proc {
 	return p
 }
 
+func holds(inode string) func(*proc) {
+	return func(p *proc) { p.open = func() []string { return []string{"/dev/null", "socket:[" + inode + "]"} } }
+}
 func args(a ...string) func(*proc) { return func(p *proc) { p.args = func() []string { return a } } }
 func environ(a ...string) func(*proc) {
 	return func(p *proc) { p.places = func() []string { return a } }
@@ -65,6 +68,18 @@ func TestRecognise(t *testing.T) {
 			shown(11, 1, "python3", environ("/home/ada/.openclaw-other", "", "relative")),
 			shown(12, 1, "python3", func(p *proc) { environ("/home/ada/.openclaw")(p); p.uid = func() int { return 1001 } }),
 		}, []int{9, 10}},
+		{"by where its program lies", Traits{Homes: homes}, []*proc{
+			shown(9, 1, "helper", func(p *proc) { p.Exe = "/home/ada/.openclaw/tools/helper" }),
+			shown(10, 1, "helper", func(p *proc) { p.Exe = "/home/ada/.openclaw (deleted)" }),
+			shown(11, 1, "helper", func(p *proc) { p.Exe = "/home/ada/.openclawx/helper" }),
+		}, []int{9, 10}},
+		{"by the port that it listens on", Traits{Homes: homes, listens: map[string]int{"77": 18789}}, []*proc{
+			shown(9, 1, "helper", holds("77")), shown(10, 1, "helper", holds("78")),
+			shown(11, 1, "proxy", func(p *proc) { holds("77")(p); p.uid = func() int { return 1001 } }),
+		}, []int{9}},
+		{"not root's, in front of root's own agent", Traits{Homes: []Home{{Path: "/root/.openclaw"}}, listens: map[string]int{"77": 18789}}, []*proc{
+			shown(9, 1, "proxy", func(p *proc) { holds("77")(p); p.uid = func() int { return 0 } }),
+		}, nil},
 		{"children and their children", Traits{}, []*proc{shown(12, 11, "curl", nil), shown(11, 9, "sh", nil), shown(9, 1, "openclaw", nil)}, []int{9, 11, 12}},
 		{"a session of one that is gone", Traits{Known: []Process{{PID: 9, Start: 9}}}, []*proc{shown(12, 1, "sh", func(p *proc) { p.session = 9 })}, []int{12}},
 		{"not a session whose leader's pid was taken", Traits{Known: []Process{{PID: 9, Start: 1}}}, []*proc{

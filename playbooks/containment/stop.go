@@ -44,6 +44,11 @@ func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 	if err := v.killRest(ctx, &s, f.Processes, spared); err != nil {
 		return s, err
 	}
+	for _, u := range v.units {
+		for _, name := range u.Triggers { // a socket listens again when its service is gone
+			v.pause(ctx, u.manager, name)
+		}
+	}
 	for _, p := range v.Paused {
 		if wait := time.Until(p.Due); !p.Due.IsZero() && wait <= maxWait {
 			s.Wait = max(s.Wait, wait.Round(time.Millisecond))

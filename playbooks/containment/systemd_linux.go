@@ -31,7 +31,7 @@ const (
 	// dialWait bounds a connection, callWait one call: a user's manager is in the hands of the agent,
 	// and may be built to hang.
 	dialWait   = 500 * time.Millisecond
-	callWait   = 5 * time.Second
+	callWait   = 5 * time.Second  // and for PID 1, which reads its units again at times
 	reloadWait = 60 * time.Second // a manager with thousands of units takes its time
 )
 
@@ -85,7 +85,11 @@ func systemdManagers(ctx context.Context) (managers []Manager, problems []opencl
 // dial connects to the manager at socket. The connection lives until Close.
 func (m *systemdManager) dial(ctx context.Context, socket string) error {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	limit := time.AfterFunc(dialWait, cancel)
+	wait := dialWait
+	if socket == systemSocket {
+		wait = callWait
+	}
+	limit := time.AfterFunc(wait, cancel)
 	var err error
 	m.conn, err = systemd.NewConnection(func() (*dbus.Conn, error) {
 		conn, err := dbus.Dial("unix:path="+socket, dbus.WithContext(life))

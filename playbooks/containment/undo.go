@@ -1,9 +1,11 @@
 package containment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -47,8 +49,8 @@ func (v *visit) thaw(ctx context.Context) {
 func (v *visit) watchdogsOn(ctx context.Context) {
 	for _, l := range v.Limits {
 		w, ok := v.managerNamed(l.Manager).(watcher)
-		if !ok || v.Killed {
-			continue // a new process has the limit of its unit's file
+		if !ok {
+			continue
 		}
 		if err := w.SetWatchdog(ctx, l.Name, l.Limit); err != nil {
 			v.problem(fmt.Errorf("turn the watchdog of %s on again: %w", l.Name, err))
@@ -101,6 +103,11 @@ func (v *visit) unblockUnits(ctx context.Context) {
 	}
 	v.Blocked = blocked
 
+	// Sockets first: none can be started once a timer has started its service.
+	slices.SortStableFunc(v.Paused, func(a, b Paused) int {
+		rank := map[bool]int{true: 0, false: 1}
+		return cmp.Compare(rank[strings.HasSuffix(a.Name, ".socket")], rank[strings.HasSuffix(b.Name, ".socket")])
+	})
 	var paused []Paused
 	for _, p := range v.Paused {
 		m := v.managerNamed(p.Manager)
