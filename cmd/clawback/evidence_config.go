@@ -21,6 +21,10 @@ type evidenceConfig struct {
 	Sign       string   `yaml:"sign"`       // path of the key that signs packages
 	Recipients []string `yaml:"recipients"` // whom they are encrypted to
 	Memory     string   `yaml:"memory"`     // path of the program that images memory
+
+	Timestamp *timestampConfig `yaml:"timestamp"`
+	Deposit   []depositConfig  `yaml:"deposit"`
+	Hold      bool             `yaml:"hold"` // a legal hold from the declaration on
 }
 
 const evidenceHelp = `evidence:                   # packed into one file for each part, as it arrives
@@ -97,5 +101,5 @@ func (c config) checkEvidence() error {
 	if _, err := c.Evidence.recipients(); err != nil {
 		return usage(hint, "configuration %s: evidence: recipients: %w", c.file, err)
 	}
-	return nil
+	return c.checkCustody()
 }

@@ -409,6 +409,7 @@ func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declar
 		HostLost: s.target.hostLost, Platforms: s.platforms,
 	}
 	s.app.keeps(r.work)
+	r.work.Custodian = s.app.custodian()
 	r.work.Keep, _ = s.app.config.Isolation.keep() // checked when it was read
 	r.work.Forbidden, _ = s.app.config.Isolation.forbidden()
 	r.engine = &engine.Engine{Journal: o.journal, Playbook: book, Clock: ownClock, Facts: s.facts()}

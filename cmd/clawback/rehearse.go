@@ -70,6 +70,11 @@ func (s *situation) showPlan(book playbooks.Playbook) {
 			continue
 		}
 		fmt.Fprintf(out, "%3d  %s\n", n+1, step.Title)
+		if step.Uses == "evidence.deposit" {
+			for _, line := range s.app.config.whereTo() {
+				fmt.Fprintf(out, "     %s\n", line)
+			}
+		}
 		if step.Approvals > 0 {
 			fmt.Fprintf(out, "     to be approved first by other people: %d\n", step.Approvals)
 		}

@@ -21,6 +21,7 @@ type compared struct {
 	copy        bool
 	identity    string
 	signers     string
+	tsaRoots    string
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -42,6 +43,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	c.Flags().BoolVar(&with.copy, "copy", false, "the folder is the copy that a witness keeps: lines and checkpoints, without tree, payloads and evidence")
 	c.Flags().StringVar(&with.identity, "identity", "", "open encrypted evidence with the age identity or SSH private key in `FILE`")
 	c.Flags().StringVar(&with.signers, "allowed-signers", "", "want evidence signed by somebody in this list: `FILE`, as in ssh-keygen(1) (default: allowed_signers of the configuration, where there is a signature)")
+	c.Flags().StringVar(&with.tsaRoots, "tsa-roots", "", "believe time stamps by the roots in `FILE`, PEM (default: those of the configuration)")
 	c.Flags().StringVar(&with.key, "key", "", "compare the record's key with the one in `FILE`, noted elsewhere: a verifier key or an SSH public key")
 	return c
 }
@@ -85,6 +87,11 @@ func (a *app) verify(what string, with compared) error {
 	a.showVerified(dir, found)
 	for _, line := range bags {
 		fmt.Fprintln(a.out, incident.Safe(line))
+	}
+	if !with.copy {
+		if err := a.verifyCustody(dir, with.tsaRoots); err != nil {
+			return err
+		}
 	}
 	if n := found.Entries - found.Sealed.Size; found.Ended && found.Key != "" && n > 0 && !with.copy {
 		return &failure{incident.ExitPartial, fmt.Errorf("%s: its last %d entries are not sealed, its end among them", filepath.Join(dir, journal.FileName), n),

@@ -362,3 +362,63 @@ func custodyLine(e journal.Entry) (string, string, bool) {
 	}
 	return word, text, err == nil
 }
+
+// Fields are an item's name and value pairs, as custody forms have them.
+func (i *CustodyItem) Fields() (rows [][2]string) {
+	add := func(name, format string, args ...any) {
+		rows = append(rows, [2]string{name, fmt.Sprintf(format, args...)})
+	}
+	add("Case", "%s", i.Case)
+	source := i.Source
+	if i.Claimed != "" {
+		source += fmt.Sprintf(" (which calls itself %s; its clock was %d ms ahead of the desk's)", i.Claimed, i.ClockAhead)
+	}
+	add("Source", "%s", source)
+	add("Acquisition", "%s", i.Acquisition)
+	add("Tool", "%s", i.Tool)
+	add("Acquired", "%s, by %s, %s, at %s", i.At.Format(time.RFC3339), i.By, i.Role, i.Desk)
+	e := i.Evidence
+	add("Evidence", "%s: %s, %d bytes", e.Path, plural(e.Files, "file", "files"), e.Bytes)
+	if e.Package != "" {
+		add("SHA-256", "%s", e.Package)
+	}
+	add("Manifest", "%s (SHA-256 of the list of its files)", e.Manifest)
+	add("Digest", "%s (SHA-256 of its tag manifest)", e.Digest)
+	if len(i.Errors) == 0 {
+		add("Errors", "none")
+	}
+	for _, text := range i.Errors {
+		add("Error", "%s", text)
+	}
+	add("Custodian", "%s", i.Custodian)
+	return rows
+}
+
+// String is the event in one line, without its time.
+func (e CustodyEvent) String() string {
+	text := e.What
+	if e.From != "" {
+		text += " from " + e.From
+	}
+	switch {
+	case e.What == "accessed":
+		text += " by " + e.To
+	case e.To != "":
+		text += " to " + e.To
+	}
+	if e.What == "sealed" || e.What == "deposited" {
+		text += " by " + e.By
+	}
+	for _, more := range []string{e.Purpose, e.Text} {
+		if more != "" {
+			text += ": " + more
+		}
+	}
+	if e.Error != "" {
+		text += "; FAILED or not proved: " + e.Error
+	}
+	if e.What == "transferred" || e.What == "accessed" {
+		text += fmt.Sprintf("; written down by %s on %s", e.By, e.Written.Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%s (entry %d)", text, e.Entry)
+}

@@ -53,6 +53,7 @@ func (r *Response) capture(ctx context.Context, s playbooks.Step, rec engine.Rec
 	if !stands {
 		rec.Note(incident.TypeSealed, sealed)
 	}
+	r.stampSealed(ctx, sealed, r.late.rec)
 	r.filesSealed(part, sealed.Path, kept)
 	r.readDatabases(ctx, rec)
 	if len(sealed.Left) > 0 {

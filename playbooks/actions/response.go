@@ -78,6 +78,8 @@ type Response struct {
 	// Sign signs each package; nil: none is.
 	Sign Signer
 
+	Custodian Custodian // of the evidence that is sealed
+
 	Disk   disk.FS // of the desk; nil: this machine's
 	Before *Before // what a resumed run goes on with; nil for a new one
 
@@ -99,8 +101,10 @@ type Response struct {
 	searched chan struct{}                                     // closed when the search has ended
 	extent   *incident.Searched                                // what this run recorded of it last; nil before
 
-	databases databases
-	readiness readiness
+	stamping   sync.WaitGroup // of packages that were sealed
+	depositing sync.Mutex
+	databases  databases
+	readiness  readiness
 }
 
 // Actions returns every action by its name.
@@ -119,6 +123,7 @@ func (r *Response) Actions() map[string]engine.Action {
 		"host.describe":        action(r.describe),
 		"agent.freeze":         repeated{action(r.freeze), r.thawed},
 		"evidence.capture":     repeated{action(r.capture), r.sealedBefore},
+		"evidence.deposit":     action(r.deposit),
 		"credentials.discover": repeated{action(r.discover), r.forgotten},
 		"credentials.revoke":   revocation{r},
 		"credentials.others":   action(r.others),

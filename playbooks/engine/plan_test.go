@@ -25,7 +25,7 @@ func throughRecord(t *testing.T, p incident.Plan) (read incident.Plan) {
 }
 
 var everyAction = []string{
-	"host.describe", "agent.freeze", "evidence.capture", "credentials.discover", "credentials.revoke", "credentials.others", "agent.stop",
+	"host.describe", "agent.freeze", "evidence.capture", "evidence.deposit", "credentials.discover", "credentials.revoke", "credentials.others", "agent.stop",
 	"agent.check", "host.isolate", "platform.isolate", "evidence.disk", "person.guide", "person.decide", "report.write",
 }
 

@@ -11,13 +11,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 )
 
@@ -46,7 +44,7 @@ func (f File) Name() string { return filepath.Base(f.Path) }
 
 // Look reads a file to learn what it holds.
 func Look(ctx context.Context, path string) (File, error) {
-	in, err := openFile(path)
+	in, err := disk.OpenRegular(path)
 	if err != nil {
 		return File{}, err
 	}
@@ -58,26 +56,9 @@ func Look(ctx context.Context, path string) (File, error) {
 	return File{path, digest, n}, nil
 }
 
-// openFile opens a regular file and waits for none.
-func openFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("it is no regular file")}
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
 // open opens the file, which has to be as long as it was.
 func (f File) open() (*os.File, error) {
-	in, err := openFile(f.Path)
+	in, err := disk.OpenRegular(f.Path)
 	if err != nil {
 		return nil, err
 	}

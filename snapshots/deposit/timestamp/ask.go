@@ -59,6 +59,16 @@ func New(address string, roots, ca *x509.CertPool, policy asn1.ObjectIdentifier,
 	}, now}, nil
 }
 
+// URL is where it is asked.
+func (a *Authority) URL() string { return a.url }
+
+// Check is Verify by what this authority is held against.
+func (a *Authority) Check(kept []byte, digest [sha256.Size]byte) (Stamp, error) {
+	trust := a.trust
+	trust.Now = a.now()
+	return Verify(kept, digest, trust)
+}
+
 // unreached is why an authority gave no answer; it may give one to a second try.
 type unreached struct{ error }
 
