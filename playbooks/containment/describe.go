@@ -109,21 +109,6 @@ func revivers(u Unit) (out []Reviver) {
 	return append(out, u.Starters...)
 }
 
-// linger lists the agent's accounts whose services start at boot, without a login (loginctl(1)).
-func (v *visit) linger() (out []Reviver) {
-	seen := map[string]bool{}
-	for _, in := range v.installed {
-		if in.User == "" || seen[in.User] || strings.Contains(in.User, "/") {
-			continue
-		}
-		seen[in.User] = true
-		if _, err := v.disk.Lstat("var/lib/systemd/linger/" + in.User); err == nil {
-			out = append(out, Reviver{Kind: "linger", Name: in.User, Detail: "its services start at boot"})
-		}
-	}
-	return out
-}
-
 // cron lists the tables of cron and the jobs of at that name the agent. They are not changed: what else
 // their owner has in them is not the agent's.
 func (v *visit) cron() (out []Reviver) {

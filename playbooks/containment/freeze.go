@@ -38,6 +38,7 @@ func (a *Agent) Freeze(ctx context.Context) (Frozen, error) {
 		return f, err
 	}
 	v.blockUnits(ctx, &f.Paused)
+	v.lingerOff(&f.Paused)
 	f.Problems = v.problems
 	return f, nil
 }

@@ -26,6 +26,7 @@ type ledger struct {
 	Halted    []Process  `json:"halted,omitempty"`    // stopped one by one
 	Blocked   []unitName `json:"blocked,omitempty"`
 	Paused    []Paused   `json:"paused,omitempty"`
+	Linger    []string   `json:"linger,omitempty"` // accounts whose services started at boot
 	Spaces    []Space    `json:"spaces,omitempty"` // networks of the agent's own, cut off
 	Ports     []int      `json:"ports,omitempty"`  // on which its processes listened
 	Killed    bool       `json:"killed,omitempty"` // Stop went beyond what Thaw can undo
@@ -104,7 +105,7 @@ func (l *ledger) save() error {
 }
 
 func (l *ledger) empty() bool {
-	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused)+len(l.Spaces)+len(l.Ports) == 0
+	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused)+len(l.Linger)+len(l.Spaces)+len(l.Ports) == 0
 }
 
 // changed lists what is changed, for people.
@@ -132,6 +133,9 @@ func (l *ledger) changed() (list []string) {
 			continue
 		}
 		list = append(list, p.Name+": stopped or disabled")
+	}
+	for _, user := range l.Linger {
+		list = append(list, "linger of "+user+": off")
 	}
 	for _, name := range l.Watchdogs {
 		list = append(list, "watchdogs of the "+name+" manager: off")

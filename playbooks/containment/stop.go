@@ -33,6 +33,7 @@ func (a *Agent) Stop(ctx context.Context) (Stopped, error) {
 	}
 	var paused []Reviver
 	v.blockUnits(ctx, &paused)
+	v.lingerOff(&paused)
 	for _, r := range paused {
 		if r.Paused {
 			s.Did = append(s.Did, r.Name+": "+r.Detail)

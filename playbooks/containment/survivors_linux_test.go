@@ -78,7 +78,8 @@ printf '#!/bin/sh\nwhile :; do echo survives >>@ACTS/cron; sleep 0.02; done\n' >
 chmod +x @STATE/workspace/job.sh
 chown -R ada:ada /home/ada
 chown -R bob:bob /home/bob
-mkdir -p /var/spool/cron/crontabs
+mkdir -p /var/spool/cron/crontabs /var/lib/systemd/linger
+touch /var/lib/systemd/linger/ada /var/lib/systemd/linger/bob
 echo '@reboot @STATE/workspace/job.sh' >/var/spool/cron/crontabs/ada
 chown ada:crontab /var/spool/cron/crontabs/ada
 chmod 600 /var/spool/cron/crontabs/ada`))
@@ -125,6 +126,9 @@ chmod 600 /var/spool/cron/crontabs/ada`))
 	s.verb("freeze", &f)
 	if !f.Complete() {
 		t.Errorf("freeze = %+v", f)
+	}
+	if left := s.run("ls", "/var/lib/systemd/linger"); left != "bob" {
+		t.Errorf("these accounts linger: %s", left)
 	}
 	pids := map[string]Process{}
 	for _, p := range f.Processes {
@@ -177,6 +181,10 @@ chmod 600 /var/spool/cron/crontabs/ada`))
 	s.verb("check", &c)
 	if !c.Down || !strings.Contains(strings.Join(c.Proof, "\n"), "nor on those that it had open: [18789 41234]") {
 		t.Errorf("check = %+v", c)
+	}
+	s.verb("restore", nil)
+	if left := s.run("ls", "/var/lib/systemd/linger"); left != "ada\nbob" {
+		t.Errorf("after restore, these accounts linger: %s", left)
 	}
 }
 

@@ -188,10 +188,27 @@ func (m *systemdManager) unit(ctx context.Context, name string) (Unit, error) {
 		Triggers:  slices.DeleteFunc(p.texts("TriggeredBy"), badUnitName),
 		Followers: slices.DeleteFunc(append(p.texts("OnFailure"), p.texts("OnSuccess")...), badUnitName),
 	}
+	u.Starters = p.dependents(name)
 	if u.Cgroup != "" && (path.Clean(u.Cgroup) != u.Cgroup || path.Base(u.Cgroup) != name || !strings.Contains(u.Cgroup, m.within)) {
 		return u, fmt.Errorf("%s claims the cgroup %q, which is not its own", name, u.Cgroup)
 	}
 	return u, nil
+}
+
+// dependents are the units that start this one with themselves, or again and again:
+// https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#Mapping%20of%20unit%20properties%20to%20their%20inverses
+func (p properties) dependents(name string) (out []Reviver) {
+	for _, d := range []struct{ property, detail string }{
+		{"UpheldBy", "starts it again as long as it is active itself"}, {"RequiredBy", "starts it with itself"},
+		{"BoundBy", "starts it with itself"}, {"WantedBy", "starts it with itself"},
+	} {
+		for _, by := range slices.DeleteFunc(p.texts(d.property), badUnitName) {
+			if !slices.ContainsFunc(out, func(r Reviver) bool { return r.Name == by }) {
+				out = append(out, Reviver{Kind: "dependency", Name: by, Detail: d.property + " of " + name + ": " + d.detail})
+			}
+		}
+	}
+	return out
 }
 
 func badUnitName(name string) bool { return !unitNames.MatchString(name) }

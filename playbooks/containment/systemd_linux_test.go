@@ -150,6 +150,14 @@ OnActiveSec=200ms
 OnUnitInactiveSec=200ms
 AccuracySec=1ms
 `,
+	"openclaw-gateway.path": `[Path]
+PathExists=$SD/wake
+`,
+	"upholder.service": `[Unit]
+Upholds=openclaw-gateway.service
+[Service]
+ExecStart=/bin/sleep 1000
+`,
 	"metronome.service": `[Service]
 Environment=CLAWBACK_TEST_ROLE=metronome CLAWBACK_TEST_ACTS=$SD/beats
 ExecStart=$PROGRAM
@@ -162,16 +170,16 @@ ExecStart=/bin/sh -c 'exec sleep 1000 # openclaw'
 
 func TestSystemd(t *testing.T) {
 	s := startSystemd(t, hostileUnits)
-	s.run("systemctl", "start", "metronome.service", "bystander.service", "openclaw-gateway.socket", "openclaw-gateway.timer", "openclaw-gateway.service")
+	s.run("systemctl", "start", "metronome.service", "bystander.service", "openclaw-gateway.socket", "openclaw-gateway.timer", "openclaw-gateway.path", "openclaw-gateway.service", "upholder.service")
 	eventually(t, "the agent acts", func() bool { return lines(s.acts()) > 20 && lines(s.beats()) > 0 })
 	bystander := s.run("systemctl", "show", "-P", "MainPID", "bystander.service")
 
 	var d Description
 	s.verb("describe", &d)
-	if len(d.Units) != 1 || len(d.Units[0].Triggers) != 2 || d.Units[0].Watchdog != watchdog || d.Units[0].RestartDelay != restartDelay {
+	if len(d.Units) != 1 || len(d.Units[0].Triggers) != 3 || d.Units[0].Watchdog != watchdog || d.Units[0].RestartDelay != restartDelay {
 		t.Errorf("units = %+v", d.Units)
 	}
-	if kinds := reviverKinds(d.Revivers); kinds != "follower restart socket timer watchdog" {
+	if kinds := reviverKinds(d.Revivers); kinds != "dependency follower path restart socket timer watchdog" {
 		t.Errorf("revivers = %s", kinds)
 	}
 
@@ -199,7 +207,14 @@ func TestSystemd(t *testing.T) {
 		t.Fatalf("stop = %+v", st)
 	}
 	s.mustBeDown()
+	if err := os.WriteFile(filepath.Join(s.dir, "wake"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s.run("systemctl", "daemon-reexec") // as an update of systemd does
+	if err := s.try("systemctl", "start", "openclaw-gateway.path"); err == nil {
+		t.Error("the path could be started")
+	}
+	s.run("systemctl", "restart", "upholder.service")
 	s.triggerLate()
 	s.quietFor(st.Wait)
 	s.mustBeDown()
@@ -255,7 +270,7 @@ func TestSystemdWaitsForTheTimer(t *testing.T) {
 // What sorts behind our drop-in undoes it: the unit is not killed then, since it would start anew.
 func TestSystemdDropInBehindOurs(t *testing.T) {
 	units := maps.Clone(hostileUnits)
-	units["etc/openclaw-gateway.service.d/zzzz.conf"] = "[Unit]\nAssertPathExists=\n[Service]\nRestart=always\nExecStopPost=/bin/sh -c 'echo behind >>$SD/acts'\n"
+	units["etc/openclaw-gateway.service.d/zzzz.conf"] = "[Unit]\nAssertPathExists=\nRefuseManualStart=no\n[Service]\nRestart=always\nExecStopPost=/bin/sh -c 'echo behind >>$SD/acts'\n"
 	s := startSystemd(t, units)
 	s.run("systemctl", "start", "metronome.service", "openclaw-gateway.service")
 	eventually(t, "the agent acts", func() bool { return lines(s.acts()) > 20 && lines(s.beats()) > 0 })
@@ -269,6 +284,12 @@ func TestSystemdDropInBehindOurs(t *testing.T) {
 	s.verb("check", &c)
 	if c.Down {
 		t.Errorf("check = %+v", c)
+	}
+	s.run("systemctl", "daemon-reexec")
+	s.quietFor(2 * restartDelay)
+	s.verb("check", &c)
+	if c.Down || !slices.ContainsFunc(c.Processes, Process.Still) || !strings.Contains(strings.Join(c.Problems, "\n"), "openclaw-gateway.service could still start") {
+		t.Errorf("check after PID 1 was replaced = %+v", c)
 	}
 }
 
@@ -287,12 +308,13 @@ func (s *realSystemd) triggerLate() {
 	s.t.Helper()
 	for name, text := range map[string]string{
 		"late.timer":  "[Timer]\nOnActiveSec=1ms\nAccuracySec=1ms\nUnit=openclaw-gateway.service\n",
+		"late.path":   "[Path]\nPathExists=/\nUnit=openclaw-gateway.service\n",
 		"late.socket": "[Socket]\nListenStream=/run/late.sock\nService=openclaw-gateway.service\n",
 	} {
 		s.run("sh", "-c", "cat >/run/systemd/system/"+name+" <<'E'\n"+text+"E")
 	}
 	s.run("systemctl", "daemon-reload")
-	s.run("systemctl", "start", "late.timer", "late.socket")
+	s.run("systemctl", "start", "late.timer", "late.path", "late.socket")
 	s.run("env", "CLAWBACK_TEST_ROLE=connect", s.program, "/run/late.sock")
 	eventually(s.t, "the late timer fires", func() bool {
 		return s.run("systemctl", "show", "-P", "LastTriggerUSecMonotonic", "late.timer") != "0"

@@ -121,6 +121,7 @@ func (v *visit) unblockUnits(ctx context.Context) {
 		}
 	}
 	v.Paused = paused
+	v.lingerOn()
 }
 
 func (v *visit) managerNamed(name string) Manager {
