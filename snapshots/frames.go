@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -40,12 +41,17 @@ type frames struct {
 	err     error
 }
 
+// decoder is for frames as a whole: one serves all.
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(frameSize), zstd.WithDecoderMaxWindow(frameSize), zstd.WithDecoderLowmem(true))
+})
+
 func newFrames(in io.Reader, most int64) (*frames, error) {
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(frameSize), zstd.WithDecoderLowmem(true))
+	decoder, err := decoder()
 	if err != nil {
 		return nil, err
 	}
-	return &frames{in: bufio.NewReaderSize(in, 256<<10), decoder: decoder, left: most}, nil
+	return &frames{in: bufio.NewReaderSize(in, 64<<10), decoder: decoder, left: most}, nil
 }
 
 func (f *frames) Read(b []byte) (int, error) {
@@ -174,8 +180,6 @@ func (f *frames) end() error {
 	}
 	return io.EOF
 }
-
-func (f *frames) close() { f.decoder.Close() }
 
 // cutOff is an error of reading where more had to come.
 func cutOff(err error) error {

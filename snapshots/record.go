@@ -75,9 +75,15 @@ type wireFile struct {
 	RawTarget []byte `json:"target_raw,omitempty"`
 }
 
-// MarshalJSON adds the raw bytes of a path or target that is not UTF-8.
+// MarshalJSON adds the raw bytes of a path or target that is not UTF-8, and leaves out a time that is
+// beyond the year 9999.
 func (f File) MarshalJSON() ([]byte, error) {
 	w := wireFile{plainFile: plainFile(f)}
+	for _, at := range []*time.Time{&w.Modified, &w.Changed} {
+		if y := at.UTC().Year(); y < 0 || y > 9999 { // an agent may have set it, and JSON cannot say it
+			*at = time.Time{}
+		}
+	}
 	w.Path, w.RawPath = readable(f.Path)
 	w.Target, w.RawTarget = readable(f.Target)
 	return json.Marshal(w)

@@ -131,7 +131,6 @@ func (u *unpacker) read(in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer stream.close()
 	u.stream = &recorder{in: stream}
 	u.tar = tar.NewReader(u.stream)
 	if err := u.members(); err != nil {
