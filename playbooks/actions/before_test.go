@@ -29,7 +29,7 @@ func live(t *testing.T, r *Response, h host.Host, die func(j *journal.Journal), 
 	t.Helper()
 	next := &Response{
 		Dir: r.Dir, Host: h, Clock: r.Clock, Desk: r.Desk, Version: r.Version, Authorities: r.Authorities, Key: r.Key,
-		Accepted: r.Accepted, Report: r.Report, Providers: r.Providers,
+		Accepted: r.Accepted, Report: r.Report, Providers: r.Providers, Recipients: r.Recipients, Sign: r.Sign,
 	}
 	var j *journal.Journal
 	var err error
@@ -80,10 +80,13 @@ func TestEvidenceOfAnEarlierRun(t *testing.T) {
 		sealed int // packages at the end
 		calls  int
 	}{
-		"whole":      {func(*testing.T, string) {}, "", 1, 1},
-		"changed":    {func(t *testing.T, path string) { spoil(t, path) }, "files.broken-1", 1, 2},
-		"gone":       {func(t *testing.T, path string) { remove(t, path) }, "", 1, 2},
-		"exchanged":  {func(t *testing.T, path string) { remove(t, path); seal(t, strings.TrimSuffix(path, snapshots.Suffix), "other") }, "files.broken-1", 1, 2},
+		"whole":   {func(*testing.T, string) {}, "", 1, 1},
+		"changed": {func(t *testing.T, path string) { spoil(t, path) }, "files.broken-1", 1, 2},
+		"gone":    {func(t *testing.T, path string) { remove(t, path) }, "", 1, 2},
+		"exchanged": {func(t *testing.T, path string) {
+			remove(t, path)
+			seal(t, strings.TrimSuffix(path, snapshots.Suffix), "other")
+		}, "files.broken-1", 1, 2},
 		"half again": {func(t *testing.T, path string) { remove(t, path); write(t, path+".partial", "half") }, "files.half-written-1", 1, 2},
 	} {
 		t.Run(name, func(t *testing.T) {

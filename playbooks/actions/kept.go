@@ -92,13 +92,13 @@ func (k *kept) begin(f snapshots.File) *keptFile {
 	if k.files >= maxKeptFiles || path.Clean(name) != name || !filepath.IsLocal(name) || strings.ContainsRune(name, 0) {
 		return nil
 	}
-	budget, most := &k.bytes, int64(maxKeptBytes)
+	budget, most, limit := &k.bytes, int64(maxKeptBytes), int64(maxKeptBytes)
 	if databaseOf(name) == "" && databaseOf(strings.TrimSuffix(name, "-shm")) == "" {
-		if budget, most = &k.small, maxKeptSmall; f.Size > maxSmallFile {
+		if budget, most, limit = &k.small, maxKeptSmall, maxSmallFile; f.Size > limit {
 			return nil
 		}
 	}
-	w := &keptFile{k: k, name: name, budget: budget, most: most}
+	w := &keptFile{k: k, name: name, budget: budget, most: most, limit: limit}
 	w.err = k.root.MkdirAll(path.Dir(name), 0o700)
 	if w.err == nil {
 		w.out, w.err = k.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -137,7 +137,8 @@ type keptFile struct {
 	out    *os.File
 	at     int64
 	budget *int64
-	most   int64
+	most   int64 // of all like it
+	limit  int64 // of this one
 	err    error
 }
 
@@ -145,7 +146,7 @@ func (w *keptFile) write(b []byte) {
 	if w == nil || w.err != nil {
 		return
 	}
-	if *w.budget += int64(len(b)); *w.budget > w.most {
+	if *w.budget += int64(len(b)); *w.budget > w.most || w.at+int64(len(b)) > w.limit {
 		w.err = errors.New("it is too large for the desk's memory")
 		return
 	}
