@@ -175,6 +175,22 @@ func (i *CustodyItem) Stamp() *Stamped {
 	return nil
 }
 
+// open is what was tried for the evidence, and did not come to be.
+func (c Custody) open() (open []OpenMatter) {
+	for _, i := range c.Items {
+		if i.Replaced || i.Stamp() != nil {
+			continue
+		}
+		for _, e := range slices.Backward(i.Events) {
+			if e.Stamped != nil {
+				open = append(open, OpenMatter{Kind: MatterEvidence, What: "the time stamp of the " + i.Item + " evidence", Why: e.Error, Hint: e.Stamped.Hint})
+				break
+			}
+		}
+	}
+	return open
+}
+
 // foldCustody takes in what changes custody. The entries that it shares with others are folded there.
 func (s *State) foldCustody(e journal.Entry) error {
 	switch e.Type {
@@ -371,7 +387,11 @@ func (i *CustodyItem) Fields() (rows [][2]string) {
 	add("Case", "%s", i.Case)
 	source := i.Source
 	if i.Claimed != "" {
-		source += fmt.Sprintf(" (which calls itself %s; its clock was %d ms ahead of the desk's)", i.Claimed, i.ClockAhead)
+		skew := fmt.Sprintf("%d ms ahead of", i.ClockAhead)
+		if i.ClockAhead < 0 {
+			skew = fmt.Sprintf("%d ms behind", -i.ClockAhead)
+		}
+		source += fmt.Sprintf(" (which calls itself %s; its clock was %s the desk's)", i.Claimed, skew)
 	}
 	add("Source", "%s", source)
 	add("Acquisition", "%s", i.Acquisition)

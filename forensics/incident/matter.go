@@ -78,6 +78,7 @@ func (s State) openGoals() []OpenMatter {
 	if len(s.Sealed) == 0 && !s.Declared.Leak {
 		open = append(open, OpenMatter{Kind: MatterEvidence, What: "the evidence", Why: "none is sealed", Hint: s.hintOf("evidence.", "")})
 	}
+	open = append(open, s.Custody.open()...)
 	if s.Trouble != "" {
 		open = append(open, OpenMatter{Kind: MatterRecord, What: "the record", Why: "it was not on disk for some time: " + s.Trouble,
 			Hint: "make room at the desk, and compare the record with the providers' own logs"})

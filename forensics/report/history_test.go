@@ -198,6 +198,21 @@ var histories = map[string]func(*testing.T) []journal.Entry{
 		r.note(incident.TypeRefused, incident.InboxRefused{File: "x.json", Why: "it is for another incident"})
 		return r.note(incident.TypeNote, incident.Note{Text: "called the bank", By: "bob", Signed: &incident.Signed{Key: "SHA256:b"}}).entries()
 	},
+	"custody": func(t *testing.T) []journal.Entry {
+		r := record(t).declare(func(d *incident.Declared) { d.Roles = map[string]string{"scribe": "dana"} }).plan(wholePlan...)
+		r.note(incident.TypeHold, incident.Hold{On: true, By: "dana", Why: "matter 2026-17 | asked for by *counsel*"})
+		r.host().at(2*time.Second).sealed("files", 212, 1_400_000_000)
+		digest := strings.Repeat("c2", 32)
+		r.note(incident.TypeStamped, incident.Stamped{Item: "files", Package: digest, Authority: "https://tsa.example.com", Error: "no answer within 10s"})
+		r.note(incident.TypeStamped, incident.Stamped{Item: "files", Package: digest, Authority: "https://tsa.example.com", File: "evidence/files.tar.zst.tsr",
+			SHA256: strings.Repeat("d3", 32), Time: began.Add(time.Minute), By: "CN=Time Stamping Authority", Policy: "1.2.3", Serial: "7"})
+		kept := incident.DepositedFile{Name: "files.tar.zst", SHA256: digest, Bytes: 7, Version: "v1", Until: began.AddDate(1, 0, 0), Hold: true, Proof: []string{"downloaded again"}}
+		r.note(incident.TypeDeposited, incident.Deposited{Item: "files", Package: digest, Kind: "s3", Place: "s3://vault/INC", By: "dana", Files: []incident.DepositedFile{kept}})
+		r.note(incident.TypeDeposited, incident.Deposited{Item: "files", Package: digest, Kind: "directory", Place: "/mnt/worm/INC", By: "dana", Error: "no space left on device"})
+		r.at(48 * time.Hour).note(incident.TypeTransfer, incident.Transfer{Item: "files", From: "dana, scribe", To: "Carol <b>, counsel", Purpose: "review", At: began.Add(24 * time.Hour), By: "dana"})
+		r.note(incident.TypeAccess, incident.Access{Item: "files", Who: "Dan, analyst", Purpose: "timeline", At: began.Add(30 * time.Hour), By: "dana"})
+		return r.note(incident.TypeHold, incident.Hold{By: "lee", Why: "settled"}).entries()
+	},
 	"inventory": func(t *testing.T) []journal.Entry {
 		r := record(t).declare(nil).plan(wholePlan...)
 		pat := incident.InventoryItem{Provider: "github", Masked: "ghp_…1xQz", Owner: "platform team", Purpose: "production deploys",

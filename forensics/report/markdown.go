@@ -25,6 +25,7 @@ func Markdown(w io.Writer, d Document) error {
 	p.platforms(d)
 	p.claims(d)
 	p.evidence(d)
+	p.custody(d)
 	p.steps(d)
 	p.team(d)
 	p.people(d)

@@ -52,6 +52,7 @@ type Document struct {
 	Platforms   []incident.Platform      `json:"platforms,omitempty"` // what was done to the machine from outside of it
 	Snapshots   []incident.Snapshots     `json:"disk_snapshots,omitempty"`
 	Evidence    []incident.Sealed        `json:"evidence"`
+	Custody     Custody                  `json:"chain_of_custody"`
 	Steps       []Step                   `json:"steps"`
 	Team        Team                     `json:"team"`
 	Answers     []Answer                 `json:"answers"`
@@ -145,7 +146,7 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 		Record: Record{Entries: s.Entries, Last: h.last, Problem: h.problem(s.Entries), Losses: some(h.losses), Witnesses: witnesses(s)},
 		Search: (*Searched)(s.Searched), HostLost: s.Lost,
 		Open: some(s.OpenMatters()), Counts: sum.Credentials, Credentials: []Credential{},
-		Claims: some(h.claims), Evidence: some(s.Sealed), Platforms: s.Platforms, Snapshots: s.Snapshots, Steps: steps(s), Team: team(s, h),
+		Claims: some(h.claims), Evidence: some(s.Sealed), Custody: custody(s), Platforms: s.Platforms, Snapshots: s.Snapshots, Steps: steps(s), Team: team(s, h),
 		Answers: some(h.answers), Commands: some(h.commands), Notes: some(h.notes), Warnings: some(s.Warnings),
 		Adversary: s.Adversary, Timeline: some(h.timeline.events()),
 	}

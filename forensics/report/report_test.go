@@ -325,6 +325,12 @@ func hostileRecord(t *testing.T, evil string) []journal.Entry {
 	r.note(incident.TypeLetGo, incident.LetGo{What: evil, By: evil, Why: evil})
 	r.note(incident.TypeLetGone, incident.LetGone{What: evil, Proof: list, Left: list, Error: evil})
 	r.note(incident.TypeSealed, incident.Sealed{Part: evil, Path: evil, Manifest: evil, Digest: evil, Verdicts: map[string]int{evil: 1}, Left: list, Problems: list})
+	item := incident.ItemName(incident.Sealed{Part: evil, Path: evil})
+	r.note(incident.TypeHold, incident.Hold{On: true, By: evil, Why: evil}).note(incident.TypeHold, incident.Hold{By: evil, Why: evil})
+	r.note(incident.TypeStamped, incident.Stamped{Item: item, File: evil, By: evil, Authority: evil, Hint: evil})
+	r.note(incident.TypeStamped, incident.Stamped{Item: item, Authority: evil, Error: evil, Hint: evil})
+	r.note(incident.TypeDeposited, incident.Deposited{Item: item, Kind: evil, Place: evil, By: evil, Files: []incident.DepositedFile{{Name: evil, Version: evil, Proof: list, Unproved: list}}})
+	r.note(incident.TypeTransfer, incident.Transfer{Item: item, From: evil, To: evil, Purpose: evil, By: evil}).note(incident.TypeAccess, incident.Access{Item: item, Who: evil, Purpose: evil, By: evil})
 	c := incident.Found{Credential: credential.Credential{Provider: evil, Kind: evil, Masked: evil, Fingerprint: credential.Fingerprint("f" + evil), Owner: evil,
 		Ref: map[string]string{evil: evil}, Sources: []credential.Source{{Path: evil, Locator: evil, Note: evil}}},
 		Manual: true, Steps: list, Link: evil, Effect: evil, Unresolved: evil, Endpoint: evil, Doubt: evil, Other: evil, Mints: evil}

@@ -170,17 +170,18 @@ type todeposit struct {
 
 // depositAll works on all places at once, in each on one item after the other.
 func (r *Response) depositAll(ctx context.Context, todo []todeposit, hold bool, by string, note func(typ string, data any) error) error {
-	byPlace := make(map[deposit.Place][]*incident.CustodyItem)
+	byPlace := make(map[string][]todeposit)
 	for _, t := range todo {
-		byPlace[t.place] = append(byPlace[t.place], t.item)
+		name := t.place.Folder("")
+		byPlace[name] = append(byPlace[name], t)
 	}
 	var mu sync.Mutex
 	var errs []error
 	var all sync.WaitGroup
-	for place, items := range byPlace {
+	for _, here := range byPlace {
 		all.Go(func() {
-			for _, i := range items {
-				d := r.depositOne(ctx, place, i.Evidence, hold)
+			for _, t := range here {
+				d := r.depositOne(ctx, t.place, t.item.Evidence, hold)
 				d.By = by
 				noted := note(incident.TypeDeposited, d)
 				mu.Lock()
