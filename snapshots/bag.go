@@ -58,6 +58,7 @@ type Info struct {
 	Incident string // its id
 	Tool     string // name and version of the program that writes the bag
 	Time     time.Time
+	Hold     string // why the evidence is under a legal hold; "" where it is not
 
 	MaxBytes int64 // of content; 0: 64 GiB
 	MaxFiles int   // listed ones counted; 0: 1,000,000

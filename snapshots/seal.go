@@ -116,6 +116,7 @@ func (b *Bag) infoText() string {
 		{"External-Identifier", b.info.Incident},
 		{"Evidence-Source", b.info.Source},
 		{"Capture-Began", b.info.Time.UTC().Format(time.RFC3339Nano)},
+		{"Legal-Hold", b.info.Hold},
 		{"Payload-Oxum", fmt.Sprintf("%d.%d", b.payload.bytes, b.payload.files)},
 	} {
 		if value := oneLine(line[1]); value != "" {

@@ -148,6 +148,12 @@ func TestRealCustody(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the package says that it is held", func(t *testing.T) {
+		out, err := exec.Command("sh", "-c", `zstd -dcq "$1" | tar -xO files/bag-info.txt`, "sh", path).CombinedOutput()
+		if err != nil || !bytes.Contains(out, []byte("Legal-Hold: the desk's configuration")) {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	t.Run("put away", func(t *testing.T) {
 		objects := d.bucket.Objects()
 		for _, ending := range []string{"", ".sha256", ".tsr"} {

@@ -53,6 +53,17 @@ func (r *Response) holdFromStart(d incident.Declared, rec noter) {
 	}
 }
 
+// heldFor says why what is sealed now is under a legal hold; "" where it is not.
+func (r *Response) heldFor() string {
+	if r.Before == nil {
+		return r.Custodian.Hold
+	}
+	if c := r.Before.State.Custody; c.Held() {
+		return c.Hold.Why
+	}
+	return ""
+}
+
 // stampSealed has a package stamped as soon as it is sealed. Nothing waits for it but its deposit and the
 // end of the run, and neither for long.
 func (r *Response) stampSealed(ctx context.Context, s incident.Sealed, rec noter) {

@@ -100,7 +100,7 @@ func (r *Response) preserve(ctx context.Context, part, name string, kept *kept) 
 	}
 	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
 		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(), Disk: r.Disk,
-		Recipients: r.Recipients,
+		Recipients: r.Recipients, Hold: r.heldFor(),
 	})
 	if err != nil {
 		return incident.Sealed{}, err
