@@ -39,16 +39,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c, err := parse(args, stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|version [--root DIR] [--recipient AGE-KEY [--everyone]] [--part files|volatile] [--keep NAME=ADDRESS:PORT]... [--only-agent] [--undo]\n",
+		fmt.Fprintf(stderr, "clawback-host: %v\nusage: clawback-host %s|handoff|version [--root DIR] [--recipient AGE-KEY [--everyone]] [--part files|volatile] [--keep NAME=ADDRESS:PORT]... [--only-agent] [--undo]\n",
 			err, strings.Join(wire.Verbs, "|"))
 		return 2
 	}
-	if err := c.do(context.Background(), stdout); err != nil {
+	do := c.do
+	if c.verb == handoff {
+		do = func(ctx context.Context, stdout io.Writer) error { return c.handoff(ctx, stdout, stderr) }
+	}
+	if err := do(context.Background(), stdout); err != nil {
 		fmt.Fprintf(stderr, "clawback-host: %s: %v\n", c.verb, err)
 		return 1
 	}
 	return 0
 }
+
+// handoff is the verb of a host without a link, which no desk asks for.
+const handoff = "handoff"
 
 type command struct {
 	verb, root, part string
@@ -59,7 +66,7 @@ type command struct {
 }
 
 func parse(args []string, stderr io.Writer) (command, error) {
-	if len(args) == 0 || !slices.Contains(wire.Verbs, args[0]) {
+	if len(args) == 0 || args[0] != handoff && !slices.Contains(wire.Verbs, args[0]) {
 		return command{}, errors.New("the first argument must be a verb")
 	}
 	c := command{verb: args[0]}
@@ -83,8 +90,8 @@ func parse(args []string, stderr io.Writer) (command, error) {
 	switch {
 	case flags.NArg() > 0:
 		return c, fmt.Errorf("%q is not expected", flags.Arg(0))
-	case (c.verb == "discover") != (recipient != ""):
-		return c, errors.New("--recipient is for discover, which needs it")
+	case (c.verb == "discover" || c.verb == handoff) != (recipient != ""):
+		return c, errors.New("--recipient is for discover and handoff, which need it")
 	case c.everyone && c.verb != "discover":
 		return c, errors.New("--everyone is for discover")
 	case len(c.keep) > 0 && (c.verb != "isolate" || c.undo):

@@ -52,6 +52,7 @@ and 1 when the machine could not be searched.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.discover(c.Context(), t, asJSON) },
 	}
 	t.machineFlags(c)
+	t.handoffFlags(c)
 	hostLostFlag(c, &t.hostLost)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one object a credential, and one at the end")
 	return c

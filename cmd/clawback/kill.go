@@ -30,6 +30,8 @@ import (
 type target struct {
 	host      string
 	root      string
+	handoff   string // a file in place of them
+	identity  string // that opens it
 	endpoints []string
 	risks     []string
 	hostLost  bool
@@ -41,6 +43,7 @@ type target struct {
 
 func (t *target) flags(c *cobra.Command) {
 	t.resolveFlags(c)
+	t.handoffFlags(c)
 	signKeyFlag(c, &t.signKey)
 	t.teamFlags.flags(c)
 }
@@ -63,6 +66,12 @@ func hostLostFlag(c *cobra.Command, to *bool) {
 func (t *target) machineFlags(c *cobra.Command) {
 	c.Flags().StringVar(&t.host, "host", "", "respond to the machine `[USER@]HOST` over ssh")
 	c.Flags().StringVar(&t.root, "root", "", "respond to what lies below `DIR`: a mounted disk, a copy (default /)")
+}
+
+// handoffFlags name, in place of a machine, what one without a link wrote.
+func (t *target) handoffFlags(c *cobra.Command) {
+	c.Flags().StringVar(&t.handoff, "handoff", "", "respond to what a machine without a link handed over in `FILE`")
+	c.Flags().StringVar(&t.identity, "identity", "", "open the handoff with the key in `FILE`")
 }
 
 func riskNames() []string {
@@ -164,7 +173,7 @@ func (a *app) killBook(t target) (playbooks.Playbook, error) {
 	if err == nil && book.Attended {
 		err = usage("clawback respond carries it out", "playbook %s asks a person, and nobody attends to kill", book.Name)
 	}
-	return book.Where(a.facts(t.host, t.host != "")), err
+	return book.Where(a.facts(t.host, t.host != "" || t.handoff != "")), err
 }
 
 func (a *app) respond(ctx context.Context, t target) error {
@@ -175,7 +184,7 @@ func (a *app) respond(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
-	book = book.Where(a.facts(t.host, t.host != ""))
+	book = book.Where(a.facts(t.host, t.host != "" || t.handoff != ""))
 	book.Attended = true
 	who, err := a.team(t.teamFlags, book)
 	if err != nil {
@@ -301,8 +310,11 @@ func (a *app) endpoints(flags []string) (map[string]string, error) {
 
 // reach connects to the machine under response. A root gets its real path.
 func (a *app) reach(ctx context.Context, t *target) (host.Host, error) {
-	if t.host != "" && t.root != "" {
-		return nil, usage("name one of them", "--host and --root name two different targets")
+	if t.host != "" && t.root != "" || t.handoff != "" && (t.host != "" || t.root != "") {
+		return nil, usage("name one of them", "--host, --root and --handoff name different targets")
+	}
+	if t.handoff != "" {
+		return t.handed(ctx)
 	}
 	var h host.Host
 	var err error

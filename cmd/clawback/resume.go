@@ -42,6 +42,7 @@ func (a *app) resumeCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error { return a.resume(c.Context(), strings.Join(args, ""), o) },
 	}
 	o.machineFlags(c)
+	o.handoffFlags(c)
 	c.Flags().StringArrayVar(&o.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of what the record or the program names")
 	c.Flags().DurationVar(&o.deadline, "deadline", 0, "until when each death has to be proved (default: that of the record, from now on)")
 	c.Flags().StringArrayVar(&o.risks, "accept-risk", nil, "accept one more named risk: "+strings.Join(riskNames(), ", "))
@@ -303,7 +304,7 @@ func (a *app) rejoin(ctx context.Context, was incident.State, o resumption) (*si
 // of names the machine of a record, unless the command line named another.
 func (t *target) of(d incident.Declared) {
 	switch {
-	case t.host != "" || t.root != "":
+	case t.host != "" || t.root != "" || t.handoff != "":
 	case d.Remote:
 		t.host = d.Target
 	case d.Target == thisMachine:

@@ -23,6 +23,7 @@ func (a *app) snapshotCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.snapshot(c.Context(), t, into) },
 	}
 	t.machineFlags(c)
+	t.handoffFlags(c)
 	c.Flags().StringVar(&into, "into", "", "the `FOLDER` to make; it must not exist")
 	return c
 }

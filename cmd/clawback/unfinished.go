@@ -13,6 +13,7 @@ import (
 	"clawback/forensics/disk"
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/playbooks/host"
 )
 
 // toResume finds the record to go on with, and how it stands.
@@ -52,6 +53,8 @@ func (t target) name() (string, error) {
 	switch {
 	case t.host != "" && t.root != "":
 		return "", usage("name one of them", "--host and --root name two different targets")
+	case t.handoff != "":
+		return host.HandedName(t.handoff), nil
 	case t.root != "":
 		root, err := realPath(t.root)
 		if err != nil {
