@@ -8,6 +8,8 @@ import (
 
 	"clawback/playbooks/actions"
 	"clawback/playbooks/platform/cloud"
+	"clawback/playbooks/platform/kubernetes"
+	"clawback/revoke"
 )
 
 // cloudConfig is a machine as its cloud knows it. Nothing of it comes from the machine.
@@ -98,6 +100,9 @@ func (a *app) facts(target string, remote bool) map[string]bool {
 	for _, c := range a.config.Isolation.Cloud {
 		known = known || remote && machineOf(c.Host) == machineOf(target)
 	}
+	for _, k := range a.config.Isolation.Kubernetes {
+		known = known || remote && machineOf(k.Host) == machineOf(target)
+	}
 	return map[string]bool{"remote": remote, "local": !remote, "platform": known, "hoster": remote && !known}
 }
 
@@ -116,7 +121,18 @@ func (s *situation) runsOn(target string, endpoints map[string]string, dry bool)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, actions.Platform{Provider: "aws", Wall: m, Disks: m})
+		list = append(list, actions.Platform{Provider: "aws", Authority: s.authorities.For("aws"), Wall: m, Disks: m})
+	}
+	for _, k := range s.app.config.Isolation.Kubernetes {
+		if machineOf(k.Host) != machineOf(target) {
+			continue
+		}
+		load := s.app.token(k.Token)
+		w, err := kubernetes.New(k.agent(), revoke.Env{HTTP: k.client(dry), Authority: load, Sleep: ownClock.Sleep, Now: ownClock.Now})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, actions.Platform{Provider: "kubernetes", Authority: load, Wall: w})
 	}
 	return list, nil
 }

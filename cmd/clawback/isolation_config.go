@@ -14,6 +14,8 @@ type isolationConfig struct {
 	Keep  map[string]string `yaml:"keep"`
 	Probe string            `yaml:"probe"`
 	Cloud []cloudConfig     `yaml:"cloud"`
+
+	Kubernetes []kubernetesConfig `yaml:"kubernetes"`
 }
 
 const isolationHelp = `isolation:                  # of a machine that is cut off the network; addresses, not names
@@ -59,6 +61,9 @@ func (c config) checkIsolation() error {
 		return usage(hint, "configuration %s: isolation: probe: %w", c.file, err)
 	}
 	if err := c.checkClouds(); err != nil {
+		return err
+	}
+	if err := c.checkClusters(); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(keep, func(k containment.Keep) bool { return k.Addr == probe }) {

@@ -21,7 +21,7 @@ import (
 // What help config shows is a configuration: it is read as one, its CA, and each setting by the
 // provider that takes it.
 func TestConfigHelpParses(t *testing.T) {
-	c := parses(t, configHelp+isolationHelp+cloudHelp+evidenceHelp+settingsHelp+inventoryHelp+witnessHelp)
+	c := parses(t, configHelp+isolationHelp+cloudHelp+kubernetesHelp+evidenceHelp+settingsHelp+inventoryHelp+witnessHelp)
 	if len(c.Authorities) < 5 || len(c.Endpoints) < 3 || len(c.Inventory) == 0 || len(c.Witness) == 0 || c.Responder == "" || c.SSHConfig == "" || c.AllowedSigners == "" || len(c.Roles) == 0 {
 		t.Errorf("a part is missing: %+v", c)
 	}

@@ -14,14 +14,16 @@ import (
 	"clawback/playbooks/engine"
 	"clawback/playbooks/host"
 	"clawback/playbooks/platform"
+	"clawback/revoke"
 	"clawback/revoke/credential"
 )
 
 // Platform is what the machine under response runs on.
 type Platform struct {
-	Provider string // whose authority it takes
-	Wall     platform.Wall
-	Disks    platform.Disks // nil where it keeps no copies
+	Provider  string // whose authority it takes
+	Authority func(context.Context) (revoke.Authority, error)
+	Wall      platform.Wall
+	Disks     platform.Disks // nil where it keeps no copies
 }
 
 // atPlatforms is the action of a step that does something at each platform, and says before what.
@@ -53,7 +55,7 @@ func (r *Response) WillCopy() (lines []string) {
 	return lines
 }
 
-var errNoPlatform = engine.Skipped{Reason: "the configuration does not say what it runs on: isolation: {cloud: …}"}
+var errNoPlatform = engine.Skipped{Reason: "the configuration does not say what it runs on: isolation: {cloud: …, kubernetes: …}"}
 
 // incidentID is how things are named that an incident makes elsewhere.
 func (r *Response) incidentID() string {
@@ -64,8 +66,9 @@ func (r *Response) incidentID() string {
 }
 
 // usable refuses an authority that the agent's host held: whoever owns that undoes what is done with it.
-func (r *Response) usable(ctx context.Context, provider string) error {
-	a, err := r.Authorities.For(provider)(ctx)
+func (r *Response) usable(ctx context.Context, p Platform) error {
+	provider := p.Provider
+	a, err := p.Authority(ctx)
 	if errors.Is(err, ErrRisk) {
 		return hinted{err: err, hint: "do it from another machine, or accept it with --accept-risk " + RiskAuthorityOnSuspect}
 	}
@@ -112,7 +115,7 @@ func hintOr(err error, otherwise string) string {
 }
 
 func (r *Response) isolateAt(ctx context.Context, p Platform, rec engine.Recorder) error {
-	if err := r.usable(ctx, p.Provider); err != nil {
+	if err := r.usable(ctx, p); err != nil {
 		return err
 	}
 	on, replaced := p.Wall.Name(), r.replacedBefore(p.Wall.Name())
@@ -162,11 +165,11 @@ func doneAt(on string, result platform.Result, err error) incident.PlatformDone 
 // otherwise.
 func (r *Response) lockedOutAt(ctx context.Context, p Platform, done incident.PlatformDone, replaced []incident.PlatformWas, rec engine.Recorder) error {
 	stays := hinted{err: fmt.Errorf("%s is cut off, and the desk cannot come back: %s", done.On, done.Lost),
-		hint: "see that isolation: {cloud: [{from: …}]} names this desk as the machine sees it; clawback restore opens it again without the machine's help"}
+		hint: "see that from: in the configuration names this desk as the machine sees it; clawback restore opens it again without the machine's help"}
 	if !r.Attended {
 		return stays
 	}
-	a, err := rec.Ask(ctx, incident.Question{Kind: incident.Confirm, Title: "Open the machine's network again at its cloud?",
+	a, err := rec.Ask(ctx, incident.Question{Kind: incident.Confirm, Title: "Open it again outside of the machine?",
 		Text: []string{done.On + " is cut off, and a second connection of this desk did not get through: " + done.Lost,
 			"Its evidence and its agent are out of reach until it is open again.", "Opened again, whoever is on it has the way out back."}})
 	if err != nil || a.Choice != incident.Yes {
@@ -213,7 +216,7 @@ func (r *Response) reopenAll(ctx context.Context, j *journal.Journal, by, why st
 			failed = append(failed, fmt.Errorf("%s is cut off, and the configuration does not name it any more", was.On))
 			continue
 		}
-		err := r.usable(ctx, r.Platforms[i].Provider)
+		err := r.usable(ctx, r.Platforms[i])
 		if err == nil {
 			err = r.reopenAt(ctx, r.Platforms[i], was.Was, by, why, notesOf{j})
 		}
@@ -244,7 +247,7 @@ func (r *Response) snapshotDisks(ctx context.Context, _ playbooks.Step, rec engi
 }
 
 func (r *Response) snapshotAt(ctx context.Context, p Platform, rec engine.Recorder) error {
-	if err := r.usable(ctx, p.Provider); err != nil {
+	if err := r.usable(ctx, p); err != nil {
 		return err
 	}
 	on := p.Disks.Name()

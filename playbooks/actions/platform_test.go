@@ -75,7 +75,7 @@ func onCloud(t *testing.T, c *toyCloud, h host.Host) (*Response, credential.Secr
 		},
 	}}
 	c.t = t
-	r.Platforms = []Platform{{Provider: "toy", Wall: c, Disks: c}}
+	r.Platforms = []Platform{{Provider: "toy", Authority: r.Authorities.For("toy"), Wall: c, Disks: c}}
 	return r, secret
 }
 
@@ -145,7 +145,9 @@ func TestPlatformAuthority(t *testing.T) {
 }
 
 func TestSnapshotDisks(t *testing.T) {
-	disk := func(state string) incident.DiskSnapshot { return incident.DiskSnapshot{ID: "snap-1", Volume: "vol-1", State: state} }
+	disk := func(state string) incident.DiskSnapshot {
+		return incident.DiskSnapshot{ID: "snap-1", Volume: "vol-1", State: state}
+	}
 	for name, c := range map[string]struct {
 		cloud toyCloud
 		fails string

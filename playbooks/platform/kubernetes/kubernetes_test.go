@@ -110,6 +110,7 @@ func TestIsolateKinds(t *testing.T) {
 	} {
 		t.Run(plural, func(t *testing.T) {
 			inCluster(t, func(t *testing.T, p *place) {
+				p.Lag = 8 * time.Second // longer than between two looks: nothing is deleted that is not let go yet
 				p.Add(plural, "openclaw", 2, agent, nil)
 				before := p.Names("pods", "app", "openclaw")
 				was := p.Field(plural, "openclaw", path...)
