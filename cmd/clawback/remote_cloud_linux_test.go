@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,9 +13,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"clawback/forensics/incident"
 	"clawback/playbooks/platform/cloud/ec2fake"
+	"clawback/playbooks/platform/kubernetes/kubefake"
 	"clawback/revoke/fake"
 )
 
@@ -63,10 +66,28 @@ func (m *remote) amazon(t *testing.T) *amazon {
 	})
 	config, err := os.OpenFile(m.config(), os.O_APPEND|os.O_WRONLY, 0)
 	m.must(t, err)
-	_, err = fmt.Fprintf(config, "isolation: {cloud: [{host: web-1, from: [%s], aws: {instance: %s, region: %s}}]}\n", deskAddr, a.instance, ec2fake.Region)
+	_, err = fmt.Fprintf(config, "isolation:\n  cloud: [{host: web-1, from: [%s], aws: {instance: %s, region: %s}}]\n", deskAddr, a.instance, ec2fake.Region)
 	m.must(t, err)
 	m.must(t, config.Close())
 	return a
+}
+
+// pods is a cluster in which the agent runs as well.
+func (m *remote) pods(t *testing.T) *kubefake.Fake {
+	t.Helper()
+	f := kubefake.New(fake.Wall{}, rand.Text())
+	f.Lag, f.Grace = 100*time.Millisecond, time.Second
+	f.Add("deployments", "openclaw", 2, map[string]string{"app": "openclaw"}, nil)
+	m.env = append(m.env, "TEST_CLUSTER="+f.Token)
+	var server *httptest.Server
+	inNetwork(t, m.deskPID, func() { server = httptest.NewServer(f) })
+	t.Cleanup(server.Close)
+	config, err := os.OpenFile(m.config(), os.O_APPEND|os.O_WRONLY, 0)
+	m.must(t, err)
+	_, err = fmt.Fprintf(config, "  kubernetes: [{host: web-1, server: %s, token: {env: TEST_CLUSTER}, namespace: %s, selector: app=openclaw}]\n", server.URL, kubefake.Namespace)
+	m.must(t, err)
+	m.must(t, config.Close())
+	return f
 }
 
 // A machine is cut off at its cloud, its disks are copied there, and a false alarm gives all of it back
@@ -75,10 +96,11 @@ func TestRealRemoteCloud(t *testing.T) {
 	t.Parallel()
 	m := startRemote(t, buildPrograms(t))
 	a := m.amazon(t)
+	pods := m.pods(t)
 	endpoint := []string{"--endpoint", "aws=" + a.url}
 
 	dry := m.run(m.atDesk(append([]string{"kill", "--dry-run", "--host", "root@web-1", "--config", m.config()}, endpoint...)...))
-	dry.wants(t, 0, "Cut it off at its cloud", a.instance+" in "+ec2fake.Region+": put every network interface", "a snapshot of each of its disks", "nothing was sent")
+	dry.wants(t, 0, "Cut it off at its cloud", a.instance+" in "+ec2fake.Region+": put every network interface", "a snapshot of each of its disks", "put the pods under a NetworkPolicy", "nothing was sent")
 	if calls := a.Calls(); len(calls) > 0 {
 		t.Errorf("a dry run asked for %v", calls)
 	}
@@ -92,8 +114,11 @@ func TestRealRemoteCloud(t *testing.T) {
 	if _, _, snapshots := a.Things(); snapshots != 2 {
 		t.Errorf("%d snapshots", snapshots)
 	}
+	if kept := pods.Names("pods", "clawback-quarantine", strings.ToLower(filepath.Base(m.incidents()[0]))); len(kept) != 2 || pods.Passes(kept[0]) || len(pods.Names("pods", "app", "openclaw")) > 0 {
+		t.Errorf("kept in the cluster: %v, passes %v", kept, pods.Ended())
+	}
 	report := r.reportText(t)
-	for _, says := range []string{"Outside of the machine", "had `" + a.group + "`", "DescribeNetworkAcls: subnet", "names are still resolved", "The platform calls it whole."} {
+	for _, says := range []string{"Outside of the machine", "no pod has app=openclaw", "`openclaw` had `replicas=2`", "had `" + a.group + "`", "DescribeNetworkAcls: subnet", "names are still resolved", "The platform calls it whole."} {
 		if !strings.Contains(report, says) {
 			t.Errorf("the report does not say %q", says)
 		}
@@ -119,7 +144,10 @@ func TestRealRemoteCloud(t *testing.T) {
 	if !a.wired.Load() || !a.Passes(a.instance, a.outsider) || !m.reaches() || a.Groups(a.instance)[0][0] != a.group {
 		t.Errorf("not all is as it was: %v", a.Groups(a.instance))
 	}
-	if s := m.record(); len(s.Platforms) != 1 || s.Platforms[0].Open() {
+	if pods.Field("deployments", "openclaw", "spec", "replicas") != 2.0 || len(pods.Names("networkpolicies", "", "")) > 0 {
+		t.Error("the cluster is not as it was")
+	}
+	if s := m.record(); len(s.Platforms) != 2 || s.Platforms[0].Open() || s.Platforms[1].Open() {
 		t.Errorf("on record: %+v", s.Platforms)
 	}
 	m.letGone(t, incident.Restore, "Opened again")

@@ -32,12 +32,14 @@ func (r *Response) LetGo(ctx context.Context, j *journal.Journal, what, by, why 
 	if err := record(always, j, incident.TypeLetGo, incident.LetGo{What: what, By: by, Why: why}); err != nil {
 		return r.Before.State, err
 	}
-	asking, cancel := engine.WithDeadline(always, r.Clock, letGoTimeout)
-	defer cancel()
 	var opened error
 	if what == incident.Restore {
-		opened = r.reopenAll(asking, j, by, why)
+		opening, done := engine.WithDeadline(always, r.Clock, letGoTimeout)
+		opened = r.reopenAll(opening, j, by, why)
+		done()
 	}
+	asking, cancel := engine.WithDeadline(always, r.Clock, letGoTimeout)
+	defer cancel()
 	r.reachHost(asking)
 	do := r.Host.Thaw
 	if what == incident.Restore {

@@ -83,6 +83,8 @@ func (f *Fake) Add(plural, name string, n int, labels map[string]string, extra o
 	case "jobs":
 		spec["suspend"] = false
 	case "daemonsets":
+	case "replicationcontrollers":
+		spec["replicas"], spec["selector"] = float64(n), maps.Clone(l)
 	default:
 		spec["replicas"] = float64(n)
 	}
