@@ -31,6 +31,8 @@ type config struct {
 	Isolation isolationConfig `yaml:"isolation"`
 	Evidence  evidenceConfig  `yaml:"evidence"`
 
+	Brokers map[string]brokerConfig `yaml:"brokers"`
+
 	AllowedSigners string            `yaml:"allowed_signers"`
 	Roles          map[string]string `yaml:"roles"`
 
@@ -151,6 +153,9 @@ func (c config) check() error {
 		return err
 	}
 	if err := c.checkEvidence(); err != nil {
+		return err
+	}
+	if err := c.checkBrokers(); err != nil {
 		return err
 	}
 	return c.checkWitnesses()

@@ -21,6 +21,7 @@ import (
 	"clawback/playbooks/containment"
 	"clawback/playbooks/engine"
 	"clawback/playbooks/host"
+	"clawback/playbooks/platform/broker"
 	"clawback/revoke"
 	"clawback/revoke/discover/sqlite"
 	"clawback/revoke/providers"
@@ -223,6 +224,7 @@ type situation struct {
 	accepted    map[string]bool
 	own         ownKey
 	team        team
+	brokers     []broker.Broker
 	planned     *planned // nil without a plan
 }
 
@@ -265,16 +267,22 @@ func (a *app) resolve(t target) (*situation, map[string]string, error) {
 	return s, endpoints, nil
 }
 
+// noAuthorities are none, to which some can be added.
+func noAuthorities() *actions.Authorities {
+	return &actions.Authorities{
+		Load:    make(map[string]func(context.Context) (revoke.Authority, error)),
+		Runs:    make(map[string]bool),
+		Forget:  make(map[string]func()),
+		Renewal: make(map[string]string),
+		Try:     make(map[string]func(context.Context) (string, error)),
+	}
+}
+
 // supply gives a situation its authorities and providers.
 func (s *situation) supply(endpoints map[string]string, suspect, dry bool) (err error) {
-	s.authorities = &actions.Authorities{
-		Load:     make(map[string]func(context.Context) (revoke.Authority, error)),
-		Suspect:  suspect,
-		Accepted: s.accepted[actions.RiskAuthorityOnSuspect],
-		Runs:     make(map[string]bool),
-		Forget:   make(map[string]func()),
-		Renewal:  make(map[string]string),
-	}
+	s.authorities = noAuthorities()
+	s.authorities.Suspect, s.authorities.Accepted = suspect, s.accepted[actions.RiskAuthorityOnSuspect]
+	s.brokers = s.app.brokers(s.authorities)
 	for name, authority := range s.app.config.Authorities {
 		s.authorities.Load[name], s.authorities.Forget[name] = authority.authority(s.app.env)
 		s.authorities.Runs[name] = authority.runs()
@@ -418,7 +426,7 @@ func (s *situation) response(o *open, book playbooks.Playbook, d incident.Declar
 	r.work = &actions.Response{
 		Dir: o.dir, Host: s.host, Description: s.description, Providers: s.providers, Readers: s.looking, Authorities: s.authorities,
 		Clock: ownClock, Disk: ownDisk, Desk: hostname(), Version: version, Attended: d.Attended, Accepted: s.accepted,
-		HostLost: s.target.hostLost, Platforms: s.platforms,
+		HostLost: s.target.hostLost, Platforms: s.platforms, Brokers: s.brokers,
 	}
 	s.app.keeps(r.work)
 	r.work.Custodian = s.app.custodian()

@@ -198,7 +198,7 @@ func (s *situation) survey(book playbooks.Playbook, asked plan.Asked, key creden
 		Work: &actions.Response{
 			Host: s.host, Description: s.description, Providers: s.providers, Authorities: s.authorities,
 			Clock: ownClock, Desk: hostname(), Version: version, Key: key,
-			Inventory: s.app.inventory(), HostLost: asked.HostLost, Platforms: s.platforms,
+			Inventory: s.app.inventory(), HostLost: asked.HostLost, Platforms: s.platforms, Brokers: s.brokers,
 		},
 		Book: book, Asked: asked, Endpoints: endpoints, By: s.app.responder(), Valid: time.Hour,
 	}, err

@@ -81,6 +81,11 @@ func (s *situation) showPlan(book playbooks.Playbook) {
 		for _, line := range s.atPlatforms(step) {
 			fmt.Fprintf(out, "     %s\n", incident.Safe(line))
 		}
+		if step.Uses == "broker.hold" {
+			for _, b := range s.brokers {
+				fmt.Fprintf(out, "     %s (%s): account %s\n", b.Name(), b.Where(), incident.Safe(b.Agent()))
+			}
+		}
 		if step.Irreversible != "" {
 			fmt.Fprintf(out, "     cannot be undone: %s\n", step.Irreversible)
 		}

@@ -38,7 +38,7 @@ inventory review ends with 3 where something is overdue.
 func configTopic() *cobra.Command {
 	topic := &cobra.Command{Use: "config", Short: "What clawback.yaml can hold", Args: noArgs}
 	topic.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		fmt.Fprint(c.OutOrStdout(), configIntro+"\n"+configHelp+isolationHelp+cloudHelp+kubernetesHelp+evidenceHelp+settingsHelp+inventoryHelp+witnessHelp)
+		fmt.Fprint(c.OutOrStdout(), configIntro+"\n"+configHelp+isolationHelp+cloudHelp+kubernetesHelp+brokerHelp+evidenceHelp+settingsHelp+inventoryHelp+witnessHelp)
 	})
 	topic.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return topic

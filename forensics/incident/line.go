@@ -50,6 +50,8 @@ func Line(s State, e journal.Entry) (word, text string, ok bool) {
 		return custodyLine(e)
 	case TypeCutOff:
 		return cutOffLine(e)
+	case TypeBroker, TypeBrokerDone:
+		return brokerLine(e)
 	case TypeLetGo, TypeLetGone:
 		return letGoLine(e)
 	case TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed:

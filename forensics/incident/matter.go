@@ -75,7 +75,7 @@ func (s State) openGoals() []OpenMatter {
 		open = append(open, OpenMatter{Kind: MatterAgent, What: "the agent", Why: "the host says that it is not down" + first(s.Checked.Problems),
 			Hint: s.hintOf("agent.", "cut the machine off the network, then find what starts it")})
 	}
-	if len(s.Sealed) == 0 && !s.Declared.Leak {
+	if !s.Preserved() && !s.Declared.Leak {
 		open = append(open, OpenMatter{Kind: MatterEvidence, What: "the evidence", Why: "none is sealed", Hint: s.hintOf("evidence.", "")})
 	}
 	open = append(open, s.Custody.open()...)

@@ -72,7 +72,7 @@ func (s State) conditions() map[int]bool {
 	holds := map[int]bool{
 		ExitInterrupted: s.Interrupted == "interrupt",
 		ExitTerminated:  s.Interrupted != "" && s.Interrupted != "interrupt",
-		ExitPartial: !s.Declared.Leak && (!s.AgentDown() || len(s.Sealed) == 0 || !s.searched()) ||
+		ExitPartial: !s.Declared.Leak && (!s.AgentDown() || !s.Preserved() || !s.searched()) ||
 			s.Trouble != "" || s.Unreadable > 0, // what the record lacks may be what failed
 	}
 	for _, w := range s.Warnings {
@@ -127,7 +127,7 @@ func (c *Credential) exitCode() int {
 
 // nothingDone reports that the response touched nothing: no process, no network, no file, no credential.
 func (s State) nothingDone() bool {
-	return s.Frozen == nil && s.Stopped == nil && s.Isolated == nil && len(s.Platforms) == 0 && len(s.Sealed) == 0 &&
+	return s.Frozen == nil && s.Stopped == nil && s.Isolated == nil && len(s.Platforms) == 0 && len(s.Sealed) == 0 && !slices.ContainsFunc(s.Brokers, (*Broker).Touched) &&
 		!slices.ContainsFunc(s.Credentials, (*Credential).touched)
 }
 
@@ -234,7 +234,7 @@ func (s State) Summarize(report string) Summary {
 	for _, bag := range s.Sealed {
 		sum.Evidence.Files += bag.Files
 		sum.Evidence.Bytes += bag.Bytes
-		sum.Evidence.Sealed = true
+		sum.Evidence.Sealed = sum.Evidence.Sealed || bag.OfHost()
 	}
 	for _, step := range s.failures() {
 		if step.Outcome.Gate {

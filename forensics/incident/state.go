@@ -45,6 +45,7 @@ type State struct {
 	Tested   *IsolationTested // nil where nobody tried whether the isolation holds
 	LetGo    *LetGo           // nil unless a person took back what was done to the host, and nothing was done since
 	Lost     *HostLost        // nil where nobody found that the host itself is compromised
+	Brokers  []*Broker        // in the order of the first intent
 	Sealed   []Sealed
 	Custody  Custody // of the evidence
 	Searched *Searched
@@ -212,6 +213,8 @@ func (s *State) fold(e journal.Entry) error {
 		return s.foldLetGo(e)
 	case TypeLetGone, TypeCutOff:
 		return nil
+	case TypeBroker, TypeBrokerDone:
+		return s.foldBroker(e)
 	case TypeHostLost:
 		return set(e, &s.Lost)
 	case TypeSealed:

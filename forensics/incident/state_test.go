@@ -212,6 +212,7 @@ var allTypes = []string{
 	TypeApproval, TypeApproved, TypeBreakGlass, TypeRefused, TypeTerminal, TypeWitness, TypeResumed, TypeAuthority, TypeForgotten,
 	TypeLetGo, TypeLetGone, TypeIsolationTested, TypeStamped, TypeDeposited, TypeTransfer, TypeAccess, TypeHold,
 	TypePlatformIntent, TypePlatformDone, TypePlatformUndo, TypePlatformUndone, TypeSnapshotIntent, TypeSnapshots,
+	TypeBroker, TypeBrokerDone,
 	journal.TypeTrouble, "something.else",
 }
 

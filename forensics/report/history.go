@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"clawback/forensics/incident"
@@ -197,6 +198,9 @@ func claim(e journal.Entry) (Claim, bool) {
 	case incident.TypeIsolationTested:
 		i, ok := read[incident.IsolationTested](e)
 		return isolationTested(i), ok
+	case incident.TypeBrokerDone:
+		d, ok := read[incident.BrokerDone](e)
+		return brokerDone(d), ok
 	case incident.TypeLetGone:
 		l, ok := read[incident.LetGone](e)
 		problems := l.Left
@@ -229,6 +233,24 @@ func isolationTested(i incident.IsolationTested) Claim {
 		c.Basis = append(c.Basis, "seen by the desk: "+i.WayIn)
 	}
 	return c
+}
+
+// brokerDone is what a broker says, and not the host.
+func brokerDone(d incident.BrokerDone) Claim {
+	says := words("A broker keeps the agent out.")
+	switch {
+	case d.Back && d.Holds:
+		says = "A broker gave the agent's access back."
+	case d.Back:
+		says = "A broker was to give the agent's access back, and nothing shows that it did."
+	case !d.Holds:
+		says = "A broker was to keep the agent out, and nothing shows that it does."
+	}
+	problems := d.Left
+	if d.Error != "" {
+		problems = append([]string{d.Error}, problems...)
+	}
+	return Claim{Says: says, Basis: slices.Concat([]string{"broker: " + d.Broker}, labelled("did", d.Did), d.Proof), Problems: problems}
 }
 
 func restricted(agentAlone bool) string {

@@ -190,7 +190,7 @@ func (r *Response) unpreserved() (lost error, held bool) {
 		return nil, held
 	case len(r.unsealed) > 0:
 		return r.unsealed[0], held
-	case !r.captured && (r.Before == nil || len(r.Before.State.Sealed) == 0):
+	case !r.captured && (r.Before == nil || !r.Before.State.Preserved()):
 		return errNotCaptured, held
 	}
 	return nil, held

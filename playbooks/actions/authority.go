@@ -25,6 +25,8 @@ type Authorities struct {
 	// while; Renewal says how a person renews it: "az login".
 	Forget  map[string]func()
 	Renewal map[string]string
+	// Try tests an authority that is no provider's, with reads alone, and says who it is.
+	Try map[string]func(context.Context) (who string, err error)
 
 	mu   sync.Mutex
 	used map[string]revoke.Authority

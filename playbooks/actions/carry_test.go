@@ -327,7 +327,7 @@ func TestDescribe(t *testing.T) {
 func TestNames(t *testing.T) {
 	names := Names()
 	slices.Sort(names)
-	if len(names) != 15 || !slices.Contains(names, "agent.freeze") {
+	if len(names) != 16 || !slices.Contains(names, "agent.freeze") {
 		t.Errorf("%v", names)
 	}
 	for _, name := range []string{playbooks.KillSwitch, playbooks.SuspectedCompromise} {

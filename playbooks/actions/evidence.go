@@ -95,11 +95,18 @@ func (r *Response) Preserve(ctx context.Context, part, name string) (incident.Se
 }
 
 func (r *Response) preserve(ctx context.Context, part, name string, kept *kept) (incident.Sealed, error) {
+	return r.seal(ctx, part, name, r.Host.Name(), kept, func(ctx context.Context, sink snapshots.Sink) (snapshots.Captured, error) {
+		return r.Host.Capture(ctx, part, sink)
+	})
+}
+
+// seal seals what capture takes from a source, as Preserve does.
+func (r *Response) seal(ctx context.Context, part, name, source string, kept *kept, capture func(context.Context, snapshots.Sink) (snapshots.Captured, error)) (incident.Sealed, error) {
 	if r.Dir == "" {
 		return incident.Sealed{}, errors.New("the desk has no folder for it")
 	}
 	bag, err := snapshots.NewBag(r.path(name), snapshots.Info{
-		Incident: filepath.Base(r.Dir), Source: r.Host.Name(), Tool: "clawback " + r.Version, Time: r.Clock.Now(), Disk: r.Disk,
+		Incident: filepath.Base(r.Dir), Source: source, Tool: "clawback " + r.Version, Time: r.Clock.Now(), Disk: r.Disk,
 		Recipients: r.Recipients, Hold: r.heldFor(),
 	})
 	if err != nil {
@@ -111,7 +118,7 @@ func (r *Response) preserve(ctx context.Context, part, name string, kept *kept) 
 		sink = &keptSink{Sink: bag, k: kept}
 	}
 	count := &counting{sink: sink, verdicts: make(map[string]int)}
-	captured, err := r.Host.Capture(ctx, part, count)
+	captured, err := capture(ctx, count)
 	problems, early := captured.Problems, false
 	switch {
 	case count.err != nil: // the desk could not write

@@ -56,6 +56,10 @@ func (r *Response) LetGo(ctx context.Context, j *journal.Journal, what, by, why 
 	} else {
 		standsAfter(d, &out)
 	}
+	if what == incident.Restore {
+		proof, left := r.giveBack(always, j, by, why)
+		out.Proof, out.Left = bounded(append(out.Proof, proof...)), bounded(append(out.Left, left...))
+	}
 	notesOf{j}.Note(incident.TypeLetGone, out)
 	r.leave(j)
 	if failed == nil && len(out.Left) > 0 {

@@ -16,6 +16,7 @@ import (
 	"clawback/playbooks/containment"
 	"clawback/playbooks/engine"
 	"clawback/playbooks/host"
+	"clawback/playbooks/platform/broker"
 	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/discover"
@@ -64,6 +65,9 @@ type Response struct {
 	// where that waits until a platform has let the desk in again, and is nil where Host is connected.
 	Platforms []Platform
 	Reach     func(context.Context) (host.Host, error)
+
+	// Brokers are where work waits for the agent: it is cut off there, and what waits is copied.
+	Brokers []broker.Broker
 
 	// HostLost says that the host itself is compromised: what other users keep there is revoked too.
 	HostLost bool
@@ -132,6 +136,7 @@ func (r *Response) Actions() map[string]engine.Action {
 		"host.isolate":         action(r.isolate),
 		"platform.isolate":     atPlatforms{r.isolatePlatform, r.Will},
 		"evidence.disk":        atPlatforms{r.snapshotDisks, r.WillCopy},
+		"broker.hold":          action(r.holdBrokers),
 		"person.guide":         action(guide),
 		"person.decide":        action(decide),
 		"report.write":         action(r.report),

@@ -14,6 +14,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/playbooks/engine"
+	"clawback/playbooks/platform/broker"
 	"clawback/revoke"
 	"clawback/revoke/credential"
 )
@@ -69,7 +70,11 @@ func (a *Authorities) test(ctx context.Context, clock engine.Clock, name string,
 			out.Answer, out.Hint = "the agent's host held it, so whoever owns that has it too: nobody is asked with it", "revoke it with another one"
 			return out
 		}
-		ask(within, p, c, &out)
+		if try := a.Try[name]; try != nil {
+			tried(within, try, &out)
+		} else {
+			ask(within, p, c, &out)
+		}
 	}
 	if out.Bad() {
 		a.renew(name)
@@ -147,6 +152,19 @@ func ask(ctx context.Context, p revoke.Provider, c credential.Credential, out *i
 	}
 }
 
+// tried tests an authority that no provider takes.
+func tried(ctx context.Context, try func(context.Context) (string, error), out *incident.Authority) {
+	who, err := try(ctx)
+	switch {
+	case err == nil:
+		out.Outcome, out.Who = incident.AuthorityUsable, incident.Cut(who, maxTested)
+	case errors.Is(err, broker.ErrRefused), errors.Is(err, broker.ErrNoAgent), errors.Is(err, broker.ErrOwn):
+		out.Outcome, out.Answer = incident.AuthorityRefused, incident.Cut(err.Error(), maxTested)
+	default:
+		out.Outcome, out.Answer = incident.AuthorityUnreachable, incident.Cut(err.Error(), maxTested)
+	}
+}
+
 // refuses reports whether an answer begins with a status that is the sender's fault.
 func refuses(answer string) bool {
 	return len(answer) > 3 && answer[0] == '4' && answer[3] == ' ' && !strings.HasPrefix(answer, "408") && !strings.HasPrefix(answer, "429")
@@ -215,10 +233,16 @@ func (r *Response) testAgain(f credential.Fingerprint) {
 
 // heldByHost reports whether a credential is on record as one of the agent's host.
 func (r *Response) heldByHost(c credential.Credential) bool {
-	print := r.Key.Identify(c).Fingerprint
+	found := []credential.Credential{c}
+	if password := c.Secret.Reveal("password"); password != "" { // which a search finds without its account
+		found = append(found, credential.Credential{Provider: "unknown", Secret: credential.NewSecret(map[string]string{"value": password})})
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.seen[print] || r.before(print) != nil
+	return slices.ContainsFunc(found, func(c credential.Credential) bool {
+		print := r.Key.Identify(c).Fingerprint
+		return r.seen[print] || r.before(print) != nil
+	})
 }
 
 // endTests gives up the tests that are still under way. Nothing begins any more.

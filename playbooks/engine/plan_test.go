@@ -26,7 +26,7 @@ func throughRecord(t *testing.T, p incident.Plan) (read incident.Plan) {
 
 var everyAction = []string{
 	"host.describe", "agent.freeze", "evidence.capture", "evidence.deposit", "credentials.discover", "credentials.revoke", "credentials.others", "agent.stop",
-	"agent.check", "host.isolate", "platform.isolate", "evidence.disk", "person.guide", "person.decide", "report.write",
+	"agent.check", "host.isolate", "broker.hold", "platform.isolate", "evidence.disk", "person.guide", "person.decide", "report.write",
 }
 
 // What a record says of a playbook is all that it takes to go on with it.

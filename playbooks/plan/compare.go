@@ -39,6 +39,7 @@ func Compare(plan, now Plan) ([]Change, error) {
 	each(&d, plan.Installations, now.Installations, func(i Installation) string { return i.StateDir }, Installation.name, d.installation)
 	each(&d, plan.Units, now.Units, func(u Unit) string { return u.Manager + "\x00" + u.Name }, Unit.name, d.unit)
 	each(&d, plan.Revivers, now.Revivers, Reviver.key, Reviver.name, d.reviver)
+	each(&d, plan.Brokers, now.Brokers, Broker.key, Broker.label, d.broker)
 	each(&d, plan.Credentials, now.Credentials, Credential.key, Credential.name, d.credential)
 	d.remarks(plan, now)
 	slices.SortStableFunc(d.found, func(a, b Change) int {

@@ -43,6 +43,8 @@ type Plan struct {
 	Revivers      []Reviver      `json:"revivers,omitempty"`
 	Processes     int            `json:"processes"`
 
+	Brokers []Broker `json:"brokers,omitempty"` // that the agent is cut off
+
 	Kinds       []Kind       `json:"kinds,omitempty"` // of the credentials
 	Credentials []Credential `json:"credentials"`
 

@@ -71,6 +71,7 @@ func (s Survey) Resolve(ctx context.Context) (Plan, error) {
 	p.inventory(s.Work.Inventory, finds)
 	p.kinds(s)
 	p.authorities(ctx, s)
+	p.brokers(ctx, s)
 	slices.SortFunc(p.Credentials, func(a, b Credential) int {
 		return cmp.Or(cmp.Compare(b.Tier, a.Tier), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Masked, b.Masked), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})

@@ -170,6 +170,9 @@ func (t *text80) step(p Plan, s incident.PlanStep) {
 	if s.Uses == "credentials.revoke" {
 		t.credentials(p)
 	}
+	if s.Uses == "broker.hold" {
+		t.listBrokers(p)
+	}
 }
 
 func (t *text80) credentials(p Plan) {

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"clawback/playbooks/actions"
+	"clawback/playbooks/platform/broker"
+	"clawback/revoke"
+	"clawback/revoke/credential"
+)
+
+// brokerConfig is a place where work waits for the agent: one of its kinds.
+type brokerConfig struct {
+	Redis *redisConfig `yaml:"redis"`
+}
+
+// brokerAt is what all kinds have.
+type brokerAt struct {
+	Address   string          `yaml:"address"`
+	CA        string          `yaml:"ca"`
+	Plain     bool            `yaml:"plain"` // without TLS, on loopback
+	Authority brokerAuthority `yaml:"authority"`
+}
+
+// brokerAuthority is where an administrator's account is kept.
+type brokerAuthority struct {
+	User     reference `yaml:"user"`
+	Password reference `yaml:"password"`
+}
+
+type redisConfig struct {
+	brokerAt `yaml:",inline"`
+	User     string   `yaml:"user"` // the agent's
+	Keys     []string `yaml:"keys"`
+}
+
+// brokerHelp is a part of the help on the configuration.
+const brokerHelp = `brokers:                    # where work waits for the agent: it is cut off there, and what waits is copied
+  tasks:                    # a name of yours
+    redis:
+      address: redis.example.com:6379
+      ca: /etc/clawback/ca.pem         # trusted there, and no other; plain: true, on loopback alone, is without TLS
+      user: openclaw                   # the agent's account, which is turned off
+      keys: [queue:agent, stream:tasks]   # its queues: lists, streams, sorted sets
+      authority: {user: {env: REDIS_USER}, password: {file: /etc/clawback/redis-password}}   # an administrator's, by
+                                       # the references of authorities
+`
+
+// maxBrokers bounds what is cut off at once.
+const maxBrokers = 32
+
+var brokerName = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,31}\z`)
+
+// at is what a broker's kind has in common with the others; nil where not exactly one is named.
+func (b brokerConfig) at() *brokerAt {
+	switch {
+	case b.Redis != nil:
+		return &b.Redis.brokerAt
+	}
+	return nil
+}
+
+func (c config) checkBrokers() error {
+	const hint = "clawback help config shows how a broker is written"
+	if len(c.Brokers) > maxBrokers {
+		return usage(hint, "configuration %s: %d brokers are more than %d", c.file, len(c.Brokers), maxBrokers)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Brokers)) {
+		if !brokerName.MatchString(name) {
+			return usage("it names a folder of the evidence", "configuration %s: brokers: %q is no word of a-z, 0-9 and -", c.file, name)
+		}
+		if err := c.Brokers[name].check(); err != nil {
+			return usage(hint, "configuration %s: brokers.%s: %w", c.file, name, err)
+		}
+	}
+	return nil
+}
+
+func (b brokerConfig) check() error {
+	at := b.at()
+	if at == nil {
+		return errors.New("it is of no kind: redis")
+	}
+	if err := (broker.Place{Address: at.Address, Plain: at.Plain}).Check(); err != nil {
+		return err
+	}
+	if _, err := at.pool(); err != nil {
+		return fmt.Errorf("ca: %w", err)
+	}
+	if err := at.Authority.Password.check(); err != nil {
+		return fmt.Errorf("authority.password: %w", err)
+	}
+	if err := at.Authority.User.check(); err != nil {
+		return fmt.Errorf("authority.user: %w", err)
+	}
+	switch {
+	case b.Redis != nil:
+		return wordsOf("user", []string{b.Redis.User}, "keys", b.Redis.Keys)
+	}
+	return nil
+}
+
+// wordsOf refuses what names nothing, or what could mean something else to a broker.
+func wordsOf(label string, agent []string, many string, queues []string) error {
+	for what, list := range map[string][]string{label: agent, many: queues} {
+		if len(list) == 0 {
+			return errors.New(what + " is missing")
+		}
+		for _, word := range list {
+			if word == "" || len(word) > 200 || strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd }) {
+				return fmt.Errorf("%s: %q is no name", what, word)
+			}
+		}
+	}
+	return nil
+}
+
+// pool is nil where the roots of the desk are trusted.
+func (b brokerAt) pool() (*x509.CertPool, error) {
+	if b.CA == "" {
+		return nil, nil
+	}
+	return endpointConfig{CA: b.CA}.pool()
+}
+
+func (b brokerAt) place() broker.Place {
+	pool, err := b.pool()
+	if err != nil {
+		pool = x509.NewCertPool() // it could be read a moment ago: nobody is trusted in its place
+	}
+	return broker.Place{Address: b.Address, CA: pool, Plain: b.Plain}
+}
+
+// load returns how the access is loaded.
+func (b brokerAuthority) load(env environment) func(context.Context) (revoke.Authority, error) {
+	both := authorityConfig{Kind: actions.BrokerKind, Parts: map[string]reference{"user": b.User, "password": b.Password}}
+	load, _ := both.authority(env)
+	return load
+}
+
+// brokers are those of the configuration. Their authorities are added to own.
+func (a *app) brokers(own *actions.Authorities) (all []broker.Broker) {
+	for _, name := range slices.Sorted(maps.Keys(a.config.Brokers)) {
+		c, key := a.config.Brokers[name], actions.BrokerAuthority(name)
+		at := c.at()
+		both := authorityConfig{Parts: map[string]reference{"user": at.Authority.User, "password": at.Authority.Password}}
+		own.Load[key], own.Runs[key], own.Renewal[key] = at.Authority.load(a.env), both.runs(), both.renewal()
+		access := func(ctx context.Context) (broker.Access, error) {
+			got, err := own.For(key)(ctx)
+			return accessOf(got.Secret), err
+		}
+		b := c.broker(name, access)
+		all = append(all, b)
+		own.Try[key] = func(ctx context.Context) (string, error) {
+			s, err := b.Look(ctx)
+			return s.Who, err
+		}
+	}
+	return all
+}
+
+func accessOf(s credential.Secret) broker.Access {
+	return broker.Access{User: s.Reveal("user"), Password: s.Reveal("password")}
+}
+
+func (b brokerConfig) broker(name string, access broker.Authority) broker.Broker {
+	return broker.Redis{Called: name, Place: b.Redis.place(), User: b.Redis.User, Keys: b.Redis.Keys, Authority: access}
+}

@@ -1,0 +1,112 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"clawback/playbooks/platform/broker"
+)
+
+// brokerWait is how long a broker has to say how it stands.
+const brokerWait = 15 * time.Second
+
+// Broker is a place where work waits for the agent, that it is cut off from.
+type Broker struct {
+	Name    string         `json:"name"`
+	Where   string         `json:"where"`
+	Agent   string         `json:"agent"` // its account there
+	Queues  []broker.Queue `json:"queues,omitempty"`
+	Live    int            `json:"connections"` // of the agent's account
+	Others  []string       `json:"others,omitempty"`
+	Asked   bool           `json:"asked"`
+	Trouble string         `json:"trouble,omitempty"` // why it could not be looked at
+}
+
+// brokers looks at each broker of which the playbook makes use, where anybody is asked anything.
+func (p *Plan) brokers(ctx context.Context, s Survey) {
+	uses := false
+	for _, step := range s.Book.Steps() {
+		uses = uses || step.Uses == "broker.hold"
+	}
+	if !uses {
+		return
+	}
+	p.Brokers = make([]Broker, len(s.Work.Brokers))
+	var all sync.WaitGroup
+	for i, b := range s.Work.Brokers {
+		p.Brokers[i] = Broker{Name: b.Name(), Where: b.Where(), Agent: b.Agent()}
+		switch {
+		case !s.Ask:
+		case p.Suspect:
+			p.Brokers[i].Trouble = "your own credentials are not used on the machine under suspicion before that was accepted"
+		default:
+			all.Go(func() { p.Brokers[i].look(ctx, b) })
+		}
+	}
+	all.Wait()
+}
+
+func (p *Broker) look(ctx context.Context, b broker.Broker) {
+	ctx, cancel := context.WithTimeoutCause(ctx, brokerWait, fmt.Errorf("no answer within %s", brokerWait))
+	defer cancel()
+	s, err := b.Look(ctx)
+	if err != nil {
+		p.Trouble = text(cmp.Or(context.Cause(ctx), err).Error())
+		return
+	}
+	p.Asked, p.Live, p.Queues = true, len(s.Live), s.Queues
+	for i, q := range p.Queues {
+		p.Queues[i].Name, p.Queues[i].Kind = text(q.Name), text(q.Kind)
+	}
+	for _, other := range s.Others {
+		p.Others = append(p.Others, text(other))
+	}
+}
+
+// listBrokers says what the agent is cut off from, below the step that does it.
+func (t *text80) listBrokers(p Plan) {
+	for _, b := range p.Brokers {
+		t.line(4, "%s (%s): account %s", b.Name, b.Where, b.Agent)
+		switch {
+		case b.Trouble != "":
+			t.line(6, "could not be looked at: %s", b.Trouble)
+		case !b.Asked:
+			t.line(6, "not asked")
+		default:
+			t.line(6, "connections of it: %d", b.Live)
+		}
+		for _, q := range b.Queues {
+			if q.Messages < 0 {
+				t.line(6, "%s (%s)", q.Name, q.Kind)
+			} else {
+				t.line(6, "%s (%s): messages: %d", q.Name, q.Kind, q.Messages)
+			}
+		}
+		if len(b.Others) > 0 {
+			t.line(6, "others there: %s", strings.Join(b.Others[:min(len(b.Others), maxShown)], ", "))
+		}
+	}
+}
+
+func (b Broker) key() string   { return b.Name }
+func (b Broker) label() string { return "broker " + b.Name + " (" + b.Where + ")" }
+
+// broker compares what is cut off, and not what waits there: that changes by the second.
+func (d *differ) broker(was, now Broker) {
+	if was.Where != now.Where || was.Agent != now.Agent || !slices.Equal(was.queues(), now.queues()) && was.Asked && now.Asked {
+		d.matters("changed: %s: account %s, queues %s; it was %s, account %s, queues %s", now.label(), now.Agent, strings.Join(now.queues(), ", "),
+			was.Where, was.Agent, strings.Join(was.queues(), ", "))
+	}
+}
+
+func (b Broker) queues() (names []string) {
+	for _, q := range b.Queues {
+		names = append(names, q.Name)
+	}
+	return names
+}
