@@ -36,6 +36,30 @@ const BrokerKind = "broker.account"
 // BrokerAuthority is what the authority on a broker is called among Authorities.
 func BrokerAuthority(name string) string { return "broker " + name }
 
+// BrokerSeen is how a broker stands, or why that is not known.
+type BrokerSeen struct {
+	broker.Standing
+	Err error
+}
+
+// LookAtBrokers looks at all brokers at once, in their order, and changes nothing.
+func (r *Response) LookAtBrokers(ctx context.Context) []BrokerSeen {
+	seen := make([]BrokerSeen, len(r.Brokers))
+	var all sync.WaitGroup
+	for i, b := range r.Brokers {
+		all.Go(func() {
+			ctx, cancel := engine.WithDeadline(ctx, r.Clock, brokerLook)
+			defer cancel()
+			seen[i].Err = engine.Guarded(func() (err error) {
+				seen[i].Standing, err = b.Look(ctx)
+				return err
+			})
+		})
+	}
+	all.Wait()
+	return seen
+}
+
 // errHeld means that the desk's access is the attacker's as well.
 var errHeld = errors.New("the agent's host held the desk's own access to it: nobody is asked with it")
 
@@ -184,6 +208,7 @@ func (r *Response) copyBroker(ctx context.Context, b broker.Broker, rec engine.R
 	if !stands {
 		rec.Note(incident.TypeSealed, sealed)
 	}
+	r.stampSealed(ctx, sealed, r.late.rec)
 	if len(sealed.Left) > 0 {
 		return fmt.Errorf("%s left out, the first is %s", plural(len(sealed.Left), "thing", "things"), sealed.Left[0])
 	}
@@ -198,7 +223,9 @@ func (r *Response) giveBack(ctx context.Context, j *journal.Journal, by, why str
 			continue
 		}
 		undo := cmp.Or(was.ByHand, "give account "+was.Agent+" its access back")
-		i := slices.IndexFunc(r.Brokers, func(b broker.Broker) bool { return b.Name() == was.Broker && b.Where() == was.Where && b.Agent() == was.Agent })
+		i := slices.IndexFunc(r.Brokers, func(b broker.Broker) bool {
+			return b.Name() == was.Broker && b.Where() == was.Where && b.Agent() == was.Agent
+		})
 		if i < 0 {
 			left = append(left, fmt.Sprintf("the agent is cut off %s (%s), which is not in the configuration any more; by hand: %s", was.Broker, was.Where, undo))
 			continue

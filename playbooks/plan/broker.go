@@ -1,30 +1,30 @@
 package plan
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
-	"clawback/playbooks/platform/broker"
+	"clawback/playbooks/actions"
 )
-
-// brokerWait is how long a broker has to say how it stands.
-const brokerWait = 15 * time.Second
 
 // Broker is a place where work waits for the agent, that it is cut off from.
 type Broker struct {
-	Name    string         `json:"name"`
-	Where   string         `json:"where"`
-	Agent   string         `json:"agent"` // its account there
-	Queues  []broker.Queue `json:"queues,omitempty"`
-	Live    int            `json:"connections"` // of the agent's account
-	Others  []string       `json:"others,omitempty"`
-	Asked   bool           `json:"asked"`
-	Trouble string         `json:"trouble,omitempty"` // why it could not be looked at
+	Name    string   `json:"name"`
+	Where   string   `json:"where"`
+	Agent   string   `json:"agent"` // its account there
+	Queues  []Queue  `json:"queues,omitempty"`
+	Live    int      `json:"connections"` // of the agent's account
+	Others  []string `json:"others,omitempty"`
+	Asked   bool     `json:"asked"`
+	Trouble string   `json:"trouble,omitempty"` // why it could not be looked at
+}
+
+// Queue is a place on a broker where messages wait.
+type Queue struct {
+	Name     string `json:"name"`
+	Kind     string `json:"kind"`
+	Messages int64  `json:"messages"` // -1 where that is not known
 }
 
 // brokers looks at each broker of which the playbook makes use, where anybody is asked anything.
@@ -36,35 +36,34 @@ func (p *Plan) brokers(ctx context.Context, s Survey) {
 	if !uses {
 		return
 	}
-	p.Brokers = make([]Broker, len(s.Work.Brokers))
-	var all sync.WaitGroup
-	for i, b := range s.Work.Brokers {
-		p.Brokers[i] = Broker{Name: b.Name(), Where: b.Where(), Agent: b.Agent()}
-		switch {
-		case !s.Ask:
-		case p.Suspect:
+	for _, b := range s.Work.Brokers {
+		p.Brokers = append(p.Brokers, Broker{Name: b.Name(), Where: b.Where(), Agent: b.Agent()})
+	}
+	switch {
+	case !s.Ask:
+	case p.Suspect:
+		for i := range p.Brokers {
 			p.Brokers[i].Trouble = "your own credentials are not used on the machine under suspicion before that was accepted"
-		default:
-			all.Go(func() { p.Brokers[i].look(ctx, b) })
+		}
+	default:
+		for i, seen := range s.Work.LookAtBrokers(ctx) {
+			p.Brokers[i].take(seen)
 		}
 	}
-	all.Wait()
 }
 
-func (p *Broker) look(ctx context.Context, b broker.Broker) {
-	ctx, cancel := context.WithTimeoutCause(ctx, brokerWait, fmt.Errorf("no answer within %s", brokerWait))
-	defer cancel()
-	s, err := b.Look(ctx)
-	if err != nil {
-		p.Trouble = text(cmp.Or(context.Cause(ctx), err).Error())
+// take takes over what a broker says.
+func (b *Broker) take(seen actions.BrokerSeen) {
+	if seen.Err != nil {
+		b.Trouble = text(seen.Err.Error())
 		return
 	}
-	p.Asked, p.Live, p.Queues = true, len(s.Live), s.Queues
-	for i, q := range p.Queues {
-		p.Queues[i].Name, p.Queues[i].Kind = text(q.Name), text(q.Kind)
+	b.Asked, b.Live = true, len(seen.Live)
+	for _, q := range seen.Queues {
+		b.Queues = append(b.Queues, Queue{text(q.Name), text(q.Kind), q.Messages})
 	}
-	for _, other := range s.Others {
-		p.Others = append(p.Others, text(other))
+	for _, other := range seen.Others {
+		b.Others = append(b.Others, text(other))
 	}
 }
 

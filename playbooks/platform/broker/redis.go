@@ -419,4 +419,3 @@ func bytesOf(v any) value {
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
-
