@@ -254,6 +254,17 @@ func testAlone(t *testing.T) {
 	if s.verb("describe", &d); len(d.Walls) > 0 {
 		t.Errorf("walls after restore: %q", d.Walls)
 	}
+	for n := 1; ; n++ { // killed at its ledger, it leaves nothing that a restore does not take back
+		died := s.dies("isolate agent", fmt.Sprintf("CLAWBACK_TEST_DIES_AT=%d", n))
+		s.verb("restore", nil)
+		d = Description{}
+		if s.verb("describe", &d); len(d.Walls) > 0 || s.try("test", "!", "-e", "/run/clawback") != nil {
+			t.Errorf("after a death at %d: walls %q", n, d.Walls)
+		}
+		if !died {
+			break
+		}
+	}
 	s.cannotBeToldApart(t, desk)
 }
 
