@@ -96,12 +96,8 @@ func (a *Agent) isolateAgent(ctx context.Context, iso Isolator, desk []Connectio
 		if done, err = iso.Alone(ctx, desk, now); err != nil {
 			return done, err
 		}
-		for _, free := range now.Free {
-			done.Problems = append(done.Problems, free)
-		}
-		for _, spared := range now.Spared {
-			done.Kept = append(done.Kept, spared)
-		}
+		done.Problems = append(done.Problems, now.Free...)
+		done.Kept = append(done.Kept, now.Spared...)
 	}
 	done.Problems = append(done.Problems, v.problems...)
 	return done, nil

@@ -17,8 +17,9 @@ func playSurvivor() {
 		var err error
 		if strings.HasPrefix(name, "/") {
 			var f *os.File
-			f, err = os.Open(name)
-			defer f.Close()
+			if f, err = os.Open(name); err == nil {
+				defer f.Close()
+			}
 		} else {
 			var l net.Listener
 			l, err = net.Listen("tcp", name)
