@@ -57,6 +57,8 @@ func (r *Response) WillCopy() (lines []string) {
 
 var errNoPlatform = engine.Skipped{Reason: "the configuration does not say what it runs on: isolation: {cloud: …, kubernetes: …}"}
 
+var errNoDisks = engine.Skipped{Reason: "nothing that the configuration names of what it runs on keeps copies of its disks"}
+
 // incidentID is how things are named that an incident makes elsewhere.
 func (r *Response) incidentID() string {
 	if r.Before != nil && r.Before.State.Declared.Incident != "" {
@@ -241,7 +243,7 @@ func (r *Response) snapshotDisks(ctx context.Context, _ playbooks.Step, rec engi
 		}
 	}
 	if !any {
-		return errNoPlatform
+		return errNoDisks
 	}
 	return joined(failed)
 }

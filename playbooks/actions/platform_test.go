@@ -142,6 +142,11 @@ func TestPlatformAuthority(t *testing.T) {
 	if err := errors.Join(r.isolatePlatform(t.Context(), step, &recorder{})); !errors.Is(err, errNoPlatform) {
 		t.Error(err)
 	}
+	r, _ = onCloud(t, c, nil)
+	r.Platforms[0].Disks = nil
+	if err := r.snapshotDisks(t.Context(), step, &recorder{}); !errors.Is(err, errNoDisks) || len(c.calls) > 0 {
+		t.Errorf("%v, %v", err, c.calls)
+	}
 }
 
 func TestSnapshotDisks(t *testing.T) {

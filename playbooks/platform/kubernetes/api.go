@@ -28,7 +28,7 @@ type statusError struct {
 	text string
 }
 
-func (e *statusError) Error() string { return "Kubernetes: " + e.text }
+func (e *statusError) Error() string { return "kubernetes: " + e.text }
 
 func isStatus(err error, codes ...int) bool {
 	var e *statusError
@@ -67,10 +67,10 @@ func (c *cluster) path(group, plural string) string {
 func (c *cluster) call(ctx context.Context, q wire.Request, into any) error {
 	a, err := c.env.Authority(ctx)
 	if err != nil {
-		return platform.Hinted{Err: fmt.Errorf("Kubernetes: %w", err), Next: "see that the configuration says where the token of the cluster is kept"}
+		return platform.Hinted{Err: fmt.Errorf("kubernetes: %w", err), Next: "see that the configuration says where the token of the cluster is kept"}
 	}
 	if q.Bearer = a.Secret.Reveal("value"); !wire.Sendable(q.Bearer) {
-		return platform.Hinted{Err: errors.New("Kubernetes: the token cannot be sent"), Next: "see what " + a.From + " holds"}
+		return platform.Hinted{Err: errors.New("kubernetes: the token cannot be sent"), Next: "see what " + a.From + " holds"}
 	}
 	for try := 1; ; try++ {
 		p := c.client.Do(ctx, q)
@@ -146,7 +146,7 @@ func (c *cluster) patch(ctx context.Context, group, plural string, o object, cha
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
-		return fmt.Errorf("Kubernetes: %w", err)
+		return fmt.Errorf("kubernetes: %w", err)
 	}
 	return c.call(ctx, wire.Request{Method: http.MethodPatch, Path: c.path(group, plural) + "/" + url.PathEscape(o.Metadata.Name), Body: string(text),
 		Query: url.Values{"fieldManager": {"clawback"}}, Header: http.Header{"Content-Type": {"application/merge-patch+json"}}}, nil)

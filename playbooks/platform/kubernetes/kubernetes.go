@@ -333,7 +333,7 @@ func (c *cluster) giveBack(ctx context.Context, w incident.PlatformWas) (stands 
 		}
 		return false, c.patch(context.WithoutCancel(ctx), k.group, k.plural, o, back)
 	}
-	return false, fmt.Errorf("Kubernetes: %s is nothing that was changed here", w.Kind)
+	return false, fmt.Errorf("kubernetes: %s is nothing that was changed here", w.Kind)
 }
 
 func (c *cluster) giveLabels(ctx context.Context, w incident.PlatformWas) (stands bool, err error) {

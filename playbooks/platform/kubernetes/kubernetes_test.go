@@ -251,3 +251,23 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// What is taken for a selector selects by labels alone: it cannot be read as another query.
+func FuzzParseSelector(f *testing.F) {
+	f.Add("app=openclaw,tier=agent")
+	f.Add("a.test/app=x&limit=1")
+	f.Fuzz(func(t *testing.T, text string) {
+		labels, err := kubernetes.ParseSelector(text)
+		if err != nil {
+			return
+		}
+		if len(labels) == 0 {
+			t.Errorf("%q selects everything", text)
+		}
+		for key, value := range labels {
+			if key == "" || value == "" || strings.ContainsAny(key+value, "&?#,= \x00") {
+				t.Errorf("%q: %q=%q", text, key, value)
+			}
+		}
+	})
+}

@@ -123,7 +123,7 @@ func (k kind) back(was string) (map[string]any, error) {
 	case field == "nodes" && value == "as selected":
 		return nodeSelector(nil), nil
 	}
-	return nil, fmt.Errorf("Kubernetes: %q is no state of a %s that can be given back", was, k.name)
+	return nil, fmt.Errorf("kubernetes: %q is no state of a %s that can be given back", was, k.name)
 }
 
 func nodeSelector(value any) map[string]any {
