@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,6 +139,35 @@ func TestRealCustody(t *testing.T) {
 			}
 		}
 	})
+	t.Run("verify a package", func(t *testing.T) {
+		for says, args := range map[string][]string{
+			"the package existed on":  {copied},
+			"the package existed on ": {copied, "--tsa-roots", d.roots},
+		} {
+			if r := d.say(append([]string{"verify"}, args...)...); r.code != 0 || !bytes.Contains(r.stdout, []byte(strings.TrimSpace(says))) {
+				t.Errorf("%q: %d\n%s%s", args, r.code, r.stdout, r.stderr)
+			}
+		}
+		if r := d.run(withoutConfig(d.command("verify", copied))); r.code != 0 || !bytes.Contains(r.stdout, []byte("NOT checked")) {
+			t.Errorf("without roots: %d\n%s%s", r.code, r.stdout, r.stderr)
+		}
+		other := filepath.Join(t.TempDir(), filepath.Base(path))
+		for from, to := range map[string]string{path: other, path + ".sha256": other + ".sha256", d.roots: other + ".tsr"} {
+			b, err := os.ReadFile(from)
+			if err == nil {
+				err = os.WriteFile(to, b, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.say("verify", other).expects(t, incident.ExitNothing, "no response of a time stamping authority")
+		if err := os.Remove(other + ".tsr"); err != nil {
+			t.Fatal(err)
+		}
+		d.say("verify", other).expects(t, 0, "")
+		d.say("verify", other, "--tsa-roots", d.roots).expects(t, incident.ExitNothing, "no such file")
+	})
 	t.Run("public tools", func(t *testing.T) {
 		for _, line := range courtCommands(t) {
 			line = strings.NewReplacer("INC-20260301-0312", id, "/etc/clawback/tsa-roots.pem", d.roots, "/mnt/worm", d.share).Replace(line)
@@ -229,6 +259,12 @@ func TestRealCustody(t *testing.T) {
 		d.say("custody", "deposit", id).expects(t, incident.ExitPartial, "NOT DEPOSITED")
 	})
 	d.say("verify", id).expects(t, 0, "")
+}
+
+// withoutConfig has a command run as where nothing is configured.
+func withoutConfig(c *exec.Cmd) *exec.Cmd {
+	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(v string) bool { return strings.HasPrefix(v, "CLAWBACK_CONFIG=") })
+	return c
 }
 
 // expects is wants of a run that is not kept.

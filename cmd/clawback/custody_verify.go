@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"time"
 
 	"clawback/forensics/disk"
 	"clawback/forensics/incident"
+	"clawback/playbooks/actions"
 	"clawback/snapshots/deposit/timestamp"
 )
 
@@ -41,6 +43,46 @@ func (a *app) verifyCustody(dir, rootsFile string) error {
 		}
 	}
 	return nil
+}
+
+// verifyBeside checks the time stamp that lies beside a package, where one does.
+func (a *app) verifyBeside(path, rootsFile string) error {
+	beside := path + actions.StampSuffix
+	kept, err := readStamp(beside)
+	if errors.Is(err, fs.ErrNotExist) && rootsFile == "" {
+		return nil
+	}
+	roots, policy, rootsErr := a.believed(rootsFile)
+	if rootsErr != nil {
+		return rootsErr
+	}
+	var s timestamp.Stamp
+	if err == nil && roots == nil {
+		fmt.Fprintln(a.out, incident.Safe(beside+": NOT checked: name whom you believe with --tsa-roots FILE"))
+		return nil
+	}
+	if err == nil {
+		s, err = stampOf(path, kept, timestamp.Trust{Roots: roots, Policy: policy, Now: ownClock.Now()})
+	}
+	if err != nil {
+		return &failure{incident.ExitNothing, fmt.Errorf("time stamp %s: %w", beside, err), "compare with a copy from elsewhere"}
+	}
+	fmt.Fprintln(a.out, incident.Safe(fmt.Sprintf("%s: the package existed on %s, says %s (policy %s, serial %s)", beside, s.Time.Format(time.RFC3339), s.By, s.Policy, s.Serial)))
+	return nil
+}
+
+// stampOf checks a stamp against the file that it has to be of.
+func stampOf(path string, kept []byte, t timestamp.Trust) (timestamp.Stamp, error) {
+	f, err := disk.OpenRegular(path)
+	if err != nil {
+		return timestamp.Stamp{}, err
+	}
+	defer func() { _ = f.Close() }()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return timestamp.Stamp{}, err
+	}
+	return timestamp.Verify(kept, [sha256.Size]byte(sum.Sum(nil)), t)
 }
 
 // believed are the roots that time stamps are held against: those named, or the configuration's.

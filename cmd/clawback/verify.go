@@ -55,7 +55,10 @@ func (a *app) verify(what string, with compared) error {
 		return err
 	}
 	if isEvidence(what) {
-		return a.verifyEvidence(what, look)
+		if err := a.verifyEvidence(what, look); err != nil {
+			return err
+		}
+		return a.verifyBeside(what, with.tsaRoots)
 	}
 	dir, err := a.find(what)
 	if err != nil {

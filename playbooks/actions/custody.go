@@ -18,6 +18,7 @@ import (
 	"clawback/forensics/journal"
 	"clawback/playbooks"
 	"clawback/playbooks/engine"
+	"clawback/snapshots"
 	"clawback/snapshots/deposit"
 	"clawback/snapshots/deposit/timestamp"
 )
@@ -38,13 +39,13 @@ type Custodian struct {
 	Hold    string // why evidence is under a legal hold from the declaration on; "" where it is not
 }
 
-const (
-	stampSuffix = ".tsr"
-	mostStamp   = 64 << 10
-)
+// StampSuffix is what the name of a time stamp has behind that of its package.
+const StampSuffix = ".tsr"
+
+const mostStamp = 64 << 10
 
 // besidePackage are the endings of what belongs to a package and lies beside it.
-var besidePackage = []string{".sha256", ".sig", stampSuffix}
+var besidePackage = []string{snapshots.DigestSuffix, snapshots.SignatureSuffix, StampSuffix}
 
 // holdFromStart puts the evidence of a new incident under a legal hold before there is any.
 func (r *Response) holdFromStart(d incident.Declared, rec noter) {
@@ -91,7 +92,7 @@ func (r *Response) stamp(ctx context.Context, s incident.Sealed) incident.Stampe
 	if err != nil {
 		return failed(err, "")
 	}
-	file := s.Path + stampSuffix
+	file := s.Path + StampSuffix
 	kept, err := readSidecar(r.path(filepath.FromSlash(file)))
 	var stamp timestamp.Stamp
 	switch {

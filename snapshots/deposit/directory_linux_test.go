@@ -105,6 +105,38 @@ func TestDirectoryNeverReplaces(t *testing.T) {
 	}
 }
 
+// Two desks may come at once: the name goes to one of them.
+func TestNameGoesToOne(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"first", "second"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = folder.Close() }()
+	for how, rename := range map[string]func(from, to string) error{
+		"rename": func(from, to string) error { return renameNew(folder, from, to) },
+		"link":   func(from, to string) error { return linkNew(int(folder.Fd()), from, to) },
+	} {
+		if err := rename("second", "first"); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: %v", how, err)
+		}
+		if got, _ := os.ReadFile(filepath.Join(dir, "first")); string(got) != "first" {
+			t.Errorf("%s: it was replaced by %q", how, got)
+		}
+		if err := rename("second", how); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if err := rename(how, "second"); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+}
+
 // A run that died in the middle leaves half a file under another name, which the next one begins anew.
 func TestDirectoryAfterACrash(t *testing.T) {
 	d, dir := newDirectory(t)

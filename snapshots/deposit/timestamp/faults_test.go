@@ -145,6 +145,25 @@ func TestLies(t *testing.T) {
 	}
 }
 
+// A kept stamp holds no certificate that has no part in it: nobody would notice what is changed in one.
+func TestNoOtherCertificate(t *testing.T) {
+	root := issue(t, nil, "Root", anAuthority)
+	tsa, other := issue(t, root, "TSA", forTimeStamps), issue(t, root, "Somebody", forTimeStamps)
+	digest := digestOfRandom()
+	asked := der(t, query{Version: 1, Imprint: imprint{algorithm{ID: sha256OID}, digest[:]}, Nonce: big.NewInt(1), Certs: true})
+	for name, change := range map[string]func(*info, *contentInfo, *[]attribute){
+		"": func(*info, *contentInfo, *[]attribute) {},
+		"no part in who signed it": func(_ *info, c *contentInfo, _ *[]attribute) {
+			c.Content.Certs.Bytes = append(bytes.Clone(c.Content.Certs.Bytes), other.cert.Raw...)
+		},
+	} {
+		_, err := Verify(forge(t, asked, tsa, change), digest, Trust{Roots: root.roots, Now: time.Now()})
+		if (err == nil) != (name == "") || err != nil && !strings.Contains(err.Error(), name) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 // A certificate that has expired since does not take a stamp back: what counts is the time of the stamp.
 func TestExpiredSince(t *testing.T) {
 	root := issue(t, nil, "Root", anAuthority)
