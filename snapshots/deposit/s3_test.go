@@ -148,8 +148,10 @@ func TestS3HoldLater(t *testing.T) {
 			if kept, err := s.Put(t.Context(), "INC-1", f, true); err != nil || !kept.Hold || len(kept.Unproved) != 0 {
 				t.Errorf("%+v, %v", kept, err)
 			}
-			if kept, err := s.Put(t.Context(), "INC-1", f, false); err != nil {
-				t.Errorf("%+v, %v", kept, err)
+			longer := store.options
+			longer.Retain *= 3
+			if kept, err := place(t, longer).Put(t.Context(), "INC-1", f, false); err != nil || !kept.Until.Before(time.Now().Add(25*time.Hour)) {
+				t.Errorf("with the lock that it has: %+v, %v", kept, err)
 			}
 		})
 	}

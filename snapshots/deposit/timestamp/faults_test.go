@@ -164,6 +164,21 @@ func TestNoOtherCertificate(t *testing.T) {
 	}
 }
 
+// Nor does it hold words of the authority, which nobody signed.
+func TestNoWords(t *testing.T) {
+	root := issue(t, nil, "Root", anAuthority)
+	digest := digestOfRandom()
+	asked := der(t, query{Version: 1, Imprint: imprint{algorithm{ID: sha256OID}, digest[:]}, Nonce: big.NewInt(1), Certs: true})
+	r, err := parseResponse(forge(t, asked, issue(t, root, "TSA", forTimeStamps), func(*info, *contentInfo, *[]attribute) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Status.Text = []asn1.RawValue{{Tag: asn1.TagUTF8String, Bytes: []byte("granted")}}
+	if _, err := Verify(der(t, r), digest, Trust{Roots: root.roots, Now: time.Now()}); err == nil || !strings.Contains(err.Error(), "one form") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A certificate that has expired since does not take a stamp back: what counts is the time of the stamp.
 func TestExpiredSince(t *testing.T) {
 	root := issue(t, nil, "Root", anAuthority)
