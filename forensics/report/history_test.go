@@ -209,7 +209,7 @@ var histories = map[string]func(*testing.T) []journal.Entry{
 		kept := incident.DepositedFile{Name: "files.tar.zst", SHA256: digest, Bytes: 7, Version: "v1", Until: began.AddDate(1, 0, 0), Hold: true, Proof: []string{"downloaded again"}}
 		r.note(incident.TypeDeposited, incident.Deposited{Item: "files", Package: digest, Kind: "s3", Place: "s3://vault/INC", By: "dana", Files: []incident.DepositedFile{kept}})
 		r.note(incident.TypeDeposited, incident.Deposited{Item: "files", Package: digest, Kind: "directory", Place: "/mnt/worm/INC", By: "dana", Error: "no space left on device"})
-		r.at(48 * time.Hour).note(incident.TypeTransfer, incident.Transfer{Item: "files", From: "dana, scribe", To: "Carol <b>, counsel", Purpose: "review", At: began.Add(24 * time.Hour), By: "dana"})
+		r.at(48*time.Hour).note(incident.TypeTransfer, incident.Transfer{Item: "files", From: "dana, scribe", To: "Carol <b>, counsel", Purpose: "review", At: began.Add(24 * time.Hour), By: "dana"})
 		r.note(incident.TypeAccess, incident.Access{Item: "files", Who: "Dan, analyst", Purpose: "timeline", At: began.Add(30 * time.Hour), By: "dana"})
 		return r.note(incident.TypeHold, incident.Hold{By: "lee", Why: "settled"}).entries()
 	},
