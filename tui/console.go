@@ -41,6 +41,9 @@ type console struct {
 	run      runScreen
 	detail   detailScreen
 	report   reportScreen
+	evidence evidenceScreen
+	timeline timelineScreen
+	brief    briefScreen
 	screen   layer
 	overlays []overlay
 	armed    bool // keys count; not so for a moment after a guarded overlay opened or closed
@@ -285,8 +288,11 @@ func (c *console) input() *field {
 	if o := c.top(); o != nil {
 		return o.input()
 	}
-	if c.screen == &c.run && c.run.typing {
+	switch {
+	case c.screen == &c.run && c.run.typing:
 		return &c.run.filter
+	case c.screen == &c.timeline && c.timeline.typing:
+		return &c.timeline.filter
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func (o *helpOverlay) lines(c *console, w int) []line {
 			out = append(out, row(span{key, column(label, 11)}, span{look, l}))
 		}
 	}
-	return out
+	return append(out, glossary(w)...)
 }
 
 // scrollKeys move a view over text; step is the size of a page less one.

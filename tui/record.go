@@ -20,18 +20,20 @@ const (
 // record is the incident's record as far as it was read.
 type record struct {
 	incident.State
-	log    []logLine
-	probes map[credential.Fingerprint][]probe
-	byHand map[credential.Fingerprint]bool // a person did it, and the proof is under way
-	read   uint64                          // entries
-	widest boardColumns                    // that was shown
-	over   bool                            // there will be no further entry
-	broken error                           // why it cannot be read further
+	log       []logLine
+	forgotten int // lines before them
+	probes    map[credential.Fingerprint][]probe
+	byHand    map[credential.Fingerprint]bool // a person did it, and the proof is under way
+	read      uint64                          // entries
+	widest    boardColumns                    // that was shown
+	over      bool                            // there will be no further entry
+	broken    error                           // why it cannot be read further
 }
 
 type logLine struct {
 	at         time.Time
 	word, text string
+	entry      journal.Entry
 }
 
 type probe struct {
@@ -76,7 +78,9 @@ func (r *record) add(e journal.Entry) {
 		}
 	}
 	if word, text, ok := incident.Line(r.State, e); ok {
-		r.log = tail(append(r.log, logLine{e.Time, word, text}), maxLog)
+		before := len(r.log) + 1
+		r.log = tail(append(r.log, logLine{e.Time, word, text, e}), maxLog)
+		r.forgotten += before - len(r.log)
 	}
 }
 

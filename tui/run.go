@@ -133,6 +133,9 @@ func (s *runScreen) keys(c *console) []binding {
 		addKey(c),
 		inventoryKey(c),
 		binding{keys: []string{"p"}, label: "p", text: "plan", do: func() tea.Cmd { return c.show(&c.plan) }},
+		binding{keys: []string{"e"}, label: "e", text: "evidence", do: func() tea.Cmd { return c.show(&c.evidence) }},
+		binding{keys: []string{"t"}, label: "t", text: "timeline", do: func() tea.Cmd { return c.show(&c.timeline) }},
+		binding{keys: []string{"b"}, label: "b", text: "brief", do: func() tea.Cmd { return c.show(&c.brief) }},
 		binding{keys: []string{"tab"}, label: "tab", text: "next pane", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + 1) % focuses; return nil }},
 		binding{keys: []string{"shift+tab"}, label: "shift+tab", text: "pane before", quiet: true, do: func() tea.Cmd { s.focus = (s.focus + focuses - 1) % focuses; return nil }},
 		binding{keys: []string{"j", "down"}, label: "j ↓", text: "down", quiet: true, do: s.moves(c, 1)},
@@ -373,18 +376,22 @@ func (s *runScreen) logPane(c *console, w, h int) []line {
 	end := max(0, len(c.rec.log)-s.logBack)
 	var out []line
 	for _, l := range c.rec.log[max(0, end-h):end] {
-		look := plain
-		switch l.word {
-		case string(credential.Dead), "frozen", "down", "sealed", "approved":
-			look = good
-		case string(credential.Alive), string(credential.Failed), "RECORD LOST", "NOT FROZEN", "NOT DOWN", "BREAK GLASS", "HOST LOST", "NO AUTHORITY":
-			look = danger
-		case "warning", string(credential.Unverified), string(credential.Manual), "interrupted", "refused", "resumed", "terminal":
-			look = warn
-		case "question", "answer", "command", "note", "approval":
-			look = accent
-		}
-		out = append(out, row(span{dim, " " + l.at.UTC().Format("15:04:05") + " "}, span{look, column(l.word, 12) + " "}, span{plain, l.text}))
+		out = append(out, row(span{dim, " " + l.at.UTC().Format("15:04:05") + " "}, span{wordLook(l.word), column(l.word, 12) + " "}, span{plain, l.text}))
 	}
 	return out
+}
+
+// wordLook is how the first word of a line of the log looks.
+func wordLook(word string) token {
+	switch word {
+	case string(credential.Dead), "frozen", "down", "sealed", "approved":
+		return good
+	case string(credential.Alive), string(credential.Failed), "RECORD LOST", "NOT FROZEN", "NOT DOWN", "BREAK GLASS", "HOST LOST", "NO AUTHORITY":
+		return danger
+	case "warning", string(credential.Unverified), string(credential.Manual), "interrupted", "refused", "resumed", "terminal":
+		return warn
+	case "question", "answer", "command", "note", "approval":
+		return accent
+	}
+	return plain
 }

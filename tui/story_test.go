@@ -272,3 +272,17 @@ func askingFor(t testing.TB, kind string) *story {
 	s.add(incident.TypeAsked, questions[kind])
 	return s
 }
+
+// preserved is an incident whose evidence is sealed, stamped, put away and under a legal hold, with what is
+// missing of it.
+func preserved(t testing.TB) *story {
+	s := underFire(t)
+	hash := func(of string) string { return string(print(of)) }
+	s.add(incident.TypeSealed, incident.Sealed{Part: "files", Path: "evidence/files.tar.zst", Files: 3120, Bytes: 940_000_000, Manifest: hash("m"), Digest: hash("d"), Package: hash("p"),
+		Signer: "SHA256:2vQ8mXk5d1z", Verdicts: map[string]int{"stable": 3116, "grew": 3, "timeout": 1}, Left: []string{`"var/log/journal/x": 3 GB, over the limit`}, Problems: []string{"proc/12: gone"}})
+	s.add(incident.TypeStamped, incident.Stamped{Item: "files", Package: hash("p"), File: "evidence/files.tar.zst.tsr", Time: s.at, By: "CN=TSA 1", Authority: "https://tsa.example"})
+	s.add(incident.TypeDeposited, incident.Deposited{Item: "files", Package: hash("p"), Kind: "s3", Place: "s3://evidence/INC-20261122-0317", By: "dana", Error: "403 AccessDenied", Hint: "clawback custody deposit"})
+	s.add(incident.TypeHold, incident.Hold{On: true, By: "dana", Why: "counsel asked for it"})
+	s.add(incident.TypeWitness, incident.WitnessHeld{Sink: "siem", Kind: "syslog", Entries: 40, Checkpoint: 32})
+	return s
+}

@@ -1,0 +1,87 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"clawback/forensics/incident"
+)
+
+// A brief is read out: it has to fit one screen, however much there is to say.
+func TestBriefFitsAScreen(t *testing.T) {
+	for name, story := range map[string]*story{"begun": begun(t), "under fire": preserved(t), "over": over(t), "a crowd": crowd(t, 500), "in doubt": doubtful(t)} {
+		k := newKeyboard(t, story, 80, 24, nil)
+		k.press("enter", "b")
+		if text := k.view(); strings.Contains(text, "more below") {
+			t.Errorf("%s: it does not fit:\n%s", name, text)
+		}
+	}
+}
+
+// What matters most is said first, and an agent that may still act is never called still.
+func TestBriefOfTheAgent(t *testing.T) {
+	for want, add := range map[string]func(*story){
+		"is NOT frozen: it may still act": func(*story) {},
+		"is NOT frozen whole":             func(s *story) { s.add(incident.TypeFrozen, incident.Frozen{Processes: 3}) },
+		"stands still since":              func(s *story) { s.add(incident.TypeFrozen, incident.Frozen{Processes: 3, Complete: true}) },
+		"not known yet":                   func(s *story) { s.add(incident.TypeStopped, incident.Stopped{Killed: 3}) },
+		"is NOT down":                     func(s *story) { s.add(incident.TypeChecked, incident.Checked{}) },
+		"it stays down":                   func(s *story) { s.add(incident.TypeChecked, incident.Checked{Down: true}) },
+	} {
+		s := begun(t)
+		add(s)
+		k := newKeyboard(t, s, 80, 24, nil)
+		k.press("enter", "b")
+		k.wants(want)
+	}
+}
+
+// An entry is shown as it stands in the record, and nothing in it steers the terminal.
+func TestEntryWithoutItsEscapes(t *testing.T) {
+	s := begun(t)
+	s.add(incident.TypeNote, incident.Note{Text: "a\x1b[2J\x1b]0;owned\x07b\u202ec", By: "mallory"})
+	k := newKeyboard(t, s, 80, 24, nil)
+	k.press("enter", "t", "enter")
+	k.wants("ENTRY 3", `"by": "mallory"`)
+	if text := k.view(); strings.ContainsAny(text, "\x07\u202e") || strings.Contains(text, "\x1b[2J") || strings.Contains(text, "\x1b]") {
+		t.Errorf("%q", text)
+	}
+	k.press("esc")
+	k.wants("TIMELINE")
+	k.press("esc")
+	k.wants("CREDENTIALS")
+}
+
+// What is selected stays selected while the record goes on.
+func TestTimelineStandsStill(t *testing.T) {
+	s := underFire(t)
+	k := newKeyboard(t, s, 80, 24, nil)
+	k.press("enter", "t", "k", "k", "enter")
+	before := k.view()
+	n := len(s.entries)
+	for range 50 {
+		s.after(time.Millisecond, incident.TypeNote, incident.Note{Text: "later", By: "dana"})
+	}
+	k.send(entriesMsg(s.entries[n:]))
+	k.c.now = s.entries[n-1].Time.Add(time.Second)
+	if after := k.view(); before != after {
+		t.Errorf("it was\n%s\nand is\n%s", before, after)
+	}
+}
+
+func TestGlossaryKnowsEachState(t *testing.T) {
+	for life := range lifeMarks {
+		if lifeMeanings[life] == "" {
+			t.Errorf("nothing says what %s means", life)
+		}
+	}
+	for status := range stepMarks {
+		if stepMeanings[status] == "" {
+			t.Errorf("nothing says what %s means", status)
+		}
+	}
+	if len(lifeOrder) != len(lifeMarks) || len(stepOrder) != len(stepMarks) {
+		t.Error("a state is not in the list")
+	}
+}
