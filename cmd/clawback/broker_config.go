@@ -18,7 +18,8 @@ import (
 
 // brokerConfig is a place where work waits for the agent: one of its kinds.
 type brokerConfig struct {
-	Redis *redisConfig `yaml:"redis"`
+	Redis    *redisConfig    `yaml:"redis"`
+	Postgres *postgresConfig `yaml:"postgres"`
 }
 
 // brokerAt is what all kinds have.
@@ -41,6 +42,13 @@ type redisConfig struct {
 	Keys     []string `yaml:"keys"`
 }
 
+type postgresConfig struct {
+	brokerAt `yaml:",inline"`
+	Database string   `yaml:"database"`
+	Role     string   `yaml:"role"` // the agent's
+	Tables   []string `yaml:"tables"`
+}
+
 // brokerHelp is a part of the help on the configuration.
 const brokerHelp = `brokers:                    # where work waits for the agent: it is cut off there, and what waits is copied
   tasks:                    # a name of yours
@@ -51,6 +59,13 @@ const brokerHelp = `brokers:                    # where work waits for the agent
       keys: [queue:agent, stream:tasks]   # its queues: lists, streams, sorted sets
       authority: {user: {env: REDIS_USER}, password: {file: /etc/clawback/redis-password}}   # an administrator's, by
                                        # the references of authorities
+  queue:
+    postgres:
+      address: db.example.com:5432     # ca, plain and authority as above; the administrator may change the role and owns
+      database: app                    # the tables, or is a superuser
+      role: openclaw                   # the agent's: may not log in any more
+      tables: [public.tasks]           # its queues: their rows are hidden from all but the owner and superusers
+      authority: {user: {env: PGADMIN}, password: {file: /etc/clawback/postgres-password}}
 `
 
 // maxBrokers bounds what is cut off at once.
@@ -61,10 +76,12 @@ var brokerName = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,31}\z`)
 // at is what a broker's kind has in common with the others; nil where not exactly one is named.
 func (b brokerConfig) at() *brokerAt {
 	switch {
+	case (b.Redis != nil) == (b.Postgres != nil):
+		return nil
 	case b.Redis != nil:
 		return &b.Redis.brokerAt
 	}
-	return nil
+	return &b.Postgres.brokerAt
 }
 
 func (c config) checkBrokers() error {
@@ -86,7 +103,7 @@ func (c config) checkBrokers() error {
 func (b brokerConfig) check() error {
 	at := b.at()
 	if at == nil {
-		return errors.New("it is of no kind: redis")
+		return errors.New("it is of one kind: redis or postgres")
 	}
 	if err := (broker.Place{Address: at.Address, Plain: at.Plain}).Check(); err != nil {
 		return err
@@ -100,11 +117,13 @@ func (b brokerConfig) check() error {
 	if err := at.Authority.User.check(); err != nil {
 		return fmt.Errorf("authority.user: %w", err)
 	}
-	switch {
-	case b.Redis != nil:
+	if b.Redis != nil {
 		return wordsOf("user", []string{b.Redis.User}, "keys", b.Redis.Keys)
 	}
-	return nil
+	if b.Postgres.Database == "" {
+		return errors.New("database is missing")
+	}
+	return wordsOf("role", []string{b.Postgres.Role}, "tables", b.Postgres.Tables)
 }
 
 // wordsOf refuses what names nothing, or what could mean something else to a broker.
@@ -171,5 +190,8 @@ func accessOf(s credential.Secret) broker.Access {
 }
 
 func (b brokerConfig) broker(name string, access broker.Authority) broker.Broker {
+	if p := b.Postgres; p != nil {
+		return broker.Postgres{Called: name, Place: p.place(), Database: p.Database, Role: p.Role, Tables: p.Tables, Authority: access}
+	}
 	return broker.Redis{Called: name, Place: b.Redis.place(), User: b.Redis.User, Keys: b.Redis.Keys, Authority: access}
 }
