@@ -1,7 +1,6 @@
 package containment
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,6 +87,12 @@ func (v *visit) unblockUnits(ctx context.Context) {
 		if !ok {
 			continue
 		}
+		// Sockets first: none can be started once a timer or a dependent has started its service.
+		sockets := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return unitType(name) != "socket" })
+		if err := b.Unblock(ctx, sockets); err != nil {
+			v.problem(fmt.Errorf("unblock sockets of the %s manager: %w", m.Name(), err))
+		}
+		v.resume(ctx, func(p Paused) bool { return p.Manager == m.Name() && slices.Contains(sockets, p.Name) })
 		if err := b.Unblock(ctx, names); err != nil {
 			v.problem(fmt.Errorf("unblock units of the %s manager: %w", m.Name(), err))
 			for _, name := range names {
@@ -103,13 +108,18 @@ func (v *visit) unblockUnits(ctx context.Context) {
 	}
 	v.Blocked = blocked
 
-	// Sockets first: none can be started once a timer has started its service.
-	slices.SortStableFunc(v.Paused, func(a, b Paused) int {
-		rank := map[bool]int{true: 0, false: 1}
-		return cmp.Compare(rank[strings.HasSuffix(a.Name, ".socket")], rank[strings.HasSuffix(b.Name, ".socket")])
-	})
+	v.resume(ctx, func(Paused) bool { return true })
+	v.lingerOn()
+}
+
+// resume gives back what was paused of the units that are chosen.
+func (v *visit) resume(ctx context.Context, chosen func(Paused) bool) {
 	var paused []Paused
 	for _, p := range v.Paused {
+		if !chosen(p) {
+			paused = append(paused, p)
+			continue
+		}
 		m := v.managerNamed(p.Manager)
 		if m == nil {
 			paused = append(paused, p)
@@ -121,7 +131,6 @@ func (v *visit) unblockUnits(ctx context.Context) {
 		}
 	}
 	v.Paused = paused
-	v.lingerOn()
 }
 
 func (v *visit) managerNamed(name string) Manager {
