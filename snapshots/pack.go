@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	frameSize   = 1 << 20  // bytes of the tar stream in one frame
-	maxWorkers  = 8        // that compress
-	maxWaiting  = 32 << 20 // compressed bytes of an open file that wait in memory for its size to be known
-	maxTagBytes = 8 << 20  // the same, of the index and of the manifest
+	frameSize     = 1 << 20   // bytes of the tar stream in one frame
+	encoderWindow = 256 << 10 // bytes; more is slower and packs an agent's files no better
+	maxWorkers    = 8         // that compress
+	maxWaiting    = 32 << 20  // compressed bytes of an open file that wait in memory for its size to be known
+	maxTagBytes   = 8 << 20   // the same, of the index and of the manifest
 )
 
 // frame is a piece of the tar stream, compressed on its own.
@@ -61,7 +62,7 @@ type job struct {
 func newPacker(file disk.File, info Info, spillAt func() (*spill, error)) (*packer, error) {
 	n := min(runtime.GOMAXPROCS(0), maxWorkers)
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(n),
-		zstd.WithWindowSize(frameSize), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true))
+		zstd.WithWindowSize(encoderWindow), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true))
 	if err != nil {
 		return nil, err
 	}

@@ -310,6 +310,7 @@ func TestEveryBitOfAPackage(t *testing.T) {
 	must(t, err)
 	for name, info := range map[string]Info{"clear": {}, "encrypted": {Recipients: []age.Recipient{identity.Recipient()}}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path, _ := packPieces(t, info, map[string]string{"a": "evidence", "b": random(200)})
 			check := Check{Identities: []age.Identity{identity}}
 			inside := 0
