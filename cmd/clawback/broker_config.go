@@ -20,6 +20,7 @@ import (
 type brokerConfig struct {
 	Redis    *redisConfig    `yaml:"redis"`
 	Postgres *postgresConfig `yaml:"postgres"`
+	RabbitMQ *rabbitmqConfig `yaml:"rabbitmq"`
 }
 
 // brokerAt is what all kinds have.
@@ -49,6 +50,13 @@ type postgresConfig struct {
 	Tables   []string `yaml:"tables"`
 }
 
+type rabbitmqConfig struct {
+	brokerAt `yaml:",inline"`
+	Vhost    string   `yaml:"vhost"`
+	User     string   `yaml:"user"` // the agent's
+	Queues   []string `yaml:"queues"`
+}
+
 // brokerHelp is a part of the help on the configuration.
 const brokerHelp = `brokers:                    # where work waits for the agent: it is cut off there, and what waits is copied
   tasks:                    # a name of yours
@@ -66,6 +74,13 @@ const brokerHelp = `brokers:                    # where work waits for the agent
       role: openclaw                   # the agent's: may not log in any more
       tables: [public.tasks]           # its queues: their rows are hidden from all but the owner and superusers
       authority: {user: {env: PGADMIN}, password: {file: /etc/clawback/postgres-password}}
+  jobs:
+    rabbitmq:
+      address: mq.example.com:15671    # of its management API
+      vhost: /                         # of the queues
+      user: openclaw                   # the agent's: its permissions on all virtual hosts, and its tags, are taken away
+      queues: [agent.tasks]            # classic ones are copied
+      authority: {user: {env: MQADMIN}, password: {file: /etc/clawback/rabbitmq-password}}
 `
 
 // maxBrokers bounds what is cut off at once.
@@ -75,13 +90,20 @@ var brokerName = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,31}\z`)
 
 // at is what a broker's kind has in common with the others; nil where not exactly one is named.
 func (b brokerConfig) at() *brokerAt {
-	switch {
-	case (b.Redis != nil) == (b.Postgres != nil):
-		return nil
-	case b.Redis != nil:
-		return &b.Redis.brokerAt
+	var kinds []*brokerAt
+	if b.Redis != nil {
+		kinds = append(kinds, &b.Redis.brokerAt)
 	}
-	return &b.Postgres.brokerAt
+	if b.Postgres != nil {
+		kinds = append(kinds, &b.Postgres.brokerAt)
+	}
+	if b.RabbitMQ != nil {
+		kinds = append(kinds, &b.RabbitMQ.brokerAt)
+	}
+	if len(kinds) != 1 {
+		return nil
+	}
+	return kinds[0]
 }
 
 func (c config) checkBrokers() error {
@@ -103,7 +125,7 @@ func (c config) checkBrokers() error {
 func (b brokerConfig) check() error {
 	at := b.at()
 	if at == nil {
-		return errors.New("it is of one kind: redis or postgres")
+		return errors.New("it is of one kind: redis, postgres or rabbitmq")
 	}
 	if err := (broker.Place{Address: at.Address, Plain: at.Plain}).Check(); err != nil {
 		return err
@@ -117,10 +139,14 @@ func (b brokerConfig) check() error {
 	if err := at.Authority.User.check(); err != nil {
 		return fmt.Errorf("authority.user: %w", err)
 	}
-	if b.Redis != nil {
+	switch {
+	case b.Redis != nil:
 		return wordsOf("user", []string{b.Redis.User}, "keys", b.Redis.Keys)
-	}
-	if b.Postgres.Database == "" {
+	case b.RabbitMQ != nil && b.RabbitMQ.Vhost == "":
+		return errors.New("vhost is missing")
+	case b.RabbitMQ != nil:
+		return wordsOf("user", []string{b.RabbitMQ.User}, "queues", b.RabbitMQ.Queues)
+	case b.Postgres.Database == "":
 		return errors.New("database is missing")
 	}
 	return wordsOf("role", []string{b.Postgres.Role}, "tables", b.Postgres.Tables)
@@ -192,6 +218,9 @@ func accessOf(s credential.Secret) broker.Access {
 func (b brokerConfig) broker(name string, access broker.Authority) broker.Broker {
 	if p := b.Postgres; p != nil {
 		return broker.Postgres{Called: name, Place: p.place(), Database: p.Database, Role: p.Role, Tables: p.Tables, Authority: access}
+	}
+	if m := b.RabbitMQ; m != nil {
+		return broker.RabbitMQ{Called: name, Place: m.place(), Vhost: m.Vhost, User: m.User, Queues: m.Queues, Authority: access}
 	}
 	return broker.Redis{Called: name, Place: b.Redis.place(), User: b.Redis.User, Keys: b.Redis.Keys, Authority: access}
 }

@@ -39,6 +39,9 @@ func TestBrokerConfig(t *testing.T) {
 		"brokers: {tasks: {postgres: {address: \"db.example.com:5432\", role: openclaw, tables: [public.tasks], " + authority + "}}}":                "database is missing",
 		"brokers: {tasks: {postgres: {address: \"db.example.com:5432\", database: app, role: openclaw, " + authority + "}}}":                         "tables is missing",
 		"brokers: {tasks: {postgres: {address: \"a:1\", " + authority + "}, redis: {address: \"a:1\", " + authority + "}}}":                          "of one kind",
+		"brokers: {tasks: {rabbitmq: {address: \"mq.example.com:15671\", vhost: /, user: openclaw, queues: [agent.tasks], " + authority + "}}}":      "",
+		"brokers: {tasks: {rabbitmq: {address: \"mq.example.com:15671\", user: openclaw, queues: [agent.tasks], " + authority + "}}}":                "vhost is missing",
+		"brokers: {tasks: {rabbitmq: {address: \"mq.example.com:15671\", vhost: /, user: openclaw, " + authority + "}}}":                             "queues is missing",
 		"brokers: {tasks: {}}": "of one kind",
 		"brokers: {\"../x\": {redis: {address: \"r:1\", user: o, keys: [a], " + authority + "}}}": "no word of a-z",
 	} {
