@@ -10,7 +10,7 @@ BIN := bin
 # A module of its own, for tests against what services publish in Go; it takes over what go.mod asks for.
 PEERS := GOFLAGS=-mod=mod go -C revoke/revoketest/peers
 
-.PHONY: build test race lint fuzz bench e2e golden generate crash drill check setup clean test-s3
+.PHONY: build test race lint fuzz bench e2e golden generate crash drill check setup clean screenshots test-s3
 
 build: ## the desk and the host's program, static
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/clawback ./cmd/clawback-host
@@ -51,6 +51,9 @@ e2e: setup build ## the stories alone: real processes, systemd, sshd, tmux
 
 test-s3: ## the S3 witness and the deposit of evidence against MinIO with Object Lock on: built from source (minutes), on loopback
 	.ci/test-s3
+
+screenshots: build ## the README's pictures, drawn from a real drill in tmux
+	go run ./cmd/screenshot $(BIN)/clawback .github
 
 golden: ## write the golden files anew; look at the difference
 	go test ./tui ./forensics/report ./cmd/clawback -update

@@ -44,7 +44,7 @@ func brief(s incident.State, now time.Time) []point {
 		}
 	}
 	d := s.Declared
-	what := strings.ToUpper(d.Mode) + " " + d.Incident + ": " + first(s.Plan.Title, d.Playbook) + " on " + d.Target
+	what := strings.ToUpper(d.Mode) + " " + strings.TrimPrefix(d.Incident, "DRILL-") + ": " + first(s.Plan.Title, d.Playbook) + " on " + d.Target
 	if !s.DeclaredAt.IsZero() {
 		what += fmt.Sprintf(". Declared at %s UTC by %s, %s ago", s.DeclaredAt.UTC().Format("15:04"), d.Responder, spokenTime(now.Sub(s.DeclaredAt)))
 	}
