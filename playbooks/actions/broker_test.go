@@ -15,6 +15,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/playbooks/containment"
 	"clawback/playbooks/platform/broker"
 	"clawback/revoke"
 	"clawback/revoke/credential"
@@ -327,5 +328,20 @@ func TestLetGoOfBrokers(t *testing.T) {
 		if c.asked && s.Broker("a").Back == c.sticky {
 			t.Errorf("%s: on record: %+v", name, s.Broker("a"))
 		}
+	}
+}
+
+// With a broker's evidence alone the agent is not killed: that holds nothing of its memory.
+func TestBrokerEvidenceOpensNoGate(t *testing.T) {
+	for part, lost := range map[string]bool{incident.BrokerPart("a"): true, "volatile": false} {
+		j := journal.InMemory(time.Now)
+		note(t, j, incident.TypeDeclared, incident.Declared{Incident: "CLAW-1", Mode: incident.Real})
+		note(t, j, incident.TypeSealed, incident.Sealed{Part: part, Path: "evidence/" + part})
+		r := takeUp(t, &machine{}, j)
+		r.frozen = &containment.Frozen{Processes: []containment.Process{{PID: 7}}}
+		if err, held := r.unpreserved(); (err != nil) != lost || !held {
+			t.Errorf("with %s alone: %v, held %v", part, err, held)
+		}
+		_ = j.Close()
 	}
 }

@@ -186,12 +186,16 @@ func TestRabbitMQHostile(t *testing.T) {
 			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		})
 	}
+	stranger := impostor(t, func(net.Conn) { t.Error("a redirect was followed, and the password with it") })
 	for name, address := range map[string]string{
 		"hangs":        impostor(t, silent),
 		"closes":       impostor(t, func(net.Conn) {}),
 		"a huge reply": answers(`{"tags":"` + strings.Repeat("x", 5000) + `"}`),
 		"no JSON":      answers("<html>" + password),
 		"elsewhere": impostor(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4000))
+			_, _ = fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: http://%s/%s\r\nContent-Length: 0\r\n\r\n", stranger, password)
+		}),
 			_, _ = c.Read(make([]byte, 4000))
 			_, _ = io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/"+password+"\r\nContent-Length: 0\r\n\r\n")
 		}),
