@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -15,7 +13,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"clawback/forensics/incident"
-	"clawback/forensics/journal"
 	"clawback/playbooks/engine"
 )
 
@@ -396,23 +393,6 @@ func TestNoColorAndDumb(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A terminal that cannot move its cursor gets no escape and no console.
-func TestDumb(t *testing.T) {
-	var out bytes.Buffer
-	err := Run(t.Context(), Options{Journal: unreadable{}, Output: &out, Input: strings.NewReader("yyy"), Getenv: func(name string) string {
-		return map[string]string{"TERM": "dumb"}[name]
-	}})
-	if !errors.Is(err, ErrDumb) || out.Len() > 0 {
-		t.Errorf("%v, and it says %q", err, out.String())
-	}
-}
-
-type unreadable struct{}
-
-func (unreadable) Next(context.Context) (journal.Entry, error) {
-	panic("the record is read for nobody")
 }
 
 func TestKeysForTheDocumentation(t *testing.T) {

@@ -40,12 +40,10 @@ type Options struct {
 	Output    io.Writer                                   // nil: stdout
 	Getenv    func(string) string                         // nil: os.Getenv; NO_COLOR and TERM are asked for
 	NoColor   bool
+	Lines     bool   // appended lines and numbered choices in place of a screen; so it is on a terminal that moves no cursor
 	Theme     string // one of Themes; empty: as the terminal says in COLORFGBG, else its own colours
 	Instead   string // the command that shows the same elsewhere, for a terminal that is too small; default "clawback watch" of the incident
 }
-
-// ErrDumb means that there is no console on a terminal that cannot move its cursor.
-var ErrDumb = errors.New("the console needs a terminal that can move its cursor, and TERM=dumb says that this one cannot")
 
 // Dumb reports whether a terminal prints one line after the other, and nothing else.
 func Dumb(term string) bool { return term == "dumb" }
@@ -60,23 +58,20 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel()
 	lost := func() { end(ErrTerminal) }
 	o = o.withDefaults()
-	if Dumb(o.Getenv("TERM")) {
-		return ErrDumb
-	}
 	o.Input, o.Output = o.input(lost), oneWriter(o.Output, lost)
 	w := &work{ctx: ctx}
 	c := newConsole(o, w)
-	p := tea.NewProgram(&paced{console: c}, programOptions(ours, o)...)
+	show, send := c.program(ours, o, lost)
 
 	var reader sync.WaitGroup
 	var failed error
 	reader.Go(func() {
-		failed = guarded(func() error { return feed(ours, o.Journal, p.Send) })
+		failed = guarded(func() error { return feed(ours, o.Journal, send) })
 		if failed != nil {
-			p.Send(failedMsg{failed})
+			send(failedMsg{failed})
 		}
 	})
-	_, err := p.Run()
+	err := show()
 	gone := errors.Is(context.Cause(ours), ErrTerminal)
 	cancel()
 	reader.Wait()
@@ -96,6 +91,16 @@ func Run(ctx context.Context, o Options) error {
 		return c.rec.broken
 	}
 	return nil
+}
+
+// program is what shows the console until the person leaves, and what takes messages for it.
+func (c *console) program(ctx context.Context, o Options, lost func()) (show func() error, send func(tea.Msg)) {
+	if o.Lines || Dumb(o.Getenv("TERM")) {
+		l := newLineConsole(o, c)
+		return func() error { return guarded(func() error { return l.run(ctx, lost) }) }, l.send
+	}
+	p := tea.NewProgram(&paced{console: c}, programOptions(ctx, o)...)
+	return func() error { _, err := p.Run(); return err }, p.Send
 }
 
 func (o Options) withDefaults() Options {

@@ -20,7 +20,7 @@ import (
 )
 
 func (a *app) attachCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "attach [INCIDENT]", Short: "Take a running response back in a new terminal",
 		Long: `attach shows a response that another process runs, the newest one where none is named. What you
 answer is signed with the incident's own key and put into its inbox; it counts once the record shows
@@ -31,6 +31,8 @@ It ends with 0 when you left before the response was over, and with its exit cod
 		Args: upTo(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.attach(c.Context(), strings.Join(args, "")) },
 	}
+	a.accessibleFlag(c)
+	return c
 }
 
 func (a *app) attach(ctx context.Context, id string) error {
@@ -59,17 +61,24 @@ func (a *app) attach(ctx context.Context, id string) error {
 	return v.show(ctx, options, func() { _ = v.say("detached") })
 }
 
-// noConsole says why no console can be shown, and nil where it can: a person sees and types, on a
-// terminal that takes more than lines.
+// noConsole says why no console can be shown, and nil where it can: a person sees and types.
 func (a *app) noConsole() error {
 	out, ok := a.out.(*os.File)
-	switch {
-	case !ok || !term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(out.Fd())):
+	if !ok || !term.IsTerminal(int(a.in.Fd())) || !term.IsTerminal(int(out.Fd())) {
 		return errNotTerminal
-	case tui.Dumb(a.env["TERM"]):
-		return tui.ErrDumb
 	}
 	return nil
+}
+
+// accessibleFlag takes a console that is listened to.
+func (a *app) accessibleFlag(c *cobra.Command) {
+	c.Flags().BoolVar(&a.lines, "accessible", false, "appended lines and numbered choices in place of the screen; so is ACCESSIBLE=1, and TERM=dumb")
+}
+
+// linesOnly reports whether the console appends lines.
+func (a *app) linesOnly() bool {
+	wants := a.env["ACCESSIBLE"]
+	return a.lines || wants != "" && wants != "0" || tui.Dumb(a.env["TERM"])
 }
 
 // running returns the folder of an incident that a process carries out; with "" the newest.

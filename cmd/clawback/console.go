@@ -46,7 +46,7 @@ func (r *response) inConsole(ctx context.Context, interrupt func(), heard signal
 	tuiErr := tui.Run(shown, tui.Options{
 		Journal: r.open.journal.Cursor(), Submit: r.engine.Submit, Now: r.work.Clock.Now, Suspend: r.suspend,
 		Interrupt: func() error { interrupt(); return nil },
-		By:        r.declared.Responder, Dir: r.open.dir, Instead: r.elsewhere(), Theme: r.app.config.Theme, Getenv: func(name string) string { return r.app.env[name] },
+		By:        r.declared.Responder, Dir: r.open.dir, Instead: r.elsewhere(), Theme: r.app.config.Theme, Lines: r.app.linesOnly(), Getenv: func(name string) string { return r.app.env[name] },
 	})
 	leave(nil)
 	r.refuseCtrlZ()

@@ -42,6 +42,7 @@ func (a *app) drillCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line; needs --auto")
 	c.Flags().Uint64Var(&o.seed, "seed", 0, "make the same world again (default: another each time)")
 	signKeyFlag(c, &o.signKey)
+	a.accessibleFlag(c)
 	o.roleFlags(c)
 	c.Flags().Float64Var(&o.speed, "speed", 1, "how much faster than the wall clock the world runs (20 with --auto)")
 	return c

@@ -123,6 +123,7 @@ func (a *app) respondCommand() *cobra.Command {
 		},
 	}
 	t.flags(c)
+	a.accessibleFlag(c)
 	return c
 }
 

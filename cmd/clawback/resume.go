@@ -48,6 +48,7 @@ func (a *app) resumeCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&o.risks, "accept-risk", nil, "accept one more named risk: "+strings.Join(riskNames(), ", "))
 	hostLostFlag(c, &o.hostLost)
 	signKeyFlag(c, &o.signKey)
+	a.accessibleFlag(c)
 	o.teamFlags.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
 	c.Flags().BoolVar(&o.damaged, "damaged", false, "write on into a record that does not agree with its seals")

@@ -12,6 +12,7 @@ type app struct {
 	env        environment
 	config     config
 	configFile string
+	lines      bool   // appended lines and numbered choices in place of a screen
 	begun      func() // a response takes the signals over; nil where nobody else listens
 }
 

@@ -72,7 +72,7 @@ func principal(name string) string {
 func (v *visit) options() tui.Options {
 	return tui.Options{
 		Journal: v.rec, Now: v.now, By: v.by, Dir: v.dir, Suspend: standStill,
-		Getenv: func(name string) string { return v.app.env[name] }, Instead: "clawback watch " + v.id + " --json", Theme: v.app.config.Theme,
+		Getenv: func(name string) string { return v.app.env[name] }, Instead: "clawback watch " + v.id + " --json", Theme: v.app.config.Theme, Lines: v.app.linesOnly(),
 	}
 }
 

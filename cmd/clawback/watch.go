@@ -27,6 +27,7 @@ It ends with the exit code of the response, and with 0 when you left before its 
 			return a.watch(c.Context(), strings.Join(args, ""), json)
 		},
 	}
+	a.accessibleFlag(c)
 	c.Flags().BoolVar(&json, "json", false, "print the record as JSON Lines, and a summary as its last line")
 	return c
 }

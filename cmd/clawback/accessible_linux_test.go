@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"clawback/forensics/incident"
+)
+
+var (
+	inDoubt  = regexp.MustCompile(`If in doubt, (\d+)\.`)
+	toType   = regexp.MustCompile(`Type  (.+?)  to go on`)
+	oneOrTwo = regexp.MustCompile(`1 \S`)
+)
+
+// leadsOnBy is what who follows the lines types: the safe choice, what has to be typed, or the first.
+func leadsOnBy(said string) (string, bool) {
+	last := said[strings.LastIndexByte(said, '\n')+1:]
+	switch {
+	case toType.MatchString(last):
+		return toType.FindStringSubmatch(last)[1], true
+	case inDoubt.MatchString(last):
+		return inDoubt.FindStringSubmatch(last)[1], true
+	case strings.HasSuffix(last, "Choice: ") && oneOrTwo.MatchString(last):
+		return "1", true
+	case strings.HasSuffix(last, "in a line: "):
+		return "done as it says", true
+	}
+	return "", false
+}
+
+// byNumbers follows the lines of a console until its program ends.
+func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() bool) (typed []string) {
+	t.Helper()
+	for seen := 0; len(typed) < 200; {
+		var text string
+		eventually(t, 100*time.Second, "a choice, after "+strings.Join(typed, " "), func() bool {
+			var ok bool
+			text, ok = leadsOnBy(string(output.bytes()[seen:]))
+			return ok || ended()
+		})
+		if ended() {
+			return typed
+		}
+		seen = len(output.bytes())
+		time.Sleep(350 * time.Millisecond) // a hand's pause: nothing shows that it is over
+		_, _ = io.WriteString(keys, text)
+		eventually(t, 10*time.Second, "what was typed", func() bool { return bytes.Contains(output.bytes()[seen:], []byte(text)) })
+		time.Sleep(200 * time.Millisecond) // the same before enter
+		seen = len(output.bytes())
+		_, _ = io.WriteString(keys, "\r")
+		typed = append(typed, text)
+	}
+	t.Fatalf("no end: %q", typed)
+	return nil
+}
+
+// Where a terminal appends lines, and for who asks for it, a whole drill is led to its report by
+// numbers, and no escape reaches the terminal. Others attach and watch in the same way.
+func TestTerminalByNumbers(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ env, flag string }{"TERM=dumb": {"TERM=dumb", ""}, "--accessible": {"ACCESSIBLE=0", "--accessible"}} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.env = append(d.env, tc.env)
+			args := func(all ...string) []string {
+				if tc.flag != "" {
+					all = append(all, tc.flag)
+				}
+				return all
+			}
+			cmd, keys, output := d.onTerminal(args("drill", "--seed", "7", "--speed", drillSpeed)...)
+			eventually(t, 30*time.Second, "a response to look at", func() bool { return bytes.Contains(output.bytes(), []byte("Choice: ")) })
+			for _, other := range []string{"attach", "watch"} {
+				second, _, says := d.onTerminal(args(other)...)
+				eventually(t, 30*time.Second, "what it says", func() bool { return bytes.Contains(says.bytes(), []byte("DRILL. Incident DRILL-")) })
+				_ = second.Process.Signal(syscall.SIGTERM)
+				_ = second.Wait()
+				if bytes.ContainsRune(says.bytes(), '\x1b') {
+					t.Errorf("%s: an escape in %q", other, says.bytes())
+				}
+			}
+			code := make(chan int, 1)
+			go func() { _ = cmd.Wait(); code <- cmd.ProcessState.ExitCode() }()
+			typed := byNumbers(t, keys, output, func() bool { return len(code) > 0 })
+			if got := <-code; got != 0 {
+				t.Errorf("it ends with %d\n%s", got, output.bytes())
+			}
+			if !slices.ContainsFunc(typed, func(s string) bool { return strings.HasPrefix(s, "revoke ") }) {
+				t.Errorf("typed: %q", typed)
+			}
+			for _, want := range []string{"20 of 20 dead", "1 read the report, 2 leave. Choice: ", "## "} {
+				if !bytes.Contains(output.bytes(), []byte(want)) {
+					t.Errorf("%q was never said\n%s", want, output.bytes())
+				}
+			}
+			if bytes.ContainsRune(output.bytes(), '\x1b') {
+				t.Errorf("an escape in %q", output.bytes())
+			}
+			if s := d.recorded(); s.Exit == nil || *s.Exit != incident.ExitContained {
+				t.Errorf("the record ends with %v", s.Exit)
+			}
+		})
+	}
+}
