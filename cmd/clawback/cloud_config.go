@@ -18,6 +18,8 @@ type cloudConfig struct {
 	From []string   `yaml:"from"`
 	Port uint16     `yaml:"port"`
 	AWS  *awsConfig `yaml:"aws"`
+
+	Google *googleConfig `yaml:"google"`
 }
 
 type awsConfig struct {
@@ -26,12 +28,21 @@ type awsConfig struct {
 	WholeSubnet bool   `yaml:"whole_subnet"`
 }
 
+type googleConfig struct {
+	Project  string `yaml:"project"`
+	Zone     string `yaml:"zone"`
+	Instance string `yaml:"instance"`
+}
+
 const cloudHelp = `  cloud:                    # a machine that its cloud cuts off too, where root on it cannot undo that
     - host: agent.example.org          # as --host names it; no step is shown for other machines
       from: [203.0.113.7]              # this desk as the machine sees it: its SSH stays open, and nothing else
       port: 22                         # of its SSH (default)
       aws: {instance: i-0a1b2c3d4e5f67890, region: eu-west-1}   # by authorities: {aws: …}; whole_subnet: true
                             # cuts open connections even where other machines are in its subnet, and those too
+    - host: agent-2.example.org
+      from: [203.0.113.7]
+      google: {project: acme-agents, zone: europe-west1-b, instance: agent-2}   # by authorities: {google: …}, an access token
 `
 
 // prefixes are addresses and networks as people write them.
@@ -50,7 +61,7 @@ func prefixes(list []string) (all []netip.Prefix, err error) {
 	return all, nil
 }
 
-// aws is the instance. The configuration was checked.
+// aws is the instance, which the configuration names.
 func (c cloudConfig) aws() (cloud.AWS, error) {
 	from, err := prefixes(c.From)
 	a := cloud.AWS{Instance: c.AWS.Instance, Region: c.AWS.Region, From: from, Port: c.Port, WholeSubnet: c.AWS.WholeSubnet}
@@ -60,12 +71,31 @@ func (c cloudConfig) aws() (cloud.AWS, error) {
 	return a, err
 }
 
+// google is the instance, which the configuration names.
+func (c cloudConfig) google() (cloud.Google, error) {
+	from, err := prefixes(c.From)
+	g := cloud.Google{Project: c.Google.Project, Zone: c.Google.Zone, Instance: c.Google.Instance, From: from, Port: c.Port}
+	if err == nil {
+		err = g.Check()
+	}
+	return g, err
+}
+
+// provider is whose cloud it is: its name among the authorities, and in words.
+func (c cloudConfig) provider() (name, title string) {
+	if c.AWS != nil {
+		return "aws", "AWS"
+	}
+	return "google", "Google Cloud"
+}
+
 func (c config) checkClouds() error {
-	const hint = "write isolation: {cloud: [{host: web-1, from: [203.0.113.7], aws: {instance: i-…, region: eu-west-1}}]}"
+	const hint = "write isolation: {cloud: [{host: web-1, from: [203.0.113.7], aws: {instance: i-…, region: eu-west-1}}]}; clawback help config shows each cloud"
 	for i, machine := range c.Isolation.Cloud {
 		err := machine.check()
-		if _, ok := c.Authorities["aws"]; err == nil && !ok {
-			err = errors.New("authorities: aws is missing, with which AWS is asked")
+		name, title := machine.provider()
+		if _, ok := c.Authorities[name]; err == nil && !ok {
+			err = fmt.Errorf("authorities: %s is missing, with which %s is asked", name, title)
 		}
 		if err != nil {
 			return usage(hint, "configuration %s: isolation: cloud, number %d: %w", c.file, i+1, err)
@@ -78,11 +108,34 @@ func (c cloudConfig) check() error {
 	switch {
 	case c.Host == "":
 		return errors.New("host is missing: which machine it is, as --host names it")
-	case c.AWS == nil:
-		return errors.New("aws is missing: which instance it is")
+	case (c.AWS == nil) == (c.Google == nil):
+		return errors.New("want one of aws and google: which instance it is")
+	case c.Google != nil:
+		_, err := c.google()
+		return err
 	}
 	_, err := c.aws()
 	return err
+}
+
+// runsOn is the cloud's part of a response. The configuration was checked.
+func (c cloudConfig) runsOn(env func(string) revoke.Env) (actions.Platform, error) {
+	name, _ := c.provider()
+	p := actions.Platform{Provider: name, Authority: env(name).Authority}
+	if c.Google != nil {
+		g, err := c.google()
+		if err == nil {
+			p.Wall, err = cloud.NewGoogle(g, env(name))
+		}
+		return p, err
+	}
+	a, err := c.aws()
+	if err != nil {
+		return p, err
+	}
+	m, err := cloud.NewAWS(a, env(name))
+	p.Wall, p.Disks = m, m
+	return p, err
 }
 
 // machineOf is a machine's name without the account.
@@ -113,15 +166,11 @@ func (s *situation) runsOn(target string, endpoints map[string]string, dry bool)
 		if machineOf(c.Host) != machineOf(target) {
 			continue
 		}
-		a, err := c.aws()
+		p, err := c.runsOn(env)
 		if err != nil {
 			return nil, err
 		}
-		m, err := cloud.NewAWS(a, env("aws"))
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, actions.Platform{Provider: "aws", Authority: s.authorities.For("aws"), Wall: m, Disks: m})
+		list = append(list, p)
 	}
 	for _, k := range s.app.config.Isolation.Kubernetes {
 		if machineOf(k.Host) != machineOf(target) {

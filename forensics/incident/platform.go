@@ -29,7 +29,7 @@ type PlatformWas struct {
 }
 
 func (w PlatformWas) String() string {
-	return fmt.Sprintf("%s %s: %s", w.Kind, w.ID, strings.Join(w.Was, ", "))
+	return fmt.Sprintf("%s %s: %s", w.Kind, w.ID, cmp.Or(strings.Join(w.Was, ", "), "none"))
 }
 
 // PlatformIntent is the intent to cut a machine off at its platform, with all that it takes to undo it.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"strings"
 
 	"clawback/forensics/incident"
@@ -39,7 +40,7 @@ func whole(d incident.DiskSnapshot) words {
 func (p *page) platform(at incident.Platform) {
 	p.say("### %s", at.On)
 	for _, was := range at.Was {
-		p.item("Before: %s %s had %s", was.Kind, was.ID, strings.Join(was.Was, ", "))
+		p.item("Before: %s %s had %s", was.Kind, was.ID, cmp.Or(strings.Join(was.Was, ", "), "none"))
 	}
 	p.done("Cut off", at.Done)
 	if at.Done == nil {
