@@ -49,14 +49,6 @@ func (i item) key() itemKey {
 	return itemKey{kind: 'c', id: string(i.cred.Fingerprint)}
 }
 
-// named is what the board calls a row of its own.
-func (i item) named() (provider, masked string) {
-	if i.harmless != nil {
-		return i.harmless.Provider, i.harmless.Masked
-	}
-	return i.cred.Provider, i.cred.Masked
-}
-
 // credential is the credential that the row is about, or nil.
 func (i item) credential() *incident.Credential {
 	if i.need != nil {
