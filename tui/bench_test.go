@@ -126,7 +126,15 @@ func BenchmarkKey(b *testing.B) {
 		running.Go(func() { p.Send(tea.WindowSizeMsg{Width: 80, Height: 24}); _ = feed(ctx, o.Journal, p.Send) })
 		screen.shown("CREDENTIALS")
 		var took []time.Duration
-		for i := range 200 {
+		hands := time.NewTicker(250 * time.Millisecond) // as fast as a person reads
+		for i := range 100 {
+			for waiting := true; waiting; {
+				select {
+				case <-hands.C:
+					waiting = false
+				case <-screen.wrote: // what the record makes of the screen meanwhile
+				}
+			}
 			key, shows := "?", "Keys"
 			if i%2 == 1 {
 				key, shows = "\x1b", "CREDENTIALS"
@@ -143,9 +151,9 @@ func BenchmarkKey(b *testing.B) {
 		running.Wait()
 		close(screen.wrote)
 		slices.Sort(took)
-		b.ReportMetric(float64(took[100])/float64(time.Millisecond), "median-ms")
-		b.ReportMetric(float64(took[198])/float64(time.Millisecond), "p99-ms")
-		b.ReportMetric(float64(took[198])/float64(keyBound), "of-50ms-bound")
+		b.ReportMetric(float64(took[50])/float64(time.Millisecond), "median-ms")
+		b.ReportMetric(float64(took[98])/float64(time.Millisecond), "p99-ms")
+		b.ReportMetric(float64(took[98])/float64(keyBound), "of-50ms-bound")
 		b.ReportMetric(float64(record.read), "entries")
 	}
 }
