@@ -7,6 +7,7 @@ var does = map[string]string{
 	"evidence.capture":     "Copies evidence to the desk and seals it there. Reads the host, and changes nothing on it.",
 	"evidence.deposit":     "Copies the sealed evidence to the places of the configuration, and reads it back from there.",
 	"evidence.disk":        "Has the cloud copy the machine's disks, with tags that say whose evidence they are.",
+	"broker.hold":          "Ends the agent's access at the brokers of the configuration, and copies what waits there. Consumes nothing.",
 	"platform.isolate":     "Cuts the machine off at its cloud, where root on the machine cannot open it again.",
 	"credentials.discover": "Reads the agent's files and processes for credentials, and asks each one's provider whose it is. Ends none.",
 	"credentials.revoke":   "Ends every credential at its provider, all at once, and asks each until its death is proved.",
