@@ -483,15 +483,6 @@ type Terminal struct {
 	Signed *Signed `json:"signed,omitempty"`
 }
 
-// WitnessHeld is how much of the record a sink off the host was given.
-type WitnessHeld struct {
-	Sink       string `json:"sink"`
-	Kind       string `json:"kind"`
-	Entries    uint64 `json:"entries"`    // up to this one
-	Checkpoint uint64 `json:"checkpoint"` // size of the newest checkpoint that it was given; 0 for none
-	Error      string `json:"error,omitempty"`
-}
-
 // Interrupted is a run that was told to end.
 type Interrupted struct {
 	Signal string `json:"signal"` // "interrupt", "terminated"
