@@ -44,7 +44,7 @@ func (a *app) approveCommand() *cobra.Command {
 			"\n\nWith the file of a plan instead of an incident, the step is approved beforehand: the approval is\nwritten beside the file, for clawback kill --plan.",
 		Args: exactly(2, "INCIDENT STEP"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if isPlan(args[0]) {
+			if isPlan(args[0]) && !a.identified { // who comes over a forced command names no file
 				return a.approvePlan(c.Context(), s, args[0], args[1], yes)
 			}
 			return a.approve(c.Context(), s, args[0], args[1], yes)
@@ -77,6 +77,16 @@ func (s *sender) flags(c *cobra.Command) {
 
 // open returns what signs, and for whom. What is known to be refused is refused here.
 func (s sender) open(ctx context.Context, a *app, namespace string) (key ssh.Signer, closer io.Closer, as string, err error) {
+	if s.key == "" && a.login != nil { // with which the person came: its private half is at theirs
+		if key, closer, err = (signers.Agent{Socket: a.env["SSH_AUTH_SOCK"]}).Held(ctx, "of your login", a.login); err != nil {
+			return nil, nil, "", &failure{incident.ExitUsage, err, "connect with ssh -A, where this machine allows it"}
+		}
+		s.as = firstOf(s.as, a.as)
+		if as, err = s.principal(a, key.PublicKey(), namespace); err != nil {
+			_ = closer.Close()
+		}
+		return key, closer, as, err
+	}
 	if s.key == "" {
 		return nil, nil, "", usage("for example --key ~/.ssh/id_ed25519", "it does not say which key signs: --key FILE")
 	}

@@ -26,6 +26,7 @@ type config struct {
 	Endpoints   map[string]endpointConfig  `yaml:"endpoints"`
 	Settings    map[string]yaml.Node       `yaml:"settings"` // of providers
 	SSHConfig   string                     `yaml:"ssh_config"`
+	Hosts       []string                   `yaml:"hosts"` // that a forced command may respond to
 	Theme       string                     `yaml:"theme"` // of the console: one of tui.Themes
 
 	Isolation isolationConfig `yaml:"isolation"`
@@ -148,6 +149,9 @@ func (c config) check() error {
 	}
 	if c.Theme != "" && !slices.Contains(tui.Themes, c.Theme) {
 		return usage("write theme: dark, or theme: light", "configuration %s: there is no theme %q", c.file, c.Theme)
+	}
+	if err := c.checkHosts(); err != nil {
+		return err
 	}
 	if err := c.checkIsolation(); err != nil {
 		return err

@@ -105,7 +105,7 @@ func (a *app) holder() journal.Holder {
 
 // responder is who the record names.
 func (a *app) responder() string {
-	for _, name := range []string{a.config.Responder, a.env["SUDO_USER"], a.env["USER"], a.env["LOGNAME"]} {
+	for _, name := range []string{a.as, a.config.Responder, a.env["SUDO_USER"], a.env["USER"], a.env["LOGNAME"]} {
 		if name != "" {
 			return name
 		}

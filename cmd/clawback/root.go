@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
 )
 
 // app is what every command has at hand.
@@ -12,8 +13,12 @@ type app struct {
 	env        environment
 	config     config
 	configFile string
-	lines      bool   // appended lines and numbered choices in place of a screen
-	begun      func() // a response takes the signals over; nil where nobody else listens
+	as         string        // who types, by --as or by the key of the login; empty where neither says it
+	names      []string      // whose the key of the login is
+	login      ssh.PublicKey // that key; nil for none that somebody is known by
+	identified bool          // the two above are known
+	lines      bool          // appended lines and numbered choices in place of a screen
+	begun      func()        // a response takes the signals over; nil where nobody else listens
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -32,17 +37,23 @@ the service down, and writes the report.
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			var err error
-			a.config, err = loadConfig(a.configFile, a.env)
-			return err
+			if a.config, err = loadConfig(a.configFile, a.env); err != nil || a.identified {
+				return err
+			}
+			return a.identify()
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage("clawback --help lists the commands", "there is no command %q", args[0])
 			}
+			if _, forced := a.env[originalCommand]; forced {
+				return a.forced(c)
+			}
 			return c.Help()
 		},
 	}
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration of the desk (default $CLAWBACK_CONFIG, then $XDG_CONFIG_HOME/clawback/clawback.yaml, /etc/clawback/clawback.yaml)")
+	root.PersistentFlags().StringVar(&a.as, "as", "", "who you are in the record (default: whose key opened the ssh login, where sshd says it; then responder: in the configuration; then $USER)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(c.CommandPath()+" --help lists them", "%w", err)
 	})

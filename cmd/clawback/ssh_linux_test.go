@@ -23,7 +23,8 @@ type bastion struct {
 	client string // configuration of ssh, in which it is called "bastion"
 }
 
-func startBastion(t *testing.T, dir string) *bastion {
+// startBastion starts one; more is added to its configuration.
+func startBastion(t *testing.T, dir string, more ...string) *bastion {
 	t.Helper()
 	needsRoot(t)
 	sshd := needsProgram(t, "sshd")
@@ -52,7 +53,7 @@ func startBastion(t *testing.T, dir string) *bastion {
 	}
 	write("known_hosts", "[127.0.0.1]:"+port+" "+string(key))
 	daemon := write("sshd_config", "ListenAddress 127.0.0.1:PORT\nHostKey DIR/host\nAuthorizedKeysFile DIR/user.pub\nStrictModes no\n"+
-		"UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n")
+		"UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"+strings.Join(more, ""))
 	b := &bastion{client: write("ssh_config", "Host bastion\nHostName 127.0.0.1\nPort PORT\nUser root\nIdentityFile DIR/user\nIdentitiesOnly yes\n"+
 		"UserKnownHostsFile DIR/known_hosts\nGlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\n")}
 	b.cmd = exec.Command(sshd, "-D", "-e", "-f", daemon)

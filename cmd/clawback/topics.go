@@ -78,6 +78,7 @@ endpoints:                  # only what stands here, or is compiled in, is ever 
   vault: {url: https://vault.example.com:8200, ca: /etc/clawback/ca.pem}
   conjur: https://conjur.example.com
 ssh_config: /etc/clawback/ssh_config   # instead of your own, for --host
+hosts: [root@web-1, root@web-2]        # that may be responded to over a forced command of sshd
 theme: dark                            # of the console, or light; default: as COLORFGBG says, else your terminal's own colours
 allowed_signers: /etc/clawback/allowed_signers   # who may approve and note, as in ssh-keygen(1); responder: has to be one of them
 roles: {commander: alice, scribe: bob, communications: carol, legal: dan}

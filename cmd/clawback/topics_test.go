@@ -22,7 +22,7 @@ import (
 // provider that takes it.
 func TestConfigHelpParses(t *testing.T) {
 	c := parses(t, configHelp+isolationHelp+cloudHelp+kubernetesHelp+evidenceHelp+settingsHelp+inventoryHelp+witnessHelp)
-	if len(c.Authorities) < 5 || len(c.Endpoints) < 3 || len(c.Inventory) == 0 || len(c.Witness) == 0 || c.Responder == "" || c.SSHConfig == "" || c.AllowedSigners == "" || len(c.Roles) == 0 {
+	if len(c.Authorities) < 5 || len(c.Endpoints) < 3 || len(c.Inventory) == 0 || len(c.Witness) == 0 || c.Responder == "" || c.SSHConfig == "" || len(c.Hosts) == 0 || c.AllowedSigners == "" || len(c.Roles) == 0 {
 		t.Errorf("a part is missing: %+v", c)
 	}
 }

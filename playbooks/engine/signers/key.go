@@ -114,6 +114,12 @@ func (a Agent) private(path string, src []byte) (ssh.Signer, error) {
 	return key, nil
 }
 
+// Held returns what signs with the private half of a public key that the agent holds, and what to
+// close afterwards. Errors call the key by name.
+func (a Agent) Held(ctx context.Context, name string, public ssh.PublicKey) (ssh.Signer, io.Closer, error) {
+	return a.held(ctx, name, public)
+}
+
 // held finds the private half of a public key in the agent.
 func (a Agent) held(ctx context.Context, path string, public ssh.PublicKey) (ssh.Signer, io.Closer, error) {
 	if a.Socket == "" {
