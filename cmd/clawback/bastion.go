@@ -65,18 +65,9 @@ func (a *app) forced(c *cobra.Command) error {
 	if err := a.knownHost(args); err != nil {
 		return err
 	}
-	again := &app{streams: a.streams, env: maps.Clone(a.env), identified: true, as: a.as, names: a.names, login: a.login}
-	delete(again.env, originalCommand)
-	root := newRoot(again)
-	root.SetArgs(append([]string{"--config", a.config.file}, args...))
-	if a.config.file == "" {
-		root.SetArgs(args)
-	}
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	again.as = a.as // a new root empties what its flags fill
-	return root.ExecuteContext(c.Context())
+	a.env = maps.Clone(a.env)
+	delete(a.env, originalCommand)
+	return a.carryOut(c.Context(), args)
 }
 
 func firstOf(all ...string) string {

@@ -106,6 +106,13 @@ func TestBastionNames(t *testing.T) {
 			t.Errorf("%s %s: exit %d, %s", tc.who, tc.sends, code, text)
 		}
 	}
+	for who, says := range map[string]string{"bob": "You are bob.", "mallory": "is nobody's"} { // where one begins
+		cmd := b.as(d, who, "-tt", "bastion")
+		cmd.Stdin = strings.NewReader("q\n")
+		if _, text := said(cmd); !strings.Contains(text, says) {
+			t.Errorf("%s: %s", who, text)
+		}
+	}
 	var names []string
 	drills, _ := filepath.Glob(filepath.Join(d.dir, "state", "clawback", "incidents", "DRILL-*"))
 	for _, dir := range drills {

@@ -18,14 +18,15 @@ const maxAuthInfo = 64 << 10
 
 // identify finds out who types: whose key opened the login, where sshd says so (ExposeAuthInfo) and
 // the list of allowed signers knows it, else who --as says. What a key says cannot be talked over.
-func (a *app) identify() error {
+// alone is clawback without a command, as a forced command of sshd is: then a key has to be somebody's.
+func (a *app) identify(alone bool) error {
 	keys, err := a.loginKeys()
 	list, listErr := a.allowedSigners()
-	_, forced := a.env[originalCommand]
+	strict := alone && (a.env["SSH_USER_AUTH"] != "" || a.env[originalCommand] != "")
 	switch {
-	case err != nil && !forced: // left over from a login that has ended, as in a tmux session
+	case err != nil && !strict: // left over from a login that has ended, as in a tmux session
 		keys = nil
-	case err != nil || listErr != nil && forced:
+	case err != nil || listErr != nil && strict:
 		return &failure{incident.ExitUsage, fmt.Errorf("who you are is not known: %w", errors.Join(err, listErr)), "whoever runs this machine has to mend it"}
 	}
 	for _, key := range keys {
@@ -41,9 +42,9 @@ func (a *app) identify() error {
 		return usage("leave --as out", "the key of this login is that of %s, and not of %q", strings.Join(a.names, ", "), a.as)
 	case len(a.names) == 1:
 		a.as = a.names[0]
-	case len(keys) > 0 && forced && a.config.AllowedSigners != "":
+	case len(keys) > 0 && strict && a.config.AllowedSigners != "":
 		return &failure{incident.ExitApproval, fmt.Errorf("the key %s is nobody's in %s", ssh.FingerprintSHA256(keys[0]), a.config.AllowedSigners), "whoever runs this machine adds a line to it"}
-	case len(keys) > 0 && a.as == "" && forced:
+	case len(keys) > 0 && a.as == "" && strict:
 		a.as = ssh.FingerprintSHA256(keys[0])
 	}
 	if a.as != "" && signers.CheckName(a.as) != nil {

@@ -29,18 +29,19 @@ func newRoot(a *app) *cobra.Command {
 evidence, revokes every credential at every provider at once, proves that each one is dead, keeps
 the service down, and writes the report.
 
+  clawback                    on a terminal: what can be begun, and what is missing
   clawback respond            the console: step by step, you decide
   clawback kill --yes         the kill switch: nobody is asked
   clawback drill              the same against a simulated world; nothing real is touched`,
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, args []string) error {
 			var err error
 			if a.config, err = loadConfig(a.configFile, a.env); err != nil || a.identified {
 				return err
 			}
-			return a.identify()
+			return a.identify(!c.HasParent() && len(args) == 0)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -48,6 +49,9 @@ the service down, and writes the report.
 			}
 			if _, forced := a.env[originalCommand]; forced {
 				return a.forced(c)
+			}
+			if a.noConsole() == nil {
+				return a.home(c.Context())
 			}
 			return c.Help()
 		},
