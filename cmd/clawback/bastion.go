@@ -30,7 +30,7 @@ type remoteCommand struct {
 }
 
 var remotes = map[string]remoteCommand{
-	"respond": {"--host HOST [--accessible] [--ticket ID] [--role NAME=PERSON]", 0, 0, map[string]bool{"host": true, "accessible": false, "ticket": true, "role": true}},
+	"respond": {"--host HOST [--accessible] [--severity N] [--ticket ID] [--role NAME=PERSON]", 0, 0, map[string]bool{"host": true, "severity": true, "accessible": false, "ticket": true, "role": true}},
 	"attach":  {"[INCIDENT] [--accessible]", 0, 1, map[string]bool{"accessible": false}},
 	"watch":   {"[INCIDENT] [--accessible] [--json]", 0, 1, map[string]bool{"accessible": false, "json": false}},
 	"resume":  {"[INCIDENT] [--accessible]", 0, 1, map[string]bool{"accessible": false}},

@@ -44,6 +44,7 @@ func (a *app) drillCommand() *cobra.Command {
 	signKeyFlag(c, &o.signKey)
 	a.accessibleFlag(c)
 	o.roleFlags(c)
+	o.severityFlag(c)
 	c.Flags().Float64Var(&o.speed, "speed", 1, "how much faster than the wall clock the world runs (20 with --auto)")
 	return c
 }

@@ -138,10 +138,18 @@ func (a *app) whichMachine(keys *bufio.Reader) ([]string, error) {
 		fmt.Fprintf(a.out, "That is none of them.\n")
 		return nil, nil
 	}
-	if text == thisMachine {
-		return []string{"respond"}, nil
+	args := []string{"respond"}
+	if text != thisMachine {
+		args = append(args, "--host", text)
 	}
-	return []string{"respond", "--host", text}, nil
+	severity, ok := a.answer(keys, "How bad, 1 is the worst, 3 the least; enter alone leaves it open: ")
+	if n, err := strconv.Atoi(severity); err == nil && n >= 1 && n <= 3 {
+		args = append(args, "--severity", severity)
+	} else if severity != "" || !ok {
+		fmt.Fprintln(a.out, "Nothing was begun.")
+		return nil, nil
+	}
+	return args, nil
 }
 
 // lacking is something that a response will miss, and what to do about it.

@@ -47,8 +47,34 @@ func TestHome(t *testing.T) {
 	says("1  this machine")
 	types("")
 	says("▸ s  Something is wrong")
+	types("s")
+	says("as [USER@]HOST: ")
+	types("1")
+	says("How bad")
+	types("4")
+	says("Nothing was begun.")
+	says("q leaves: ")
 	types("q")
 	ends(0)
+
+	client, config := filepath.Join(d.dir, "ssh_config"), filepath.Join(d.dir, "config", "clawback", "clawback.yaml")
+	if err := os.MkdirAll(filepath.Dir(config), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{client: "Host web-1\nProxyCommand false\n", config: "ssh_config: " + client + "\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says, types, ends = d.atHome(t)
+	says("q leaves: ")
+	types("")
+	says("as [USER@]HOST: ")
+	types("web-1")
+	says("How bad")
+	types("2")
+	says("clawback respond --host web-1 --severity 2\r\n")
+	ends(incident.ExitNothing)
 
 	if got := d.run(d.command()); got.code != 0 || !bytes.Contains(got.stdout, []byte("Usage:")) {
 		t.Errorf("without a terminal: exit %d, %s", got.code, got.stdout)

@@ -47,6 +47,7 @@ func (t *target) flags(c *cobra.Command) {
 	t.handoffFlags(c)
 	signKeyFlag(c, &t.signKey)
 	t.teamFlags.flags(c)
+	t.severityFlag(c)
 }
 
 // resolveFlags are the flags that say what is done to which machine.

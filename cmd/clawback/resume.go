@@ -242,7 +242,7 @@ func (a *app) teamAgain(was incident.State, book playbooks.Playbook, t teamFlags
 	for _, approval := range was.Approvals {
 		who.approvals.Keys = append(who.approvals.Keys, who.signers.Keys(approval.By)...) // who asked approves nothing either
 	}
-	who.roles, who.ticket = was.Declared.Roles, was.Declared.Ticket
+	who.roles, who.ticket, who.severity = was.Declared.Roles, was.Declared.Ticket, was.Declared.Severity
 	return who, err
 }
 

@@ -52,6 +52,7 @@ func (a *app) revokeCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&l.endpoints, "endpoint", nil, "call `PROVIDER=URL` instead of the compiled-in address")
 	signKeyFlag(c, &l.signKey)
 	l.teamFlags.flags(c)
+	l.severityFlag(c)
 	c.Flags().BoolVar(&l.yes, "yes", false, "do it; without it the credentials are listed and you are asked")
 	c.Flags().BoolVar(&l.json, "json", false, "print the record as JSON Lines on stdout, and a summary as its last line")
 	l.deadlineFlag(c)

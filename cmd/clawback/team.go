@@ -27,12 +27,18 @@ var roleNames = []string{"commander", "scribe", "communications", "legal"}
 type teamFlags struct {
 	roles      []string
 	ticket     string
+	severity   int
 	breakGlass string
 }
 
 func (t *teamFlags) flags(c *cobra.Command) {
 	t.roleFlags(c)
 	c.Flags().StringVar(&t.breakGlass, "break-glass", "", "go ahead without the approvals that are missing, for this `REASON`; they are asked for afterwards")
+}
+
+// severityFlag is of what declares an incident.
+func (t *teamFlags) severityFlag(c *cobra.Command) {
+	c.Flags().IntVar(&t.severity, "severity", 0, "how bad it is, for the record and the report: 1 is the worst, 3 the least")
 }
 
 func (t *teamFlags) roleFlags(c *cobra.Command) {
@@ -44,6 +50,7 @@ func (t *teamFlags) roleFlags(c *cobra.Command) {
 type team struct {
 	roles     map[string]string
 	ticket    string
+	severity  int
 	approvals engine.Approvals
 	signers   signers.Signers
 	trouble   error // why nobody's approval or note can be checked
@@ -57,7 +64,10 @@ func (a *app) team(t teamFlags, book playbooks.Playbook, given ...incident.Appro
 	if who.roles, err = a.roles(t.roles); err != nil {
 		return who, err
 	}
-	who.ticket = t.ticket
+	if t.severity < 0 || t.severity > 3 {
+		return who, usage("for example --severity 1", "--severity has to lie between 1, the worst, and 3")
+	}
+	who.ticket, who.severity = t.ticket, t.severity
 	who.signers, who.trouble = a.allowedSigners()
 	who.approvals = engine.Approvals{Requester: a.responder(), Keys: who.signers.Keys(a.responder()), Given: given}
 	if t.breakGlass != "" {
@@ -178,7 +188,7 @@ func (a *app) allowedSigners() (signers.Signers, error) {
 
 // with makes a response that of a team: it is declared, and its inbox is open.
 func (r *response) with(t team) {
-	r.declared.Roles, r.declared.Ticket = t.roles, t.ticket
+	r.declared.Roles, r.declared.Ticket, r.declared.Severity = t.roles, t.ticket, t.severity
 	r.engine.Approvals = t.approvals
 	if t.trouble != nil {
 		r.warn("no approval and no note of another person can be checked: "+t.trouble.Error(), "mend "+r.app.config.AllowedSigners)

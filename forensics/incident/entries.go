@@ -79,6 +79,7 @@ type Declared struct {
 	Seed      uint64   `json:"seed,omitempty"`
 	Speed     float64  `json:"speed,omitempty"`
 
+	Severity      int               `json:"severity,omitempty"`       // 1 is the worst, 3 the least; 0 where nobody said
 	Ticket        string            `json:"ticket,omitempty"`         // of the change that this response is
 	Roles         map[string]string `json:"roles,omitempty"`          // who is commander, scribe, communications, legal
 	CheckpointKey string            `json:"checkpoint_key,omitempty"` // verifier key of the record's checkpoints

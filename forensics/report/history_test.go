@@ -186,7 +186,7 @@ var wholePlan = []incident.PlanStep{
 var histories = map[string]func(*testing.T) []journal.Entry{
 	"approved": func(t *testing.T) []journal.Entry {
 		r := record(t).declare(func(d *incident.Declared) {
-			d.Ticket, d.Roles = "CHG-4711", map[string]string{"commander": "dana", "legal": "lee"}
+			d.Severity, d.Ticket, d.Roles = 1, "CHG-4711", map[string]string{"commander": "dana", "legal": "lee"}
 		}).plan(incident.PlanStep{ID: "a", Title: "Revoke", Approvals: 2}, incident.PlanStep{ID: "b", Title: "Stop", Approvals: 1})
 		r.note(incident.TypeApproval, incident.ApprovalAsked{Step: "a", Needs: 2, Binds: "d1", By: "dana"})
 		r.note(incident.TypeApproval, incident.ApprovalAsked{Step: "b", Needs: 1, Binds: "d2", By: "dana"})

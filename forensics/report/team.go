@@ -12,6 +12,7 @@ import (
 
 // Team is who responded together, and who approved what.
 type Team struct {
+	Severity  int                     `json:"severity,omitempty"` // 1 is the worst, 3 the least; 0 where nobody said
 	Ticket    string                  `json:"ticket,omitempty"`
 	Roles     map[string]string       `json:"roles"`
 	Approvals []StepApproval          `json:"approvals"`
@@ -69,7 +70,7 @@ func keyOf(s *incident.Signed) string {
 }
 
 func team(s incident.State, h *history) Team {
-	t := Team{Ticket: s.Declared.Ticket, Roles: maps.Clone(s.Declared.Roles), Approvals: []StepApproval{}, Refused: some(s.Refused)}
+	t := Team{Severity: s.Declared.Severity, Ticket: s.Declared.Ticket, Roles: maps.Clone(s.Declared.Roles), Approvals: []StepApproval{}, Refused: some(s.Refused)}
 	if t.Roles == nil {
 		t.Roles = map[string]string{}
 	}
@@ -92,13 +93,16 @@ func team(s incident.State, h *history) Team {
 
 func (p *page) team(d Document) {
 	t := d.Team
-	if t.Ticket == "" && len(t.Roles)+len(t.Approvals)+len(t.Refused) == 0 {
+	if t.Severity == 0 && t.Ticket == "" && len(t.Roles)+len(t.Approvals)+len(t.Refused) == 0 {
 		return
 	}
 	p.heading("Responders and approvals (RS.MA-01)")
 	p.item("Responder: %s", d.Declared.Responder)
 	for _, name := range slices.Sorted(maps.Keys(t.Roles)) {
 		p.item("%s: %s", name, t.Roles[name])
+	}
+	if t.Severity != 0 {
+		p.item("Severity as declared: %d (1 is the worst, 3 the least)", t.Severity)
 	}
 	if t.Ticket != "" {
 		p.item("Change ticket: %s", t.Ticket)
