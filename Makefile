@@ -40,10 +40,13 @@ crash: ## a response dies at every operation of its disk, in every way, and is r
 	CLAWBACK_CRASH=all go test -count=1 -timeout 3h -v -run 'TestCrash|TestRealCrash|TestDiskFaults' ./playbooks/drill ./cmd/clawback | grep -v '^ *--- PASS\|^=== '
 
 bench: ## printed as ratios against a bound or a public tool
-	go test -run '^$$' -bench . -skip 'BesideTar|ManyFiles' -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots ./cmd/clawback
+	go test -run '^$$' -bench . -skip 'BesideTar|ManyFiles' -benchtime 3x ./revoke ./forensics/journal ./forensics/journal/tree ./snapshots
+	go test -run '^$$' -bench . -benchtime 1x ./cmd/clawback
 	go test -run '^$$' -bench BesideTar -benchtime 5x -timeout 1h ./snapshots
 	go test -run '^$$' -bench ManyFiles -benchtime 1x -timeout 1h ./snapshots
 	go test -run '^$$' -bench . -benchtime 1x ./forensics/verify ./playbooks/containment
+	go test -run '^$$' -bench Frame -benchtime 1000x ./tui
+	go test -run '^$$' -bench Key -benchtime 1x ./tui
 	go test -run '^$$' -bench . -benchtime 1x -timeout 1h ./revoke/discover
 
 e2e: setup build ## the stories alone: real processes, systemd, sshd, tmux

@@ -13,8 +13,11 @@ import (
 	"clawback/forensics/disk"
 )
 
-// followEvery is how often a record that another process writes is looked at.
-const followEvery = 100 * time.Millisecond
+// A record that another process writes is looked at this often, and less often while nothing comes.
+const (
+	followEvery  = 100 * time.Millisecond
+	followSeldom = 4 * followEvery
+)
 
 // Follow returns a reader of the record in dir, which another process may still write. It gives
 // what is in the file, durable or not, and waits for the rest of a half-written line. When nobody
@@ -30,10 +33,11 @@ func Follow(dir string) *Cursor {
 type follower struct {
 	payloadFolder
 	first os.FileInfo // the file, as it was found
+	spare []byte      // of a look that found nothing new
 }
 
 func (f *follower) more(ctx context.Context, offset int64, last []byte) ([]byte, error) {
-	for {
+	for wait := followEvery; ; wait = min(2*wait, followSeldom) {
 		b, _, err := f.read(offset, last)
 		if err != nil || len(b) > 0 {
 			return b, err
@@ -53,7 +57,7 @@ func (f *follower) more(ctx context.Context, offset int64, last []byte) ([]byte,
 			return nil, io.EOF
 		}
 		select {
-		case <-time.After(followEvery):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -71,7 +75,10 @@ func (f *follower) read(offset int64, last []byte) (lines []byte, torn bool, err
 	if len(last) > 0 {
 		last = append(bytes.Clone(last), '\n')
 	}
-	b := make([]byte, len(last)+chunk)
+	b := f.spare
+	if f.spare = nil; len(b) != len(last)+chunk {
+		b = make([]byte, len(last)+chunk)
+	}
 	n, err := file.ReadAt(b, offset-int64(len(last)))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, false, fmt.Errorf("follow the record: %w", err)
@@ -86,6 +93,9 @@ func (f *follower) read(offset int64, last []byte) (lines []byte, torn bool, err
 	whole := bytes.LastIndexByte(rest, '\n') + 1
 	if whole == 0 && len(rest) > MaxLine {
 		return nil, false, fmt.Errorf("follow the record: a line has more than %d bytes", MaxLine)
+	}
+	if whole == 0 {
+		f.spare = b
 	}
 	return rest[:whole], whole < len(rest), nil
 }
