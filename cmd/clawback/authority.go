@@ -45,6 +45,8 @@ type reference struct {
 var logins = map[string][]string{
 	"az":     {"az", "account", "get-access-token", "--resource", "https://graph.microsoft.com", "--query", "accessToken", "--output", "tsv"},
 	"gcloud": {"gcloud", "auth", "print-access-token"},
+
+	"az-management": {"az", "account", "get-access-token", "--resource", "https://management.azure.com", "--query", "accessToken", "--output", "tsv"},
 }
 
 const commandTimeout = 30 * time.Second // a command that asks somebody would wait for ever
@@ -183,7 +185,7 @@ func (a authorityConfig) renewal() string {
 			ways = append(ways, "set "+r.Env+" anew and run it again, since a running program keeps its variables")
 		case r.File != "":
 			ways = append(ways, "write the new one into "+r.File)
-		case r.Login == "az":
+		case r.Login == "az", r.Login == "az-management":
 			ways = append(ways, "az login")
 		case r.Login == "gcloud":
 			ways = append(ways, "gcloud auth login")

@@ -20,6 +20,7 @@ type cloudConfig struct {
 	AWS  *awsConfig `yaml:"aws"`
 
 	Google *googleConfig `yaml:"google"`
+	Azure  *azureConfig  `yaml:"azure"`
 }
 
 type awsConfig struct {
@@ -34,6 +35,12 @@ type googleConfig struct {
 	Instance string `yaml:"instance"`
 }
 
+type azureConfig struct {
+	Subscription string `yaml:"subscription"`
+	Group        string `yaml:"group"`
+	VM           string `yaml:"vm"`
+}
+
 const cloudHelp = `  cloud:                    # a machine that its cloud cuts off too, where root on it cannot undo that
     - host: agent.example.org          # as --host names it; no step is shown for other machines
       from: [203.0.113.7]              # this desk as the machine sees it: its SSH stays open, and nothing else
@@ -43,6 +50,10 @@ const cloudHelp = `  cloud:                    # a machine that its cloud cuts o
     - host: agent-2.example.org
       from: [203.0.113.7]
       google: {project: acme-agents, zone: europe-west1-b, instance: agent-2}   # by authorities: {google: …}, an access token
+    - host: agent-3.example.org
+      from: [203.0.113.7]
+      azure: {subscription: 00000000-0000-0000-0000-000000000000, group: agents, vm: agent-3}   # by authorities: {azure: …}, its
+                            # part management: an access token for Resource Manager
 `
 
 // prefixes are addresses and networks as people write them.
@@ -81,12 +92,25 @@ func (c cloudConfig) google() (cloud.Google, error) {
 	return g, err
 }
 
+// azure is the machine, which the configuration names.
+func (c cloudConfig) azure() (cloud.Azure, error) {
+	from, err := prefixes(c.From)
+	a := cloud.Azure{Subscription: c.Azure.Subscription, Group: c.Azure.Group, VM: c.Azure.VM, From: from, Port: c.Port}
+	if err == nil {
+		err = a.Check()
+	}
+	return a, err
+}
+
 // provider is whose cloud it is: its name among the authorities, and in words.
 func (c cloudConfig) provider() (name, title string) {
-	if c.AWS != nil {
+	switch {
+	case c.AWS != nil:
 		return "aws", "AWS"
+	case c.Google != nil:
+		return "google", "Google Cloud"
 	}
-	return "google", "Google Cloud"
+	return "azure", "Azure"
 }
 
 func (c config) checkClouds() error {
@@ -94,8 +118,11 @@ func (c config) checkClouds() error {
 	for i, machine := range c.Isolation.Cloud {
 		err := machine.check()
 		name, title := machine.provider()
-		if _, ok := c.Authorities[name]; err == nil && !ok {
+		authority, ok := c.Authorities[name]
+		if err == nil && !ok {
 			err = fmt.Errorf("authorities: %s is missing, with which %s is asked", name, title)
+		} else if _, ok := authority.Parts["management"]; err == nil && name == "azure" && !ok {
+			err = errors.New("authorities: azure: part management is missing, an access token for Azure's Resource Manager: {login: az-management}")
 		}
 		if err != nil {
 			return usage(hint, "configuration %s: isolation: cloud, number %d: %w", c.file, i+1, err)
@@ -108,14 +135,27 @@ func (c cloudConfig) check() error {
 	switch {
 	case c.Host == "":
 		return errors.New("host is missing: which machine it is, as --host names it")
-	case (c.AWS == nil) == (c.Google == nil):
-		return errors.New("want one of aws and google: which instance it is")
+	case c.clouds() != 1:
+		return errors.New("want one of aws, google and azure: which instance it is")
+	case c.Azure != nil:
+		_, err := c.azure()
+		return err
 	case c.Google != nil:
 		_, err := c.google()
 		return err
 	}
 	_, err := c.aws()
 	return err
+}
+
+// clouds is how many it is at.
+func (c cloudConfig) clouds() (n int) {
+	for _, is := range []bool{c.AWS != nil, c.Google != nil, c.Azure != nil} {
+		if is {
+			n++
+		}
+	}
+	return n
 }
 
 // runsOn is the cloud's part of a response. The configuration was checked.
@@ -126,6 +166,13 @@ func (c cloudConfig) runsOn(env func(string) revoke.Env) (actions.Platform, erro
 		g, err := c.google()
 		if err == nil {
 			p.Wall, err = cloud.NewGoogle(g, env(name))
+		}
+		return p, err
+	}
+	if c.Azure != nil {
+		a, err := c.azure()
+		if err == nil {
+			p.Wall, err = cloud.NewAzure(a, env(name))
 		}
 		return p, err
 	}

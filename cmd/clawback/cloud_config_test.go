@@ -23,7 +23,7 @@ func TestCloudsRunOn(t *testing.T) {
 				return revoke.Authority{Kind: name + ".access_token", Secret: credential.NewSecret(map[string]string{"value": "x", "management": "x", "access_key_id": "x", "secret_access_key": "x"})}, nil
 			}}
 	}
-	names := map[string]string{"aws": "AWS instance i-", "google": "Google Cloud instance agent-2"}
+	names := map[string]string{"aws": "AWS instance i-", "google": "Google Cloud instance agent-2", "azure": "Azure machine agent-3"}
 	for _, machine := range c.Isolation.Cloud {
 		p, err := machine.runsOn(env)
 		if err != nil {

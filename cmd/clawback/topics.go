@@ -54,7 +54,8 @@ authorities:                # your own credentials, for what cannot revoke itsel
   aws: {aws_profile: responder}        # keys, an assumed role or single sign-on, in place of kind and parts
   azure:
     kind: azure.access_token           # clawback providers lists the kinds
-    parts: {value: {login: az}}        # of the Azure CLI: az login
+    parts: {value: {login: az}, management: {login: az-management}}   # of the Azure CLI: az login; the
+                                       # second is for isolation: {cloud: …} alone
   google:
     kind: google.access_token
     parts: {value: {login: gcloud}}    # of the Google Cloud CLI: gcloud auth login

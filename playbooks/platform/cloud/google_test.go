@@ -285,6 +285,18 @@ func TestRestoreGoogleTrouble(t *testing.T) {
 	}
 }
 
+// What is on record is sent, whoever interrupts it.
+func TestIsolateGoogleInterrupted(t *testing.T) {
+	inProject(t, func(t *testing.T, p *project) {
+		p.Slow = time.Minute
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := p.machine(t).Isolate(ctx, platform.Order{Incident: caseID, Intent: func([]incident.PlatformWas) error { cancel(); return nil }})
+		if !errors.Is(err, context.Canceled) || len(p.Changes()) != 6 {
+			t.Errorf("%v, %v", err, p.Changes())
+		}
+	})
+}
+
 // Nothing is changed without a record, sent without an authority, or by a client that refuses.
 func TestGoogleSendsNothing(t *testing.T) {
 	inProject(t, func(t *testing.T, p *project) {
