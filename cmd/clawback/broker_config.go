@@ -21,6 +21,7 @@ type brokerConfig struct {
 	Redis    *redisConfig    `yaml:"redis"`
 	Postgres *postgresConfig `yaml:"postgres"`
 	RabbitMQ *rabbitmqConfig `yaml:"rabbitmq"`
+	NATS     *natsConfig     `yaml:"nats"`
 }
 
 // brokerAt is what all kinds have.
@@ -57,6 +58,12 @@ type rabbitmqConfig struct {
 	Queues   []string `yaml:"queues"`
 }
 
+type natsConfig struct {
+	brokerAt `yaml:",inline"`
+	User     string   `yaml:"user"` // the agent's
+	Streams  []string `yaml:"streams"`
+}
+
 // brokerHelp is a part of the help on the configuration.
 const brokerHelp = `brokers:                    # where work waits for the agent: it is cut off there, and what waits is copied
   tasks:                    # a name of yours
@@ -81,6 +88,12 @@ const brokerHelp = `brokers:                    # where work waits for the agent
       user: openclaw                   # the agent's: its permissions on all virtual hosts, and its tags, are taken away
       queues: [agent.tasks]            # classic ones are copied
       authority: {user: {env: MQADMIN}, password: {file: /etc/clawback/rabbitmq-password}}
+  events:
+    nats:
+      address: nats.example.com:4222
+      user: openclaw                   # the agent's: a person takes it away, for NATS has no request that does
+      streams: [TASKS]                 # of JetStream: their consumers are paused (from 2.11 on), their messages copied
+      authority: {user: {env: NATS_USER}, password: {file: /etc/clawback/nats-password}}   # of the same account of NATS
 `
 
 // maxBrokers bounds what is cut off at once.
@@ -99,6 +112,9 @@ func (b brokerConfig) at() *brokerAt {
 	}
 	if b.RabbitMQ != nil {
 		kinds = append(kinds, &b.RabbitMQ.brokerAt)
+	}
+	if b.NATS != nil {
+		kinds = append(kinds, &b.NATS.brokerAt)
 	}
 	if len(kinds) != 1 {
 		return nil
@@ -125,7 +141,7 @@ func (c config) checkBrokers() error {
 func (b brokerConfig) check() error {
 	at := b.at()
 	if at == nil {
-		return errors.New("it is of one kind: redis, postgres or rabbitmq")
+		return errors.New("it is of one kind: redis, postgres, rabbitmq or nats")
 	}
 	if err := (broker.Place{Address: at.Address, Plain: at.Plain}).Check(); err != nil {
 		return err
@@ -146,6 +162,13 @@ func (b brokerConfig) check() error {
 		return errors.New("vhost is missing")
 	case b.RabbitMQ != nil:
 		return wordsOf("user", []string{b.RabbitMQ.User}, "queues", b.RabbitMQ.Queues)
+	case b.NATS != nil:
+		for _, name := range b.NATS.Streams {
+			if err := broker.CheckStream(name); err != nil {
+				return fmt.Errorf("streams: %w", err)
+			}
+		}
+		return wordsOf("user", []string{b.NATS.User}, "streams", b.NATS.Streams)
 	case b.Postgres.Database == "":
 		return errors.New("database is missing")
 	}
@@ -221,6 +244,9 @@ func (b brokerConfig) broker(name string, access broker.Authority) broker.Broker
 	}
 	if m := b.RabbitMQ; m != nil {
 		return broker.RabbitMQ{Called: name, Place: m.place(), Vhost: m.Vhost, User: m.User, Queues: m.Queues, Authority: access}
+	}
+	if n := b.NATS; n != nil {
+		return broker.NATS{Called: name, Place: n.place(), User: n.User, Streams: n.Streams, Authority: access}
 	}
 	return broker.Redis{Called: name, Place: b.Redis.place(), User: b.Redis.User, Keys: b.Redis.Keys, Authority: access}
 }

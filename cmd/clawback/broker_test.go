@@ -42,6 +42,9 @@ func TestBrokerConfig(t *testing.T) {
 		"brokers: {tasks: {rabbitmq: {address: \"mq.example.com:15671\", vhost: /, user: openclaw, queues: [agent.tasks], " + authority + "}}}":      "",
 		"brokers: {tasks: {rabbitmq: {address: \"mq.example.com:15671\", user: openclaw, queues: [agent.tasks], " + authority + "}}}":                "vhost is missing",
 		"brokers: {tasks: {rabbitmq: {address: \"mq.example.com:15671\", vhost: /, user: openclaw, " + authority + "}}}":                             "queues is missing",
+		"brokers: {tasks: {nats: {address: \"nats.example.com:4222\", user: openclaw, streams: [TASKS], " + authority + "}}}":                        "",
+		"brokers: {tasks: {nats: {address: \"nats.example.com:4222\", user: openclaw, " + authority + "}}}":                                          "streams is missing",
+		"brokers: {tasks: {nats: {address: \"nats.example.com:4222\", user: openclaw, streams: [\"TASKS.>\"], " + authority + "}}}":                  "no name of a stream",
 		"brokers: {tasks: {}}": "of one kind",
 		"brokers: {\"../x\": {redis: {address: \"r:1\", user: o, keys: [a], " + authority + "}}}": "no word of a-z",
 	} {

@@ -178,6 +178,9 @@ func queueText(q broker.Queue) string {
 }
 
 func proofAt(b broker.Broker, s broker.Standing) (proof []string) {
+	if len(s.Proof) > 0 {
+		return s.Proof
+	}
 	if s.Off {
 		proof = append(proof, "account "+b.Agent()+" is refused")
 	} else {
@@ -230,8 +233,13 @@ func (r *Response) giveBack(ctx context.Context, j *journal.Journal, by, why str
 			left = append(left, fmt.Sprintf("the agent is cut off %s (%s), which is not in the configuration any more; by hand: %s", was.Broker, was.Where, undo))
 			continue
 		}
-		if err := r.letBack(ctx, j, r.Brokers[i], *was, by, why); err != nil {
+		now, err := r.letBack(ctx, j, r.Brokers[i], *was, by, why)
+		if err != nil {
 			left = append(left, fmt.Sprintf("the agent may be cut off %s (%s): %v; by hand: %s", was.Broker, was.Where, err, undo))
+			continue
+		}
+		if len(now.Proof) > 0 { // its account was never taken away from here
+			proof = append(proof, "what was paused at "+was.Broker+" goes on; by hand, if account "+was.Agent+" was taken away there: "+undo)
 			continue
 		}
 		proof = append(proof, "account "+was.Agent+" has its access to "+was.Broker+" back")
@@ -239,11 +247,11 @@ func (r *Response) giveBack(ctx context.Context, j *journal.Journal, by, why str
 	return proof, left
 }
 
-// letBack takes back what was done at one broker.
-func (r *Response) letBack(ctx context.Context, j *journal.Journal, b broker.Broker, was incident.Broker, by, why string) error {
+// letBack takes back what was done at one broker, and returns how it stands then.
+func (r *Response) letBack(ctx context.Context, j *journal.Journal, b broker.Broker, was incident.Broker, by, why string) (now broker.Standing, err error) {
 	if err := record(ctx, j, incident.TypeBroker, incident.BrokerIntent{
 		Broker: b.Name(), Where: b.Where(), Agent: b.Agent(), Was: was.Was, ByHand: was.ByHand, Back: true, By: by, Why: why}); err != nil {
-		return err
+		return now, err
 	}
 	ctx, cancel := engine.WithDeadline(ctx, r.Clock, brokerCut)
 	defer cancel()
@@ -251,7 +259,6 @@ func (r *Response) letBack(ctx context.Context, j *journal.Journal, b broker.Bro
 	did, err := b.Restore(ctx, was.Was)
 	out.Did, out.Left = bounded(did.Did), bounded(did.Left)
 	if err == nil {
-		var now broker.Standing
 		if now, err = b.Look(ctx); err == nil {
 			out.Holds, out.Proof = same(now.Was, was.Was), proofAt(b, now)
 		}
@@ -263,7 +270,7 @@ func (r *Response) letBack(ctx context.Context, j *journal.Journal, b broker.Bro
 		out.Error = incident.Cut(err.Error(), maxReason)
 	}
 	notesOf{j}.Note(incident.TypeBrokerDone, out)
-	return err
+	return now, err
 }
 
 // same compares two texts of JSON by what they say.

@@ -33,6 +33,7 @@ type station struct {
 	mu     sync.Mutex
 	off    bool
 	sticky bool // what is done has no effect
+	proof  []string
 	calls  []string
 }
 
@@ -57,7 +58,7 @@ func (s *station) Look(ctx context.Context) (broker.Standing, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was, _ := json.Marshal(map[string]bool{"on": !s.off, "also": true})
-	return broker.Standing{Who: "admin", Off: s.off, Queues: []broker.Queue{{Name: "tasks", Kind: "list", Messages: 7}}, Was: was}, nil
+	return broker.Standing{Who: "admin", Off: s.off, Queues: []broker.Queue{{Name: "tasks", Kind: "list", Messages: 7}}, Was: was, Proof: s.proof}, nil
 }
 
 func (s *station) set(off bool) {
@@ -185,6 +186,29 @@ func TestBrokersFailAlone(t *testing.T) {
 			t.Error("a panic was quoted")
 		}
 	})
+}
+
+// What only a person can take away is a failed step that says what to do, and is never called taken away.
+func TestBrokerByHand(t *testing.T) {
+	r := newResponse(t, &machine{})
+	b := &station{name: "a", proof: []string{"nothing shows whether it is refused"}}
+	b.cut = func(context.Context) error { return broker.ErrByHand }
+	r.Brokers = []broker.Broker{b}
+	s := play(t, r, "broker.hold")
+	want(t, s, "hold", incident.Failed, broker.ErrByHand.Error())
+	want(t, s, "hold", incident.Failed, "at toy mq:1: TURN OFF")
+	if on := s.Broker("a"); on.Done.Holds || !slices.Equal(on.Done.Proof, b.proof) || !slices.Contains(b.calls, "hold") || !slices.Contains(b.calls, "copy") {
+		t.Errorf("on record: %+v, %v", on.Done, b.calls)
+	}
+	j := stopped(t)
+	note(t, j, incident.TypeBroker, incident.BrokerIntent{Broker: "a", Where: "toy mq:1", Agent: "openclaw", Was: json.RawMessage(`{"on":true,"also":true}`), ByHand: "TURN ON"})
+	note(t, j, incident.TypeBrokerDone, incident.BrokerDone{Broker: "a", Did: []string{"paused"}, Error: "by hand"})
+	r = takeUp(t, &machine{}, j)
+	r.Brokers = []broker.Broker{b}
+	proof, left := r.giveBack(t.Context(), j, "dana", "a false alarm")
+	if text := strings.Join(proof, ""); len(left) > 0 || strings.Contains(text, "has its access") || !strings.Contains(text, "TURN ON") {
+		t.Errorf("let go: %q, %q", proof, left)
+	}
 }
 
 // What was left out of a copy is no success, and what is whole of it is sealed.

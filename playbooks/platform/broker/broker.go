@@ -26,7 +26,7 @@ type Broker interface {
 
 	// Look changes nothing.
 	Look(ctx context.Context) (Standing, error)
-	// Cut takes the agent's access away and ends its connections.
+	// Cut takes the agent's access away and ends its connections, or fails with ErrByHand.
 	Cut(ctx context.Context) (Done, error)
 	// Hold keeps what waits from everybody who would take it, as far as the broker can.
 	Hold(ctx context.Context) (Done, error)
@@ -43,6 +43,7 @@ type Standing struct {
 	Live   []string // connections of the agent's account: where from
 	Queues []Queue
 	Others []string // who else is there: "user worker: 3 connections"
+	Proof  []string // what is known in place of Off and Live, where a broker shows neither for sure
 
 	Was json.RawMessage // what Restore wants to know
 }
