@@ -225,6 +225,11 @@ func (o *askOverlay) body(c *console, w int) (text []line, at int) {
 				text = append(text, row(span{plain, "     "}, span{dim, l}))
 			}
 		}
+		if step := c.rec.Steps[o.q.Step]; step != nil && step.Uses == "person.decide" {
+			if on := grounds(c.rec.State, opt.ID); on != "" {
+				text = append(text, row(span{plain, "     "}, span{busy, on}))
+			}
+		}
 		if i == o.chosen {
 			at = len(text) - 1
 			if i == 0 {

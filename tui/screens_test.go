@@ -85,3 +85,37 @@ func TestGlossaryKnowsEachState(t *testing.T) {
 		t.Error("a state is not in the list")
 	}
 }
+
+func TestGrounds(t *testing.T) {
+	nothing := "on record: nothing that speaks for it"
+	for _, tc := range []struct {
+		option string
+		story  *story
+		want   string
+	}{
+		{"injection", underFire(t), "on record: 1 credential was shown to the model"},
+		{"injection", begun(t), nothing},
+		{"theft", underFire(t), nothing},
+		{"host", underFire(t), nothing},
+		{"unknown", underFire(t), ""},
+	} {
+		k := newKeyboard(t, tc.story, 80, 24, nil)
+		if got := grounds(k.c.rec.State, tc.option); got != tc.want {
+			t.Errorf("%s: %q", tc.option, got)
+		}
+	}
+	s := begun(t)
+	s.add(incident.TypeHostLost, incident.HostLost{})
+	s.add(incident.TypeFrozen, incident.Frozen{})
+	s.add(incident.TypeChecked, incident.Checked{})
+	f := s.found("slack", "slack.bot", "xoxb-…1", nil)
+	s.add(incident.TypeReceipt, incident.Receipt{Fingerprint: f, Already: true})
+	k := newKeyboard(t, s, 80, 24, nil)
+	for option, wants := range map[string][]string{"host": {"itself compromised", "stood still", "again after"}, "theft": {"1 credential was dead before"}} {
+		for _, want := range wants {
+			if got := grounds(k.c.rec.State, option); !strings.Contains(got, want) {
+				t.Errorf("%s: %q has no %q", option, got, want)
+			}
+		}
+	}
+}

@@ -254,9 +254,9 @@ var questions = map[string]incident.Question{
 		"Evidence of where they were found is sealed.", "What a provider revoked stays revoked."}},
 	"choice": {ID: "q3", Step: "cause", Kind: incident.Choice, Title: "How did they get in?", Text: []string{
 		"Why it matters: the last two also kill other users' credentials and forbid recovery in place."}, Options: []incident.Option{
-		{ID: "injection", Title: "prompt injection", Text: "for: external content 02:51:07, then exec 02:51:09; against: –"},
-		{ID: "theft", Title: "credential theft", Text: "for: 3 failed logins from 203.0.113.9; against: no use of the keys from elsewhere (AWS)"},
-		{ID: "host", Title: "the host itself", Text: "for: –; against: packages and units unchanged"},
+		{ID: "injection", Title: "prompt injection", Text: "Content that the agent read told it what to do. The host itself is sound."},
+		{ID: "theft", Title: "credential theft", Text: "Somebody used the agent's credentials, or its gateway, from elsewhere."},
+		{ID: "host", Title: "the host itself", Text: "Somebody ran code on the host outside the agent."},
 		{ID: "unknown", Title: "not known yet", Text: "treats the host as lost: the safe branch"},
 	}},
 	"guide": {ID: "q4", Step: "timeline", Kind: incident.Guide, Title: "Read the timeline", Text: []string{
