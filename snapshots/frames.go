@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -41,13 +40,9 @@ type frames struct {
 	err     error
 }
 
-// decoder is for frames as a whole: one serves all.
-var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(frameSize), zstd.WithDecoderMaxWindow(frameSize), zstd.WithDecoderLowmem(true))
-})
-
 func newFrames(in io.Reader, most int64) (*frames, error) {
-	decoder, err := decoder()
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(frameSize), zstd.WithDecoderMaxWindow(frameSize),
+		zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, err
 	}
