@@ -47,6 +47,12 @@ var (
 	}
 )
 
+// moduleLocks stand beside installed packages, and hold the digest that the publisher gave of each:
+// "integrity" is what the registry says as well (npm view NAME@VERSION dist.integrity).
+//
+// Source: https://docs.npmjs.com/cli/v11/configuring-npm/package-lock-json#hidden-lockfiles
+var moduleLocks = []string{".package-lock.json", ".yarn-integrity", ".modules.yaml"}
+
 // What packages were installed, and when, as the distribution knows.
 var packageLists = []target{
 	{base: "var/lib/dpkg", pattern: "status"},
@@ -139,8 +145,11 @@ func programTargets(found []openclaw.Installation, packages []string) (all []tar
 	}
 	for _, p := range packages {
 		add("", path.Dir(p), literal(path.Base(p)))
+		for _, lock := range moduleLocks {
+			add("", path.Dir(p), literal(lock))
+		}
 	}
-	for _, n := range agentNames {
+	for _, n := range slices.Concat(moduleLocks, agentNames) { // the locks are small, and say what the rest should be
 		for _, folder := range moduleFolders {
 			add("", folder, n)
 		}
