@@ -38,11 +38,14 @@ func leadsOnBy(said string) (string, bool) {
 // byNumbers follows the lines of a console until its program ends.
 func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() bool) (typed []string) {
 	t.Helper()
+	sent := time.Now()
 	for seen := 0; len(typed) < 200; {
 		var text string
 		eventually(t, 100*time.Second, "a choice, after "+strings.Join(typed, " "), func() bool {
 			var ok bool
-			text, ok = leadsOnBy(string(output.bytes()[seen:]))
+			if text, ok = leadsOnBy(string(output.bytes()[seen:])); !ok && time.Since(sent) > 5*time.Second {
+				text, ok = leadsOnBy(string(output.bytes())) // the question came again while it was answered
+			}
 			return ok || ended()
 		})
 		if ended() {
@@ -55,6 +58,7 @@ func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() 
 		time.Sleep(200 * time.Millisecond) // the same before enter
 		seen = len(output.bytes())
 		_, _ = io.WriteString(keys, "\r")
+		sent = time.Now()
 		typed = append(typed, text)
 	}
 	t.Fatalf("no end: %q", typed)

@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,6 +155,7 @@ func TestBastionNames(t *testing.T) {
 func TestTerminalBastionShared(t *testing.T) {
 	t.Parallel()
 	d, b := sharedBastion(t, "dana", "bob")
+	t.Cleanup(func() { d.endAll() }) // a response outlives its terminal
 	over := func(who, sends string) *screen {
 		return d.screenOf(fmt.Sprintf("ssh -F %s -o IdentityAgent=none -i %s -tt bastion %s", b.client, filepath.Join(d.dir, who), sends))
 	}
@@ -252,5 +255,17 @@ func TestBastionForwardsNothing(t *testing.T) {
 	})
 	if len(reached) > 0 {
 		t.Error("it was reached")
+	}
+}
+
+// endAll ends what still runs of a desk's program.
+func (d *desk) endAll() {
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range all {
+		if line, err := os.ReadFile(path); err == nil && bytes.HasPrefix(line, []byte(d.bin+"\x00")) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -99,7 +100,9 @@ func TestRealFullDisk(t *testing.T) {
 			r := unlessBusy(t, func() ended {
 				d := newDesk(t)
 				held := d.hold("slack.bot")
-				d.write(otherFile+".log", strings.Repeat("log line\n", 200_000))
+				log := make([]byte, 2<<20) // of which a package is no smaller
+				_, _ = rand.Read(log)
+				d.write(otherFile+".log", string(log))
 				var agent *processTree
 				if c.runs {
 					agent = startTree(t, d, "--alone")

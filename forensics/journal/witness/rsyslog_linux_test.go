@@ -49,7 +49,6 @@ func rsyslog(t *testing.T, dir, driver string) (address string, stop func()) {
 	var said strings.Builder
 	cmd := exec.Command(program, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
 	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
