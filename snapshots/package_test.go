@@ -97,11 +97,11 @@ func TestSeekTable(t *testing.T) {
 	r, err := seekable.NewReader(file, decoder)
 	must(t, err)
 	defer r.Close()
-	plain, err := zstd.NewReader(file)
-	must(t, err)
-	defer plain.Close()
 	_, err = file.Seek(0, io.SeekStart)
 	must(t, err)
+	plain, err := zstd.NewReader(file) // which begins to read at once
+	must(t, err)
+	defer plain.Close()
 	whole, err := io.ReadAll(plain)
 	must(t, err)
 	if size, err := r.Seek(0, io.SeekEnd); err != nil || size != int64(len(whole)) {

@@ -44,7 +44,7 @@ func postgresServer(t *testing.T) database {
 			must(t, err)
 			uid, _ := strconv.Atoi(u.Uid)
 			gid, _ := strconv.Atoi(u.Gid)
-			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 			must(t, os.Chown(dir, uid, gid))
 		}
 		return cmd
