@@ -267,7 +267,7 @@ func (s *sink) End(f snapshots.File) error { s.ended = append(s.ended, f.Path); 
 // this process: others may be at work beside it.
 func leftovers() []string {
 	var all []string
-	for _, pattern := range []string{"/dev/shm/clawback-*", "/run/clawback-*", "/run/user/*/clawback-*", fmt.Sprintf("/tmp/clawback-%d-*", os.Getpid())} {
+	for _, pattern := range []string{"/dev/shm/clawback-??????????", "/run/clawback-??????????", "/run/user/*/clawback-??????????", fmt.Sprintf("/tmp/clawback-%d-*", os.Getpid())} {
 		found, _ := filepath.Glob(pattern)
 		all = append(all, found...)
 	}
