@@ -48,7 +48,7 @@ func (c command) handoff(ctx context.Context, stdout, stderr io.Writer) error {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
-	fmt.Fprintln(stderr, "clawback-host: the agent is frozen and not killed; what was written is whole. When the desk has it: clawback-host stop")
+	fmt.Fprintln(stderr, "clawback-host: what was written is whole, and nothing was killed. Whether the agent stands still, clawback handoff look says at the desk; when the desk has it: clawback-host stop")
 	return errors.Join(failed...)
 }
 

@@ -29,7 +29,7 @@ func (d *desk) handedOver(programs string) (file, key string) {
 	defer f.Close()
 	host := exec.Command(filepath.Join(programs, "clawback-host"), "handoff", "--recipient", string(recipient), "--root", d.root)
 	host.Stdout = f
-	if said := d.run(host); said.code != 0 || !bytes.Contains(said.stderr, []byte("frozen and not killed")) {
+	if said := d.run(host); said.code != 0 || !bytes.Contains(said.stderr, []byte("what was written is whole, and nothing was killed")) {
 		d.t.Fatalf("clawback-host handoff: exit %d\n%s", said.code, said.stderr)
 	}
 	return file, key
