@@ -87,14 +87,14 @@ func brief(s incident.State, now time.Time) []point {
 
 func briefAgent(s incident.State) (token, string) {
 	switch {
+	case s.LetGo != nil:
+		return warn, "was let go again: what held it was taken back."
 	case s.AgentDown():
 		return good, "killed, and it stays down."
 	case s.Checked != nil && !s.Checked.Down:
 		return danger, "was killed, and is NOT down."
 	case s.Stopped != nil:
 		return warn, "was killed; whether it stays down is not known yet."
-	case s.LetGo != nil:
-		return warn, "was let go again."
 	case s.Frozen != nil && s.Frozen.Complete:
 		return good, fmt.Sprintf("stands still since %s UTC, %s; it is not killed.", s.FrozenAt.UTC().Format("15:04:05"), plural(s.Frozen.Processes, "process", "processes"))
 	case s.Frozen != nil:
@@ -107,6 +107,14 @@ func briefMachine(s incident.State) (token, string) {
 	switch {
 	case !s.Declared.Remote:
 		return plain, "is the desk itself, or a disk; its network is as it was."
+	case s.LetGo != nil:
+		return warn, "was given back: nothing says that it is still cut off."
+	case s.Isolated != nil && s.Tested != nil && s.Tested.After == incident.WasAnswered:
+		return danger, "was to be cut off, and still reaches what it must not."
+	case s.Isolated != nil && len(s.Isolated.Problems) > 0:
+		return danger, "was cut off, not without problems: " + s.Isolated.Problems[0]
+	case s.Isolated != nil && s.Isolated.Only:
+		return warn, "is on the network; the agent alone is cut off."
 	case s.Isolated != nil:
 		return good, "is cut off the network, which delays root on it and does not hold it."
 	case s.Lost != nil:

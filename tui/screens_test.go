@@ -119,3 +119,24 @@ func TestGrounds(t *testing.T) {
 		}
 	}
 }
+
+// A machine is called cut off only where all that is on record says so.
+func TestBriefOfTheMachine(t *testing.T) {
+	cut := incident.Isolated{How: []string{"nftables"}}
+	for want, add := range map[string]func(*story){
+		"on the network as it was": func(*story) {},
+		"is cut off the network":   func(s *story) { s.add(incident.TypeIsolated, cut) },
+		"the agent alone is cut":   func(s *story) { s.add(incident.TypeIsolated, incident.Isolated{Only: true}) },
+		"not without problems":     func(s *story) { s.add(incident.TypeIsolated, incident.Isolated{Problems: []string{"no bridge"}}) },
+		"reaches what it must not": func(s *story) {
+			s.add(incident.TypeIsolated, cut)
+			s.add(incident.TypeIsolationTested, incident.IsolationTested{After: incident.WasAnswered})
+		},
+	} {
+		s := begun(t)
+		add(s)
+		k := newKeyboard(t, s, 80, 24, nil)
+		k.press("enter", "b")
+		k.wants(want)
+	}
+}
