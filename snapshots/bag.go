@@ -233,8 +233,7 @@ func (w *arrivalWriter) Write(p []byte) (int, error) {
 	if b.payload.bytes+a.sum.size-b.holes+int64(len(p)) > b.info.MaxBytes {
 		return 0, fmt.Errorf("evidence %s: %w: %d bytes", b.path, ErrFlood, b.info.MaxBytes)
 	}
-	a.sum.Write(p)
-	n, err := b.content.Write(p)
+	n, err := a.sum.beside(b.content.Write, p)
 	if err != nil {
 		return n, b.fail("write", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strings"
@@ -264,23 +263,8 @@ func (c *capture) postpone(it item, m message) error {
 	return nil
 }
 
-// intake is a file on its way to the sink.
-type intake struct {
-	w   io.Writer
-	sum *digest
-}
-
-// begin starts a file. What comes after its first opened bytes is a segment of its own.
-func (c *capture) begin(f File, opened int64) (intake, error) {
-	w, err := c.sink.Begin(f)
-	if err != nil {
-		return intake{}, fmt.Errorf("store %q: %w", f.Path, err)
-	}
-	return intake{w: w, sum: newDigest(opened)}, nil
-}
-
 func (c *capture) pour(f File, in *intake, data []byte) error {
-	if _, err := in.sum.beside(in.w.Write, data); err != nil {
+	if err := in.write(data); err != nil {
 		return fmt.Errorf("store %q: %w", f.Path, err)
 	}
 	c.bytesLeft -= int64(len(data))
@@ -295,6 +279,9 @@ func (c *capture) skip(f File, in *intake, n int64) error {
 		return fmt.Errorf("store %q: %w", f.Path, err)
 	}
 	c.holesLeft -= n
+	if in.shared {
+		return nil
+	}
 	return WriteHole(in.sum, n)
 }
 

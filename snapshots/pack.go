@@ -20,7 +20,7 @@ import (
 
 const (
 	frameSize     = 1 << 20   // bytes of the tar stream in one frame
-	encoderWindow = 256 << 10 // bytes; more is slower and packs an agent's files no better
+	encoderWindow = 128 << 10 // bytes; more is slower and packs an agent's files no better
 	maxWorkers    = 8         // that compress
 	maxWaiting    = 32 << 20  // compressed bytes of an open file that wait in memory for its size to be known
 	maxTagBytes   = 8 << 20   // the same, of the index and of the manifest

@@ -207,6 +207,9 @@ func (w countingWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Unwrap is where all goes: snapshots.Capture asks what it sums up.
+func (w countingWriter) Unwrap() io.Writer { return w.w }
+
 // Hole implements snapshots.HoleWriter.
 func (w countingWriter) Hole(n int64) error {
 	err := snapshots.WriteHole(w.w, n)

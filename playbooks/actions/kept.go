@@ -216,6 +216,9 @@ func (w keptWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Unwrap is where all goes: snapshots.Capture asks what it sums up.
+func (w keptWriter) Unwrap() io.Writer { return w.out }
+
 // Hole implements snapshots.HoleWriter.
 func (w keptWriter) Hole(n int64) error {
 	w.w.hole(n)
