@@ -37,8 +37,9 @@ type OpenSocket struct {
 
 // Space is a network namespace.
 type Space struct {
-	ID  uint64 `json:"id"`  // its inode
-	Who string `json:"who"` // a process in it, for people: "1234 (node)"
+	ID   uint64 `json:"id"`  // its inode
+	Who  string `json:"who"` // a process in it, for people: "1234 (node)"
+	pids []int  // of the processes in it
 }
 
 // profiler is a System that tells the agent's processes from others by what a packet filter knows of them.
@@ -67,9 +68,9 @@ func (a *Agent) isolateAgent(ctx context.Context, iso Isolator, desk []Connectio
 	v.findUnits(ctx, nil)
 	var done Isolated
 	var before Suspect
+	var found []Process
 	for range maxRounds {
-		found, err := v.processes(ctx)
-		if err != nil {
+		if found, err = v.processes(ctx); err != nil {
 			return done, err
 		}
 		v.findUnits(ctx, found)
@@ -99,6 +100,7 @@ func (a *Agent) isolateAgent(ctx context.Context, iso Isolator, desk []Connectio
 		done.Problems = append(done.Problems, now.Free...)
 		done.Kept = append(done.Kept, now.Spared...)
 	}
+	v.disconnect(ctx, found, before, &done)
 	done.Problems = append(done.Problems, v.problems...)
 	return done, nil
 }

@@ -163,7 +163,8 @@ func callers() (uids []int) {
 
 // ownSpace adds the network of p, when nobody else is in it.
 func (m *machine) ownSpace(p resident, all []resident, s *Suspect) {
-	if slices.ContainsFunc(s.Spaces, func(o Space) bool { return o.ID == p.space }) {
+	if i := slices.IndexFunc(s.Spaces, func(o Space) bool { return o.ID == p.space }); i >= 0 {
+		s.Spaces[i].pids = append(s.Spaces[i].pids, p.PID)
 		return
 	}
 	if i := slices.IndexFunc(all, func(o resident) bool { return o.space == p.space && !o.mine }); i >= 0 {
@@ -171,7 +172,7 @@ func (m *machine) ownSpace(p resident, all []resident, s *Suspect) {
 			p.PID, p.Name, all[i].PID, all[i].Name))
 		return
 	}
-	s.Spaces = append(s.Spaces, Space{ID: p.space, Who: fmt.Sprintf("%d (%s)", p.PID, p.Name)})
+	s.Spaces = append(s.Spaces, Space{ID: p.space, Who: fmt.Sprintf("%d (%s)", p.PID, p.Name), pids: []int{p.PID}})
 }
 
 // ownGroup adds the control group of p: its unit's or, when nobody else is in it, its own. It says why

@@ -66,6 +66,9 @@ type inspected struct {
 		Image  string
 		Labels map[string]string
 	}
+	NetworkSettings struct {
+		Networks map[string]attachment // by their names
+	}
 }
 
 // policy is after what end an engine starts a container again.

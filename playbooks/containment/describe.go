@@ -52,6 +52,9 @@ func (a *Agent) Describe(ctx context.Context) (Description, error) {
 		for _, s := range v.Spaces {
 			d.Walls = append(d.Walls, "the network of process "+s.Who+": cut off")
 		}
+		for _, l := range v.Links {
+			d.Walls = append(d.Walls, l.String()+": disconnected")
+		}
 		if d.Dropped, err = iso.Dropped(ctx, v.Spaces); err != nil {
 			d.Dropped = 0 // there is none, or it is not known
 		}

@@ -83,13 +83,19 @@ func (d *realDocker) docker(args ...string) string {
 // run starts the test binary in a container, in a role. What it acts is counted in a file of its name.
 func (d *realDocker) run(name, role string, options ...string) {
 	d.t.Helper()
+	d.runWith(name, role, nil, options...)
+}
+
+// runWith is run with arguments.
+func (d *realDocker) runWith(name, role string, arguments []string, options ...string) {
+	d.t.Helper()
 	args := []string{"run", "-d", "--name", name, "-e", "CLAWBACK_TEST_ROLE=" + role, "-e", "CLAWBACK_TEST_ACTS=/shared/" + name, "-v", d.dir + "/shared:/shared"}
 	for _, lib := range []string{"/usr", "/lib", "/lib64"} { // the race detector's binary is linked to them
 		if _, err := os.Stat(lib); err == nil {
 			args = append(args, "-v", lib+":"+lib+":ro")
 		}
 	}
-	d.docker(append(append(args, options...), "base:test", "/agent")...)
+	d.docker(slices.Concat(args, options, []string{"base:test", "/agent"}, arguments)...)
 	eventually(d.t, name+" acts", func() bool { return lines(d.acts(name)) > 1 })
 }
 

@@ -242,3 +242,43 @@ func FuzzReadAnswer(f *testing.F) {
 		}
 	})
 }
+
+// What an engine says of networks is held to its form and, of what it was asked to do, to what it says
+// afterwards.
+func TestEngineNetworksAreClaims(t *testing.T) {
+	id := strings.Repeat("a", 64)
+	networks := ""
+	var asked []string
+	e := fakeEngine(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/containers/json":
+			fmt.Fprintf(w, `[{"Id":%q,"Names":["/openclaw"]}]`, id)
+		case r.Method == "GET":
+			fmt.Fprintf(w, `{"Id":%q,"State":{"Running":true},"NetworkSettings":{"Networks":{%s}}}`, id, networks)
+		default:
+			body, _ := io.ReadAll(r.Body)
+			asked = append(asked, r.URL.Path+" "+string(body))
+		}
+	})
+	ctx, unit := context.Background(), "openclaw/"+id[:shortID]
+	for _, bad := range []string{`"../a":{"NetworkID":"1"}`, `"a":{"NetworkID":"../../containers/x/start?"}`, `"a\u001b[2J":{"NetworkID":"1"}`} {
+		networks = bad
+		if links, err := e.Links(ctx, unit); err == nil || len(links) > 0 || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%s: %v, %v", bad, links, err)
+		}
+	}
+	networks = `"host":{"NetworkID":"1"},"none":{"NetworkID":"2"},"off":{"NetworkID":""},"big":{"NetworkID":"3","Aliases":["` + strings.Repeat("x", maxSettings) + `"]}`
+	links, err := e.Links(ctx, unit)
+	if err != nil || len(links) != 1 || links[0].Name != "big" || links[0].Settings != nil {
+		t.Errorf("%.200v, %v", links, err)
+	}
+	if err := e.Disconnect(ctx, links[0]); err == nil || !strings.Contains(err.Error(), "nothing changed") {
+		t.Errorf("an engine that did nothing is believed: %v", err)
+	}
+	if want := `/networks/3/disconnect {"Container":"` + id + `","Force":true}`; len(asked) != 1 || asked[0] != want {
+		t.Errorf("asked %q, not %q", asked, want)
+	}
+	if err := e.Connect(ctx, Link{Manager: e.name, Unit: unit, Network: "../x", Name: "x"}); err == nil || len(asked) != 1 {
+		t.Errorf("asked %q, %v", asked, err)
+	}
+}

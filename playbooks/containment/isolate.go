@@ -42,7 +42,11 @@ func (a *Agent) Reopen(ctx context.Context) error {
 	}
 	v := a.begin(ctx)
 	defer v.close()
-	if len(v.Spaces) > 0 {
+	if len(v.Links)+len(v.Spaces) > 0 {
+		if len(v.Links) > 0 {
+			v.connect(ctx)
+			v.reconnect(ctx)
+		}
 		v.reopenSpaces(ctx, iso)
 		v.problem(v.save())
 	}

@@ -28,6 +28,7 @@ type ledger struct {
 	Paused    []Paused   `json:"paused,omitempty"`
 	Linger    []string   `json:"linger,omitempty"` // accounts whose services started at boot
 	Spaces    []Space    `json:"spaces,omitempty"` // networks of the agent's own, cut off
+	Links     []Link     `json:"links,omitempty"`  // networks of engines that its containers were in
 	Ports     []int      `json:"ports,omitempty"`  // on which its processes listened
 	Killed    bool       `json:"killed,omitempty"` // Stop went beyond what Thaw can undo
 }
@@ -105,7 +106,7 @@ func (l *ledger) save() error {
 }
 
 func (l *ledger) empty() bool {
-	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused)+len(l.Linger)+len(l.Spaces)+len(l.Ports) == 0
+	return len(l.Watchdogs)+len(l.Limits)+len(l.Cgroups)+len(l.Frozen)+len(l.Halted)+len(l.Blocked)+len(l.Paused)+len(l.Linger)+len(l.Spaces)+len(l.Links)+len(l.Ports) == 0
 }
 
 // changed lists what is changed, for people.

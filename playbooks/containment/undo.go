@@ -171,6 +171,7 @@ func (a *Agent) Restore(ctx context.Context) error {
 	v.unblockUnits(ctx)
 	v.watchdogsOn(ctx)
 	iso := a.sys.Isolator()
+	v.reconnect(ctx)
 	if iso != nil {
 		v.reopenSpaces(ctx, iso)
 	}
