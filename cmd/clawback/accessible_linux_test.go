@@ -38,15 +38,25 @@ func leadsOnBy(said string) (string, bool) {
 // byNumbers follows the lines of a console until its program ends.
 func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() bool) (typed []string) {
 	t.Helper()
+	t.Cleanup(func() {
+		if all := output.bytes(); t.Failed() {
+			t.Logf("it said last: %q", all[max(0, len(all)-2000):])
+		}
+	})
 	sent := time.Now()
-	for seen := 0; len(typed) < 200; {
+	for seen, lines := 0, 0; lines < 200; lines++ {
 		var text string
 		eventually(t, 100*time.Second, "a choice, after "+strings.Join(typed, " "), func() bool {
 			var ok bool
-			if text, ok = leadsOnBy(string(output.bytes()[seen:])); !ok && time.Since(sent) > 5*time.Second {
-				text, ok = leadsOnBy(string(output.bytes())) // the question came again while it was answered
+			if text, ok = leadsOnBy(string(output.bytes()[seen:])); ok || ended() || time.Since(sent) < 5*time.Second {
+				return ok || ended()
 			}
-			return ok || ended()
+			all := string(output.bytes())
+			if text, ok = leadsOnBy(all); ok { // the question came again while it was answered
+				return true
+			}
+			text = "" // enter came too soon to count: what was typed still stands there
+			return len(typed) > 0 && strings.HasSuffix(all, typed[len(typed)-1])
 		})
 		if ended() {
 			return typed
@@ -59,7 +69,9 @@ func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() 
 		seen = len(output.bytes())
 		_, _ = io.WriteString(keys, "\r")
 		sent = time.Now()
-		typed = append(typed, text)
+		if text != "" {
+			typed = append(typed, text)
+		}
 	}
 	t.Fatalf("no end: %q", typed)
 	return nil
