@@ -122,8 +122,13 @@ func (o *helpOverlay) keys(c *console) []binding {
 }
 
 func (o *helpOverlay) lines(c *console, w int) []line {
+	return append(keyLines(append(o.of.keys(c), c.globalKeys()...), w), glossary(w)...)
+}
+
+// keyLines says what keys do, and why not now.
+func keyLines(all []binding, w int) []line {
 	var out []line
-	for _, b := range append(o.of.keys(c), c.globalKeys()...) {
+	for _, b := range all {
 		text, look := b.text, plain
 		if b.danger {
 			text += "  ! cannot be undone"
@@ -142,7 +147,7 @@ func (o *helpOverlay) lines(c *console, w int) []line {
 			out = append(out, row(span{key, column(label, 11)}, span{look, l}))
 		}
 	}
-	return append(out, glossary(w)...)
+	return out
 }
 
 // scrollKeys move a view over text; step is the size of a page less one.

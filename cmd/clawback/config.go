@@ -26,8 +26,9 @@ type config struct {
 	Endpoints   map[string]endpointConfig  `yaml:"endpoints"`
 	Settings    map[string]yaml.Node       `yaml:"settings"` // of providers
 	SSHConfig   string                     `yaml:"ssh_config"`
-	Hosts       []string                   `yaml:"hosts"` // that a forced command may respond to
-	Theme       string                     `yaml:"theme"` // of the console: one of tui.Themes
+	Hosts       []string                   `yaml:"hosts"`     // that a forced command may respond to
+	Playbooks   []string                   `yaml:"playbooks"` // of the desk's own: files that Home offers beside those that come along
+	Theme       string                     `yaml:"theme"`     // of the console: one of tui.Themes
 
 	Isolation isolationConfig `yaml:"isolation"`
 	Evidence  evidenceConfig  `yaml:"evidence"`
@@ -149,6 +150,9 @@ func (c config) check() error {
 	}
 	if c.Theme != "" && !slices.Contains(tui.Themes, c.Theme) {
 		return usage("write theme: dark, or theme: light", "configuration %s: there is no theme %q", c.file, c.Theme)
+	}
+	if slices.ContainsFunc(c.Playbooks, func(file string) bool { return !filepath.IsAbs(file) }) {
+		return usage("write playbooks: [/etc/clawback/ours.yaml]", "configuration %s: playbooks: not all of them are absolute paths", c.file)
 	}
 	if err := c.checkHosts(); err != nil {
 		return err

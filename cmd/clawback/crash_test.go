@@ -38,7 +38,7 @@ const (
 // mainOfTests is the program as the tests start it.
 func mainOfTests() {
 	if pace, err := strconv.ParseFloat(os.Getenv(paceEnv), 64); err == nil {
-		ownClock = drill.NewClock(pace)
+		ownClock, usualSpeed = drill.NewClock(pace), pace
 	}
 	if where := os.Getenv(faultyEnv); where != "" {
 		during = faultAt(where)

@@ -18,6 +18,9 @@ import (
 	"clawback/playbooks/engine"
 )
 
+// usualSpeed is how fast the world of a drill runs that a person answers. A test's runs faster.
+var usualSpeed = 1.0
+
 func (a *app) drillCommand() *cobra.Command {
 	var o drillOptions
 	c := &cobra.Command{
@@ -45,7 +48,7 @@ func (a *app) drillCommand() *cobra.Command {
 	a.accessibleFlag(c)
 	o.roleFlags(c)
 	o.severityFlag(c)
-	c.Flags().Float64Var(&o.speed, "speed", 1, "how much faster than the wall clock the world runs (20 with --auto)")
+	c.Flags().Float64Var(&o.speed, "speed", usualSpeed, "how much faster than the wall clock the world runs (20 with --auto)")
 	return c
 }
 

@@ -1,207 +1,178 @@
 package main
 
 import (
-	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
+	"sync"
+	"syscall"
+
+	"golang.org/x/term"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/tui"
 )
 
-// choice is something that can be begun from home: a command line, by a letter.
-type choice struct {
-	key, text string
-	args      func(*bufio.Reader) ([]string, error) // nil, nil: back home
-}
-
 // home is clawback alone on a terminal: what can be begun, and what is missing for a bad night. What
-// is chosen is carried out as the command line that it shows. It appends lines, on any terminal.
+// is chosen is carried out as the command line that it shows.
 func (a *app) home(ctx context.Context) error {
 	if len(a.names) > 1 && a.as == "" {
 		return usage("say who you are with --as NAME", "the key of this login is that of %s", strings.Join(a.names, " and "))
 	}
-	keys := bufio.NewReaderSize(a.in, 4096)
-	for {
-		all := a.choices()
-		fmt.Fprintf(a.out, "clawback at %s. You are %s.\n\n", incident.Safe(hostname()), incident.Safe(a.responder()))
-		for i, c := range all {
-			mark := " "
-			if i == 0 {
-				mark = "▸"
-			}
-			fmt.Fprintf(a.out, " %s %s  %s\n", mark, c.key, incident.Safe(c.text))
+	choose := a.homeScreen
+	if a.linesOnly() || !a.hasSize() {
+		choose = a.homeLines
+	}
+	args, err := choose(ctx, a.fromHere())
+	if args == nil || err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "clawback %s\n", incident.Safe(tui.Quoted(args)))
+	return a.carryOut(ctx, args)
+}
+
+// hasSize reports whether the terminal says how large it is: what does not has no screen to draw on.
+func (a *app) hasSize() bool {
+	out, ok := a.out.(*os.File)
+	if !ok {
+		return false
+	}
+	w, h, err := term.GetSize(int(out.Fd()))
+	return err == nil && w > 0 && h > 0
+}
+
+// told is the signal that ended Home before anything was chosen.
+type told struct{ os.Signal }
+
+func (t told) Error() string { return t.String() }
+
+// homeScreen has the person choose on a screen, which is given back before it returns.
+func (a *app) homeScreen(ctx context.Context, of tui.Home) ([]string, error) {
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(heard)
+	shown, leave := context.WithCancelCause(ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		select {
+		case s := <-heard:
+			leave(told{s})
+		case <-shown.Done():
 		}
-		c, err := a.choose(keys, all)
-		if c == nil || err != nil {
-			return err
-		}
-		args, err := c.args(keys)
-		if err != nil {
-			return err
-		}
-		if args != nil {
-			fmt.Fprintf(a.out, "\nclawback %s\n", incident.Safe(strings.Join(args, " ")))
-			return a.carryOut(ctx, args)
-		}
-		fmt.Fprintln(a.out)
+	})
+	args, err := tui.RunHome(shown, tui.Options{
+		Suspend: standStill, Theme: a.config.Theme, Getenv: func(name string) string { return a.env[name] },
+	}, of)
+	leave(nil)
+	listening.Wait()
+	var by told
+	switch {
+	case errors.As(err, &by) && by.Signal == os.Interrupt:
+		return nil, exitCode(incident.ExitInterrupted)
+	case errors.As(err, &by) && by.Signal == syscall.SIGTERM:
+		return nil, exitCode(incident.ExitTerminated)
+	case errors.As(err, &by), errors.Is(err, tui.ErrTerminal):
+		return nil, exitCode(incident.ExitNothing) // nobody reads it
+	}
+	return args, err
+}
+
+// fromHere is what can be begun at this desk, and what is known here before anything is.
+func (a *app) fromHere() tui.Home {
+	missing := a.missing()
+	d := a.declaring()
+	return tui.Home{
+		Desk: hostname(), By: a.responder(), Known: a.knownBy(), Ways: a.ways(missing), Missing: missing,
+		Machines: d.machines(), Types: d.local, Books: d.list(), Line: d.line, Look: a.look,
 	}
 }
 
-// answer asks for a line; false is the end of the terminal.
-func (a *app) answer(keys *bufio.Reader, ask string) (string, bool) {
-	fmt.Fprint(a.out, ask)
-	line, err := keys.ReadString('\n')
-	return strings.TrimSpace(line), err == nil
+// knownBy says how it is known who types.
+func (a *app) knownBy() string {
+	switch {
+	case a.as != "" && a.login != nil:
+		return "by the key of this login"
+	case strings.HasPrefix(a.as, "SHA256:"):
+		return "by the key of this login, which no list names"
+	case a.as != "":
+		return "as --as says"
+	case a.config.Responder != "":
+		return "as responder: in the configuration says"
+	case a.env["SUDO_USER"] != "":
+		return "by the account that became root; --as NAME says otherwise"
+	}
+	return "by the account alone; --as NAME says otherwise"
 }
 
-// choose asks until a letter is of the list; nil is to leave.
-func (a *app) choose(keys *bufio.Reader, all []choice) (*choice, error) {
-	for {
-		key, ok := a.answer(keys, "\nA letter, then enter; enter alone is "+all[0].key+", q leaves: ")
-		switch i := slices.IndexFunc(all, func(c choice) bool { return c.key == key }); {
-		case !ok || key == "q":
-			return nil, nil
-		case key == "":
-			return &all[0], nil
-		case i >= 0:
-			return &all[i], nil
-		}
-		fmt.Fprintf(a.out, "There is no %q.", key)
-	}
-}
-
-// choices are what can be begun now, what is most likely wanted first.
-func (a *app) choices() []choice {
-	line := func(args ...string) func(*bufio.Reader) ([]string, error) {
-		return func(*bufio.Reader) ([]string, error) { return args, nil }
-	}
-	var all []choice
+// ways are what can be begun now, what is most likely wanted first.
+func (a *app) ways(missing []tui.Missing) []tui.Way {
+	var all []tui.Way
 	if dir := a.newestRunning(); dir != "" {
 		s, _ := readRecord(dir)
-		text := fmt.Sprintf("%s on %s, by %s", s.Declared.Incident, s.Declared.Target, s.Declared.Responder)
+		id, who := filepath.Base(dir), a.runs(dir, s)
+		text := fmt.Sprintf("%s on %s, which %s", s.Declared.Incident, s.Declared.Target, who)
 		all = append(all,
-			choice{"a", "Attach to " + text + ", which runs", line("attach", filepath.Base(dir))},
-			choice{"w", "Watch it, read-only", line("watch", filepath.Base(dir))})
+			tui.Way{Key: "a", Does: "attach", Text: "Attach to " + text, Args: []string{"attach", id},
+				About: "It goes on by itself; attached, you answer what it asks, beside whoever else does. To leave leaves it running."},
+			tui.Way{Key: "w", Does: "watch", Text: "Watch it, read-only: " + s.Declared.Incident, Args: []string{"watch", id},
+				About: "You see the same, and can change nothing."})
 	}
-	if dir, s := a.unfinished(""); dir != "" {
-		if held, err := journal.Held(dir); err == nil && !held {
-			all = append(all, choice{"r", fmt.Sprintf("Resume %s on %s, by %s, which is not finished", s.Declared.Incident, s.Declared.Target, s.Declared.Responder), line("resume", filepath.Base(dir))})
+	if dir, d := a.toGoOnWith(); dir != "" {
+		way := tui.Way{Key: "r", Does: "resume", Text: fmt.Sprintf("Resume %s on %s, by %s, which is not finished", d.Incident, d.Target, d.Responder), Args: []string{"resume", filepath.Base(dir)},
+			About: fmt.Sprintf("%s, begun by %s at %s. Nobody runs it now. What is done stays done; what was sent and never answered is looked at first.", d.Playbook, d.Responder, d.Desk),
+			Asks:  "It goes on where it stopped; what its playbook asks, it asks you."}
+		if !d.Attended {
+			way.Asks = "Its playbook asks nobody: what is left of it is done at once, and the credentials that are left are revoked."
 		}
+		all = append(all, way)
 	}
-	all = append(all,
-		choice{"s", "Something is wrong: start a response (asks which machine, then shows what it will do)", a.whichMachine},
-		choice{"d", "Drill: nothing real is touched. " + a.lastDrill(), line("drill")})
-	missing := a.missing()
-	text := "Readiness: nothing is missing that can be seen from here"
+	ready := "Readiness: nothing is missing that can be seen from here"
 	if n := len(missing); n > 0 {
-		text = fmt.Sprintf("Readiness: %d missing: %s", n, missing[0].text)
+		ready = fmt.Sprintf("Readiness: %d missing: %s", n, missing[0].Text)
 	}
 	return append(all,
-		choice{"p", text, func(*bufio.Reader) ([]string, error) { a.showMissing(missing); return nil, nil }},
-		choice{"h", "Help: all commands", line("help")})
+		tui.Way{Key: "s", Does: "start a response", Text: "Something is wrong: start a response", Leads: tui.ToDeclare,
+			About: "Asks which machine, by which playbook and how bad it is, then shows what it will do. Nothing is done before you say so."},
+		tui.Way{Key: "d", Does: "drill", Text: "Drill: nothing real is touched. " + a.lastDrill(), Args: []string{"drill"},
+			About: "The same engine and providers against a simulated world: from the alarm to the report."},
+		tui.Way{Key: "p", Does: "what is missing", Text: ready, Leads: tui.ToReadiness,
+			About: "What a response would miss tonight, and what to do about each, as far as it can be seen without asking anybody."},
+		tui.Way{Key: "h", Does: "all commands", Text: "Help: all commands", Args: []string{"help"},
+			About: "Prints the commands. Each takes --help."})
 }
 
-// whichMachine asks what to respond to. Over ssh it is one of those that the configuration names: a
-// bastion that many share gives nobody a machine of their own choice.
-func (a *app) whichMachine(keys *bufio.Reader) ([]string, error) {
-	machines := slices.Clone(a.config.Hosts)
-	local := a.env["SSH_CONNECTION"] == ""
-	if local {
-		machines = append(machines, thisMachine)
+// runs says who carries a response out, and where, as their lock says.
+func (a *app) runs(dir string, s incident.State) string {
+	var h journal.Holder
+	src, _, err := readRegular(filepath.Join(dir, journal.LockName), 4096)
+	if err != nil || json.Unmarshal(src, &h) != nil || h.Who == "" {
+		return s.Declared.Responder + " began"
 	}
-	if len(machines) == 0 {
-		return nil, usage("hosts: [root@web-1] in the configuration names them", "no machine is known that may be responded to from here")
-	}
-	for i, m := range machines {
-		fmt.Fprintf(a.out, "  %d  %s\n", i+1, m)
-	}
-	ask := "Which machine, by number: "
-	if local {
-		ask = "Which machine, by number, or as [USER@]HOST: "
-	}
-	text, ok := a.answer(keys, ask)
-	n, err := strconv.Atoi(text)
-	switch {
-	case !ok || text == "":
-		return nil, nil
-	case err == nil && n >= 1 && n <= len(machines):
-		text = machines[n-1]
-	case err == nil || !local || !plainWord.MatchString(text):
-		fmt.Fprintf(a.out, "That is none of them.\n")
-		return nil, nil
-	}
-	args := []string{"respond"}
-	if text != thisMachine {
-		args = append(args, "--host", text)
-	}
-	severity, ok := a.answer(keys, "How bad, 1 is the worst, 3 the least; enter alone leaves it open: ")
-	if n, err := strconv.Atoi(severity); err == nil && n >= 1 && n <= 3 {
-		args = append(args, "--severity", severity)
-	} else if severity != "" || !ok {
-		fmt.Fprintln(a.out, "Nothing was begun.")
-		return nil, nil
-	}
-	return args, nil
+	return fmt.Sprintf("%s runs at %s since %s", h.Who, h.Desk, h.Since.UTC().Format("15:04 UTC"))
 }
 
-// lacking is something that a response will miss, and what to do about it.
-type lacking struct{ text, hint string }
-
-// missing is what can be seen without asking anybody.
-func (a *app) missing() (all []lacking) {
-	add := func(is bool, text, hint string) {
-		if is {
-			all = append(all, lacking{text, hint})
+// toGoOnWith is the newest real response that is not over and that nobody runs, of the last few.
+func (a *app) toGoOnWith() (dir string, d incident.Declared) {
+	const most = 20
+	all := a.records()
+	for _, dir := range all[:min(len(all), most)] {
+		if !declaredOn(dir, "") || endsContained(dir) {
+			continue
+		}
+		if held, err := journal.Held(dir); err != nil || held {
+			continue
+		}
+		if s, err := readRecord(dir); err == nil {
+			return dir, s.Declared
 		}
 	}
-	c := a.config
-	add(c.file == "", "there is no configuration", "clawback help config shows what it can hold")
-	add(len(c.Authorities) == 0, "no authority: what cannot revoke itself would stay alive", "authorities: in the configuration; clawback providers --check tests them")
-	list, err := a.allowedSigners()
-	switch others := slices.DeleteFunc(list.Names(nil), func(n string) bool { return strings.EqualFold(n, a.responder()) }); {
-	case err != nil:
-		add(true, err.Error(), "mend the list")
-	default:
-		add(len(others) == 0, "nobody else can approve or note", "allowed_signers: in the configuration")
-	}
-	add(len(c.Witness) == 0, "nobody else holds the record", "witness: in the configuration")
-	add(len(c.Inventory) == 0, "nobody knows what breaks when a credential dies", "inventory: in the configuration; clawback inventory import reads a CSV file")
-	add(a.drilled().IsZero(), "nobody has drilled here", "clawback drill")
-	add(!a.drilled().IsZero() && time.Since(a.drilled()) > 90*24*time.Hour, "the last drill is more than 90 days ago", "clawback drill")
-	info, err := os.Stat(a.stateDir())
-	if err == nil && !info.IsDir() {
-		err = errors.New("it is no directory")
-	}
-	add(err != nil && !errors.Is(err, os.ErrNotExist), fmt.Sprintf("incidents cannot be kept in %s: %v", a.stateDir(), err), "XDG_STATE_HOME names another place")
-	return all
-}
-
-func (a *app) showMissing(missing []lacking) {
-	if len(missing) == 0 {
-		fmt.Fprintln(a.out, "Nothing is missing that can be seen from here. clawback providers --check asks the providers.")
-	}
-	for _, m := range missing {
-		fmt.Fprintf(a.out, "  ! %s\n    %s\n", incident.Safe(m.text), incident.Safe(m.hint))
-	}
-}
-
-// drilled is when the last drill was; the zero time for never.
-func (a *app) drilled() (last time.Time) {
-	dirs, _ := filepath.Glob(filepath.Join(a.stateDir(), "DRILL-*", journal.FileName))
-	for _, path := range dirs {
-		if info, err := os.Stat(path); err == nil && info.ModTime().After(last) {
-			last = info.ModTime()
-		}
-	}
-	return last
+	return "", d
 }
 
 func (a *app) lastDrill() string {

@@ -80,6 +80,7 @@ endpoints:                  # only what stands here, or is compiled in, is ever 
   conjur: https://conjur.example.com
 ssh_config: /etc/clawback/ssh_config   # instead of your own, for --host
 hosts: [root@web-1, root@web-2]        # that may be responded to over a forced command of sshd
+playbooks: [/etc/clawback/ours.yaml]   # of your own, that clawback alone on a terminal offers as well
 theme: dark                            # of the console, or light; default: as COLORFGBG says, else your terminal's own colours
 allowed_signers: /etc/clawback/allowed_signers   # who may approve and note, as in ssh-keygen(1); responder: has to be one of them
 roles: {commander: alice, scribe: bob, communications: carol, legal: dan}
