@@ -36,10 +36,10 @@ func leadsOnBy(said string) (string, bool) {
 }
 
 // byNumbers follows the lines of a console until its program ends.
-func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() bool) (typed []string) {
+func byNumbers(t *testing.T, keys io.Writer, said func() []byte, ended func() bool) (typed []string) {
 	t.Helper()
 	t.Cleanup(func() {
-		if all := output.bytes(); t.Failed() {
+		if all := said(); t.Failed() {
 			t.Logf("it said last: %q", all[max(0, len(all)-2000):])
 		}
 	})
@@ -48,10 +48,10 @@ func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() 
 		var text string
 		eventually(t, 100*time.Second, "a choice, after "+strings.Join(typed, " "), func() bool {
 			var ok bool
-			if text, ok = leadsOnBy(string(output.bytes()[seen:])); ok || ended() || time.Since(sent) < 5*time.Second {
+			if text, ok = leadsOnBy(string(said()[seen:])); ok || ended() || time.Since(sent) < 5*time.Second {
 				return ok || ended()
 			}
-			all := string(output.bytes())
+			all := string(said())
 			if text, ok = leadsOnBy(all); ok { // the question came again while it was answered
 				return true
 			}
@@ -61,12 +61,12 @@ func byNumbers(t *testing.T, keys io.Writer, output *lockedBuffer, ended func() 
 		if ended() {
 			return typed
 		}
-		seen = len(output.bytes())
+		seen = len(said())
 		time.Sleep(350 * time.Millisecond) // a hand's pause: nothing shows that it is over
 		_, _ = io.WriteString(keys, text)
-		eventually(t, 10*time.Second, "what was typed", func() bool { return bytes.Contains(output.bytes()[seen:], []byte(text)) })
+		eventually(t, 10*time.Second, "what was typed", func() bool { return bytes.Contains(said()[seen:], []byte(text)) })
 		time.Sleep(200 * time.Millisecond) // the same before enter
-		seen = len(output.bytes())
+		seen = len(said())
 		_, _ = io.WriteString(keys, "\r")
 		sent = time.Now()
 		if text != "" {
@@ -104,7 +104,7 @@ func TestTerminalByNumbers(t *testing.T) {
 			}
 			code := make(chan int, 1)
 			go func() { _ = cmd.Wait(); code <- cmd.ProcessState.ExitCode() }()
-			typed := byNumbers(t, keys, output, func() bool { return len(code) > 0 })
+			typed := byNumbers(t, keys, output.bytes, func() bool { return len(code) > 0 })
 			if got := <-code; got != 0 {
 				t.Errorf("it ends with %d\n%s", got, output.bytes())
 			}

@@ -27,10 +27,9 @@ func writeKey(path string) error {
 	return os.WriteFile(path+".pub", ssh.MarshalAuthorizedKey(key.PublicKey()), 0o644)
 }
 
-// team makes keys for people, and a configuration that names them; dana responds.
-func (d *desk) team(people ...string) {
+// keys makes keys for people, and lists them as allowed signers are listed.
+func (d *desk) keys(people ...string) (list string) {
 	d.t.Helper()
-	var list string
 	for _, name := range people {
 		if err := writeKey(filepath.Join(d.dir, name)); err != nil {
 			d.t.Fatal(err)
@@ -41,6 +40,13 @@ func (d *desk) team(people ...string) {
 		}
 		list += name + " " + string(public)
 	}
+	return list
+}
+
+// team makes keys for people, and a configuration that names them; dana responds.
+func (d *desk) team(people ...string) {
+	d.t.Helper()
+	list := d.keys(people...)
 	allowed := filepath.Join(d.dir, "allowed_signers")
 	config := "responder: dana\nallowed_signers: " + allowed + "\n"
 	for path, text := range map[string]string{allowed: list, d.config(): config} {

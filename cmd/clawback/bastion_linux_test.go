@@ -21,42 +21,54 @@ import (
 )
 
 // sharedBastion is a bastion with the README's configuration and a key for each of some people, all of
-// which open the same account.
+// whom its list of allowed signers names.
 func sharedBastion(t *testing.T, people ...string) (*desk, *bastion) {
 	t.Helper()
-	needsRoot(t)
 	d := newDesk(t)
 	d.team(people...)
 	config := "allowed_signers: " + filepath.Join(d.dir, "allowed_signers") + "\nhosts: [nobody@127.0.0.1]\n"
 	if err := os.WriteFile(d.config(), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return d, d.forcedBastion(d.bin, people...)
+}
+
+// forcedBastion is a bastion with the README's configuration: keys that all open one account, and a
+// command that runs in place of whatever their owners ask for. With none it is what they ask for.
+func (d *desk) forcedBastion(command string, people ...string) *bastion {
+	d.t.Helper()
+	needsRoot(d.t)
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
+	const force = "ForceCommand /usr/local/bin/clawback"
 	_, block, ok := strings.Cut(string(readme), "```sshd_config\n")
 	block, _, end := strings.Cut(block, "```")
-	for _, place := range []string{"Match Group responders", "ForceCommand /usr/local/bin/clawback"} {
+	for _, place := range []string{"Match Group responders", force} {
 		if !ok || !end || !strings.Contains(block, place) {
-			t.Fatalf("the README's block has no %q:\n%s", place, block)
+			d.t.Fatalf("the README's block has no %q:\n%s", place, block)
 		}
 	}
-	block = strings.NewReplacer("Match Group responders", "Match User root", "/usr/local/bin/clawback", d.bin).Replace(block)
+	forced := ""
+	if command != "" {
+		forced = "ForceCommand " + command
+	}
+	block = strings.NewReplacer("Match Group responders", "Match User root", force, forced).Replace(block)
 	var keys string
 	for _, name := range people {
 		public, err := os.ReadFile(filepath.Join(d.dir, name+".pub"))
 		if err != nil {
-			t.Fatal(err)
+			d.t.Fatal(err)
 		}
 		keys += "restrict,pty,agent-forwarding " + string(public)
 	}
 	authorized := filepath.Join(d.dir, "authorized_keys")
 	if err := os.WriteFile(authorized, []byte(keys), 0o600); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	sftp := "Subsystem sftp internal-sftp\n"
-	return d, startBastion(t, d.dir, sftp, block, "    AuthorizedKeysFile "+authorized+"\n    SetEnv "+strings.Join(d.env, " ")+"\n")
+	return startBastion(d.t, d.dir, sftp, block, "    AuthorizedKeysFile "+authorized+"\n    SetEnv "+strings.Join(d.env, " ")+"\n")
 }
 
 // as is an ssh client with one person's key.
@@ -128,18 +140,7 @@ func TestBastionNames(t *testing.T) {
 		t.Fatalf("the records name %q", names)
 	}
 
-	agent := filepath.Join(d.dir, "agent")
-	daemon := exec.Command(needsProgram(t, "ssh-agent"), "-D", "-a", agent)
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = daemon.Process.Kill(); _ = daemon.Wait() })
-	eventually(t, 10*time.Second, "the agent", func() bool { _, err := os.Stat(agent); return err == nil })
-	add := exec.Command("ssh-add", filepath.Join(d.dir, "bob"))
-	add.Env = append(slices.Clone(d.env), "SSH_AUTH_SOCK="+agent)
-	if code, text := said(add); code != 0 {
-		t.Fatal(text)
-	}
+	_, agent, _ := strings.Cut(d.keyring("bob"), "=")
 	for _, args := range [][]string{{"-A"}, nil} {
 		cmd := b.as(d, "bob", append(args, "-o", "IdentityAgent="+agent, "bastion", "note "+filepath.Base(drills[0])+" it 'rains'")...)
 		cmd.Args = slices.DeleteFunc(cmd.Args, func(s string) bool { return s == "IdentityAgent=none" })

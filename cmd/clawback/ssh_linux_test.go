@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"clawback/forensics/incident"
-	"clawback/revoke/credential"
 )
 
 // bastion is an sshd of the test's own on loopback: the machine on which a responder's desk is.
 type bastion struct {
 	cmd    *exec.Cmd
 	client string // configuration of ssh, in which it is called "bastion"
+	left   string // the file that says in what state each terminal was left there, or ""
 }
 
 // startBastion starts one; more is added to its configuration.
@@ -95,51 +95,6 @@ func childrenOf(pid int) (all []int) {
 		}
 	}
 	return all
-}
-
-// A responder works over a real ssh connection, and it is cut: the process at the desk lives, the
-// record says how to take it back, and over a new connection it is led to its report.
-func TestTerminalConnectionCut(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t)
-	b := startBastion(t, d.dir)
-	over := func(args string) string {
-		env := "env -i " + strings.Join(d.env, " ") + " TERM=xterm-256color LC_ALL=C.UTF-8"
-		return fmt.Sprintf("ssh -F %s -tt bastion '%s %s %s'", b.client, env, d.bin, args)
-	}
-	first := d.screenOf(over("drill --speed " + drillSpeed))
-	first.follow(func(_, _ string, pressed []string) bool {
-		return slices.Contains(pressed, "revoke 20") && d.recorded().Decisions["revoke"].Choice == incident.Yes
-	})
-	at := slices.IndexFunc(childrenOf(b.cmd.Process.Pid), func(pid int) bool {
-		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		return strings.HasPrefix(string(line), d.bin+"\x00drill")
-	})
-	if at < 0 {
-		t.Fatal("the drill does not run at the bastion")
-	}
-	pid := childrenOf(b.cmd.Process.Pid)[at]
-	b.cut()
-	first.exits(255) // as ssh says it
-	d.lostTerminal(pid)
-	eventually(t, 100*time.Second, "it goes on by itself, to what needs somebody", func() bool {
-		state := d.recorded()
-		return state.Count(credential.Dead) == 18 && state.AtWork() == ""
-	})
-
-	again := d.screenOf(over("attach"))
-	text, _ := again.follow(leads)
-	if !strings.Contains(text, "20 of 20 dead") {
-		t.Errorf("it does not end well\n%s", text)
-	}
-	again.run("send-keys", "q")
-	again.exits(0)
-	eventually(t, 60*time.Second, "the end of the process", func() bool { return stateOf(pid) == "" })
-	if state := d.recorded(); state.Exit == nil || *state.Exit != 0 {
-		t.Errorf("the record ends with %v", state.Exit)
-	}
-	verified := d.run(d.command("verify"))
-	verified.wants(t, 0)
 }
 
 // Whoever gives up while ssh still connects leaves no login behind, although ssh itself is deaf to

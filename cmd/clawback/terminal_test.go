@@ -155,24 +155,6 @@ func (s *screen) follow(until func(text, leads string, pressed []string) bool) (
 	return "", nil
 }
 
-// The console from its first screen to the report by keys alone.
-func TestTerminalDrill(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t)
-	s := d.screen("drill", "--speed", drillSpeed, "--seed", "9")
-	text, pressed := s.follow(func(_, leads string, _ []string) bool { return strings.HasPrefix(leads, "leave") })
-	for _, want := range []string{"20 of 20 dead", "# DRILL: post-incident report", "report.md, rows 1 to"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the report does not show %q after %v\n%s", want, pressed, text)
-		}
-	}
-	s.run("send-keys", "q")
-	s.exits(0)
-	eventually(t, 10*time.Second, "the screen as it was before, with the last word", func() bool {
-		return strings.Contains(s.text(), "exit 0. Report: ")
-	})
-}
-
 // changes waits for the screen to show something else, for a second at most: a key may do nothing visible.
 func changes(s *screen, from string) {
 	for end := time.Now().Add(time.Second); time.Now().Before(end) && s.text() == from; {
