@@ -27,13 +27,10 @@ func TestStoryFirstRun(t *testing.T) {
 	d.keys("dana")
 	dana := d.person(d.bastion("dana"), "dana")
 	dana.types("ssh -t bastion")
-	text := dana.sees("Something is wrong", "Drill", "Readiness", "missing")
-	dana.run("send-keys", "d")
-	if strings.Contains(text, "then enter") { // it takes a line
-		dana.run("send-keys", "Enter")
-	}
+	dana.sees("Something is wrong", "Drill: nothing real is touched. There was none here yet", "Readiness: ", "there is no configuration", "▸ ")
+	dana.press("d", "? help")
 	dana.sees(dana.banner)
-	text, _ = dana.follow(func(text, _ string, _ []string) bool { return strings.Contains(text, "waiting for you") })
+	text, _ := dana.follow(func(text, _ string, _ []string) bool { return strings.Contains(text, "waiting for you") })
 	if !strings.Contains(text, "nothing is frozen yet") {
 		t.Errorf("it does not say that nothing is frozen yet\n%s", text)
 	}
