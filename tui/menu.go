@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -45,6 +46,9 @@ func (h *home) take(i int) tea.Cmd {
 
 func (p *menuPage) view(h *home, w, rows int) []line {
 	about := indented(paragraph(plain, h.Ways[p.at].About, w-2))
+	if text := h.Ways[p.at].Text; row(span{plain, text}).width() > w-6 { // the row shows a part of it
+		about = append(indented(paragraph(strong, text, w-2)), about...)
+	}
 	about = append(about, commandLine(h.Ways[p.at].Args))
 	list := max(3, rows-1-len(about))
 	p.from = window(p.from, p.at, len(h.Ways), list)
@@ -61,7 +65,24 @@ func (p *menuPage) view(h *home, w, rows int) []line {
 		out = append(out, nil)
 	}
 	out = append(out, rule(w, span{dim, h.Ways[p.at].Does}))
-	return append(out, about[:min(len(about), max(0, rows-len(out)))]...)
+	out = append(out, about[:min(len(about), max(0, rows-len(out)))]...)
+	return append(out, p.lacks(h, w, rows-len(out))...)
+}
+
+// lacks is the beginning of what is missing, where there is room for it.
+func (p *menuPage) lacks(h *home, w, rows int) []line {
+	const head = 2
+	if len(h.Missing) == 0 || rows < head+min(2, len(h.Missing)) {
+		return nil
+	}
+	out := []line{nil, rule(w, span{dim, "what a response would miss tonight"})}
+	for i, m := range h.Missing {
+		if len(out) == rows-1 && i < len(h.Missing)-1 {
+			return append(out, row(span{dim, fmt.Sprintf("   … and %d more: p", len(h.Missing)-i)}))
+		}
+		out = append(out, row(span{warn, " ! "}, span{plain, m.Text}))
+	}
+	return out
 }
 
 // commandLine is what a person could have typed.

@@ -25,8 +25,9 @@ type screen struct {
 	t      *testing.T
 	tmux   string
 	env    []string
-	code   string // the file that takes the program's exit code
-	banner string // what the first row begins with
+	code   string        // the file that takes the program's exit code
+	banner string        // what the first row begins with
+	most   time.Duration // that following may take
 }
 
 func (d *desk) screen(args ...string) *screen {
@@ -41,7 +42,7 @@ func (d *desk) screenOf(line string) *screen {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	s := &screen{t: d.t, tmux: needsProgram(d.t, "tmux"), code: filepath.Join(dir, "code"), banner: "┃ DRILL ┃ DRILL-"}
+	s := &screen{t: d.t, tmux: needsProgram(d.t, "tmux"), code: filepath.Join(dir, "code"), banner: "┃ DRILL ┃ DRILL-", most: 100 * time.Second}
 	s.env = append(slices.Clip(d.env), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "TMUX_TMPDIR="+dir)
 	s.run("new-session", "-d", "-x", "80", "-y", "24", fmt.Sprintf("%s; echo $? > %s.part; mv %s.part %s; sleep 60", line, s.code, s.code, s.code))
 	d.t.Cleanup(func() { _ = s.command("kill-server").Run() })
@@ -129,7 +130,7 @@ func next(text string) (keys []string, leads string) {
 // what it is to lead to. It returns that screen and what was pressed.
 func (s *screen) follow(until func(text, leads string, pressed []string) bool) (text string, pressed []string) {
 	s.t.Helper()
-	for over := time.Now().Add(100 * time.Second); time.Now().Before(over) && len(pressed) < 150 && !s.ended(); {
+	for over := time.Now().Add(s.most); time.Now().Before(over) && len(pressed) < 150 && !s.ended(); {
 		var keys []string
 		var leads string
 		eventually(s.t, 60*time.Second, "a key that leads on, after "+strings.Join(pressed, " "), func() bool {

@@ -36,11 +36,12 @@ func run(clawback, into string) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	t := terminal{socket: filepath.Join(dir, "s")}
 	defer func() { _, _ = t.tmux("kill-server") }()
-	line := fmt.Sprintf("env XDG_STATE_HOME=%s XDG_CONFIG_HOME=%s COLORFGBG='15;0' TERM=screen-256color %s drill --seed 7 --speed 6", dir, dir, clawback)
-	if _, err := t.tmux("new-session", "-d", "-x", strconv.Itoa(width), "-y", strconv.Itoa(height), line); err != nil {
-		return err
-	}
+	line := fmt.Sprintf("env USER=dana XDG_STATE_HOME=%s XDG_CONFIG_HOME=%s COLORFGBG='15;0' TERM=screen-256color %s", dir, dir, clawback)
 	for _, do := range []func() error{
+		func() error { return t.start(line) },
+		func() error { return t.until("▸ enter  start a response") },
+		func() error { return t.shoot(into, "home") },
+		func() error { return t.start(line + " drill --seed 7 --speed 6") },
 		func() error { return t.until("waiting for you: Freeze") },
 		func() error { return t.shoot(into, "plan") },
 		func() error { return t.press("Enter") },
@@ -69,6 +70,15 @@ func (t terminal) tmux(args ...string) (string, error) {
 		return "", fmt.Errorf("tmux %s: %w: %s", args[0], err, out)
 	}
 	return string(out), nil
+}
+
+// start runs a command line in a terminal of its own, in place of the one before.
+func (t terminal) start(line string) error {
+	if _, err := t.tmux("respawn-pane", "-k", line); err == nil {
+		return nil
+	}
+	_, err := t.tmux("new-session", "-d", "-x", strconv.Itoa(width), "-y", strconv.Itoa(height), line)
+	return err
 }
 
 func (t terminal) text() (string, error) { return t.tmux("capture-pane", "-p") }
