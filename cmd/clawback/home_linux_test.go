@@ -189,6 +189,7 @@ func TestTerminalHomeDrill(t *testing.T) {
 		}
 	}
 	s.run("send-keys", "-l", "d")
+	eventually(t, 30*time.Second, "the end of Home", func() bool { return !strings.HasPrefix(s.text(), "clawback  you: ") })
 	if pressed := s.leavesHome(); len(pressed) > 0 {
 		t.Errorf("pressed in Home: %q", pressed)
 	}
