@@ -16,6 +16,9 @@ const decides = "person.decide"
 
 var identifier = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,63}\z`)
 
+// guides is the action whose step a person does, or answers in writing.
+const guides = "person.guide"
+
 // asks is the family of actions that a person does or answers.
 const asks = "person."
 
@@ -53,6 +56,7 @@ func (p *parser) check(b Playbook) {
 		if s.Uses == decides {
 			p.checkOptions(s)
 		}
+		p.checkQuestions(s)
 		if !b.Attended && (s.Gate != Auto || strings.HasPrefix(s.Uses, asks)) {
 			p.fail(s.Line, "step %q asks a person, and nobody attends to this playbook: say attended: true", s.ID)
 		}
@@ -100,6 +104,34 @@ func (p *parser) checkCondition(s Step, steps map[string]Step, ids []string) {
 func (p *parser) checkOnly(s Step) {
 	if only, given := s.With["only"]; given && s.Uses == "host.isolate" && only != "agent" {
 		p.fail(s.Line, "step %q: with.only is agent, or is left out for the whole machine", s.ID)
+	}
+}
+
+// What a step may ask in writing.
+const (
+	maxQuestions = 20
+	maxQuestion  = 200 // bytes
+)
+
+// checkQuestions keeps a step that asks in writing from asking nothing, or the same twice: an answer is
+// known by its question.
+func (p *parser) checkQuestions(s Step) {
+	given, ok := s.With["questions"]
+	if !ok || s.Uses != guides {
+		return
+	}
+	list, _ := given.([]any)
+	seen := make(map[string]bool)
+	for _, q := range list {
+		text, _ := q.(string)
+		if strings.TrimSpace(text) == "" || len(text) > maxQuestion || strings.ContainsAny(text, "\r\n") || seen[text] {
+			p.fail(s.Line, "step %q: each of with.questions is one line of at most %d bytes, and stands there once", s.ID, maxQuestion)
+			return
+		}
+		seen[text] = true
+	}
+	if len(list) == 0 || len(list) > maxQuestions {
+		p.fail(s.Line, "step %q: with.questions holds 1 to %d questions", s.ID, maxQuestions)
 	}
 }
 

@@ -109,6 +109,10 @@ func leadsOn(said string) (string, bool) {
 		return "1", true
 	case strings.HasSuffix(last, "in a line: "):
 		return "read it all", true
+	case strings.HasSuffix(last, "to end: ") && strings.Contains(said, "Write as many lines"):
+		return "by a mail", true
+	case strings.HasSuffix(last, "to end: "):
+		return ".", true
 	}
 	return "", false
 }
@@ -422,5 +426,45 @@ func TestLinesOnATerminal(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// An answer is written line by line, and a single dot ends it.
+func TestLinesInWriting(t *testing.T) {
+	long := strings.Repeat("x", maxTyped)
+	for name, tc := range map[string]struct {
+		types []string
+		sends string
+		says  string
+	}{
+		"lines":             {[]string{"1", "by a mail", "", "at 02:51", "."}, "yes by a mail\n\nat 02:51", "Write as many lines as it takes"},
+		"left open":         {[]string{"2"}, "later", ""},
+		"nothing":           {[]string{"1", "", "."}, "", "Nothing is written: it is still asked."},
+		"nothing, then all": {[]string{"1", ".", "1", "all", "."}, "yes all", ""},
+		"put off":           {[]string{"3"}, "", "1 were put off"},
+		"too much":          {[]string{"1", long, long, long, long, long, "."}, "yes " + strings.Join([]string{long, long, long, long}, "\n"), "That line was not taken: the record takes 8192 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, sent := askedOf(t, wrote)
+				l.wants("1 write the answer, 2 leave it open, 3 later, 0 other things. Choice: ")
+				for _, text := range tc.types {
+					l.rest()
+					if text == long {
+						l.piece(text)
+						time.Sleep(beat)
+						l.piece("\r")
+						continue
+					}
+					l.types(text)
+				}
+				time.Sleep(calm + 2*time.Second)
+				synctest.Wait()
+				l.wants(tc.says)
+				if got := answers(*sent); got != tc.sends {
+					t.Errorf("it sent %.90q, want %.90q\n%s", got, tc.sends, l.heard.String())
+				}
+			})
+		})
 	}
 }

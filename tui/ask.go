@@ -15,7 +15,7 @@ type askOverlay struct {
 	q      incident.Question
 	read   bool  // nothing can be answered from here
 	chosen int   // of a Choice
-	text   field // of a Guide
+	text   field // of a Guide, or of what is Written
 	typed  confirmation
 	bare   bool // it was said that a Guide is done without a word
 	scroll int
@@ -23,10 +23,16 @@ type askOverlay struct {
 
 func newAsk(c *console, q incident.Question) *askOverlay {
 	o := &askOverlay{q: q, read: c.closed() != "", typed: confirmation{want: q.Type}}
-	if q.Kind == incident.Guide {
+	if o.drafted() {
 		o.text = c.drafts[q.ID]
+		o.text.tall = q.Kind == incident.Written
 	}
 	return o
+}
+
+// drafted reports whether what is typed is kept until the record holds an answer.
+func (o *askOverlay) drafted() bool {
+	return o.q.Kind == incident.Guide || o.q.Kind == incident.Written
 }
 
 func (o *askOverlay) title() string { return o.q.Title }
@@ -37,7 +43,7 @@ func (o *askOverlay) input() *field {
 	case o.read:
 	case o.q.Kind == incident.Typed:
 		return &o.typed.field
-	case o.q.Kind == incident.Guide:
+	case o.drafted():
 		return &o.text
 	}
 	return nil
@@ -52,12 +58,15 @@ func (o *askOverlay) irreversible(c *console) string {
 }
 
 func (o *askOverlay) answer(c *console, choice, text string) tea.Cmd {
+	if o.drafted() {
+		c.drafts[o.q.ID] = o.text // should the answer not arrive
+	}
 	a := incident.Answer{Question: o.q.ID, Choice: choice, Text: text, By: c.o.By}
 	return tea.Batch(c.pop(), c.submit(engine.Command{Answer: &a}, "answered: "+o.q.Title))
 }
 
 func (o *askOverlay) back(c *console) tea.Cmd {
-	if o.q.Kind == incident.Guide {
+	if o.drafted() {
 		c.drafts[o.q.ID] = o.text
 	}
 	return c.back()
@@ -80,6 +89,11 @@ func (o *askOverlay) keys(c *console) []binding {
 	case incident.Guide:
 		done := binding{keys: []string{"enter"}, label: "enter", text: "done", weighs: true, do: func() tea.Cmd { return o.done(c) }}
 		return append([]binding{done, say("ctrl+l", "ctrl+l", "later: leave it open", incident.Later), esc}, arrowsOnly(scroll)...)
+	case incident.Written:
+		esc.text = "back, the draft is kept"
+		save := binding{keys: []string{"ctrl+s"}, label: "ctrl+s", text: "save", weighs: true, do: func() tea.Cmd { return o.save(c) }}
+		leave := say("ctrl+l", "ctrl+l", "leave it open", incident.Later)
+		return append([]binding{save, leave, esc}, pagesOnly(scroll)...)
 	case incident.Choice:
 		return append(o.choiceKeys(c), esc)
 	}
@@ -101,6 +115,24 @@ func arrowsOnly(all []binding) []binding {
 		}
 	}
 	return slices.DeleteFunc(out, func(b binding) bool { return len(b.keys) == 0 })
+}
+
+// pagesOnly leaves the arrows to the editor too.
+func pagesOnly(all []binding) []binding {
+	return slices.DeleteFunc(arrowsOnly(all), func(b binding) bool { return slices.Contains(b.keys, "up") || slices.Contains(b.keys, "down") })
+}
+
+// save answers a question in writing. Without a word it stays open, which takes a second key.
+func (o *askOverlay) save(c *console) tea.Cmd {
+	switch {
+	case !o.text.blank():
+		return o.answer(c, incident.Yes, o.text.String())
+	case !o.bare:
+		o.bare = true
+		c.complain("nothing is written: ctrl+s again leaves the question open")
+		return c.settle()
+	}
+	return o.answer(c, incident.Later, "")
 }
 
 // done ends a guided step. Without a word it takes a second key: what nobody writes down is lost.
@@ -164,6 +196,8 @@ func (o *askOverlay) next(*console) string {
 		return "enter"
 	case incident.Guide:
 		return "enter"
+	case incident.Written:
+		return "ctrl+s"
 	case incident.Confirm:
 		return "y"
 	}
@@ -172,12 +206,12 @@ func (o *askOverlay) next(*console) string {
 
 func (o *askOverlay) height(c *console, w int) int {
 	text, _ := o.body(c, w)
-	return len(text) + len(o.foot(w)) + 2
+	return len(text) + len(o.foot(w, editorRows)) + 2
 }
 
 func (o *askOverlay) view(c *console, w, h int) []line {
 	text, at := o.body(c, w)
-	foot := o.foot(w)
+	foot := o.foot(w, max(3, min(editorRows, h-4-min(len(text), h/3))))
 	room := max(1, h-2-len(foot))
 	visible := room
 	if len(text) > room { // the last row says that there is more
@@ -240,8 +274,11 @@ func (o *askOverlay) body(c *console, w int) (text []line, at int) {
 	return text, at
 }
 
-// foot is the field, where the question has one.
-func (o *askOverlay) foot(w int) []line {
+// editorRows is how many rows an editor has where there is room.
+const editorRows = 12
+
+// foot is the field, where the question has one; an editor has so many rows.
+func (o *askOverlay) foot(w, tall int) []line {
 	if o.read {
 		return nil
 	}
@@ -250,6 +287,9 @@ func (o *askOverlay) foot(w int) []line {
 		return o.typed.lines(w, ", or  no  to leave it out.")
 	case incident.Guide:
 		return []line{nil, row(span{dim, "For the record: what you did and saw"}), o.text.line(w)}
+	case incident.Written:
+		head := spread(row(span{dim, "Your answer, for the report"}), row(span{dim, o.text.extent(w)}), w)
+		return append([]line{nil, head}, o.text.rows(w, tall)...)
 	}
 	return nil
 }

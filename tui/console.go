@@ -138,7 +138,7 @@ func (c *console) update(msg tea.Msg) tea.Cmd {
 			c.complain("copy the link: " + msg.err.Error())
 		}
 	case reportMsg:
-		c.report.loaded(msg)
+		c.report.loaded(msg, c.w)
 	case awakeMsg:
 		c.now = c.o.Now()
 		if msg.err != nil {
@@ -293,6 +293,8 @@ func (c *console) input() *field {
 		return &c.run.filter
 	case c.screen == &c.timeline && c.timeline.typing:
 		return &c.timeline.filter
+	case c.screen == &c.report && c.report.typing:
+		return &c.report.find
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ var named = map[string]tea.KeyMsg{
 	"enter": {Type: tea.KeyEnter}, "esc": {Type: tea.KeyEsc}, "tab": {Type: tea.KeyTab}, "shift+tab": {Type: tea.KeyShiftTab},
 	"up": {Type: tea.KeyUp}, "down": {Type: tea.KeyDown}, "backspace": {Type: tea.KeyBackspace}, "ctrl+c": {Type: tea.KeyCtrlC},
 	"ctrl+l": {Type: tea.KeyCtrlL}, "ctrl+u": {Type: tea.KeyCtrlU}, "pgdown": {Type: tea.KeyPgDown}, "pgup": {Type: tea.KeyPgUp},
-	"home": {Type: tea.KeyHome}, "end": {Type: tea.KeyEnd}, "left": {Type: tea.KeyLeft}, "right": {Type: tea.KeyRight},
+	"ctrl+s": {Type: tea.KeyCtrlS}, "delete": {Type: tea.KeyDelete}, "home": {Type: tea.KeyHome}, "end": {Type: tea.KeyEnd}, "left": {Type: tea.KeyLeft}, "right": {Type: tea.KeyRight},
 	" ": {Type: tea.KeySpace, Runes: []rune{' '}},
 }
 
@@ -193,6 +193,7 @@ var screens = []struct {
 	{"typed", func(t testing.TB) *story { return askingFor(t, "typed") }, []string{"enter", "enter", "rest", "rev"}},
 	{"choice", func(t testing.TB) *story { return askingFor(t, "choice") }, []string{"enter", "enter", "rest", "b"}},
 	{"guide", func(t testing.TB) *story { return askingFor(t, "guide") }, []string{"enter", "enter", "rest", "02:51 a mail"}},
+	{"written", func(t testing.TB) *story { return askingFor(t, "written") }, []string{"enter", "enter", "rest", "02:51 a mail asked for it.", "enter", "enter", "漢字 and é, in a line that is so long that no row of the editor on a small terminal holds all of it"}},
 	{"note", underFire, []string{"enter", "n", "called the owner"}},
 	{"add", underFire, []string{"enter", "a", "rest", canary}},
 	{"add-kind", underFire, []string{"enter", "a", "rest", canary, "enter", "rest"}},
@@ -208,6 +209,7 @@ var screens = []struct {
 	{"leave", underFire, []string{"enter", "q", "rest"}},
 	{"help", underFire, []string{"enter", "?"}},
 	{"report", over, []string{"enter", "v"}},
+	{"report-search", over, []string{"enter", "v", "]", "]", "/", "alive", "enter", "n"}},
 }
 
 const sampleReport = `# INC-20261122-0317: suspected compromise

@@ -11,17 +11,24 @@ import (
 // maxField bounds what a person can type into one field, in characters.
 const maxField = 2000
 
-// field is one line of text that is being typed.
+// field is text that is being typed: one line, or many where it is tall.
 type field struct {
 	text   []rune
 	at     int  // the cursor stands before this one
 	hidden bool // it holds a secret: what is typed is never drawn
+
+	tall bool
+	wide int // cells of its rows when it was drawn last
+	top  int // its first row that was in sight
 }
 
 func (f *field) String() string { return string(f.text) }
 
 // edit takes a key and reports whether it was one for a field.
 func (f *field) edit(msg tea.KeyMsg) bool {
+	if f.tall && f.editLines(msg) {
+		return true
+	}
 	switch msg.Type {
 	case tea.KeyRunes, tea.KeySpace:
 		if msg.Alt {
@@ -35,12 +42,12 @@ func (f *field) edit(msg tea.KeyMsg) bool {
 		}
 	case tea.KeyDelete:
 		if f.at < len(f.text) {
-			f.text = slices.Delete(f.text, f.at, f.at+1)
+			f.text = slices.Delete(f.text, f.at, f.after(f.at))
 		}
 	case tea.KeyLeft:
-		f.at = max(0, f.at-1)
+		f.at = f.before(f.at)
 	case tea.KeyRight:
-		f.at = min(len(f.text), f.at+1)
+		f.at = f.after(f.at)
 	case tea.KeyHome, tea.KeyCtrlA:
 		f.at = 0
 	case tea.KeyEnd, tea.KeyCtrlE:
@@ -52,7 +59,7 @@ func (f *field) edit(msg tea.KeyMsg) bool {
 		for from > 0 && f.text[from-1] == ' ' {
 			from--
 		}
-		for from > 0 && f.text[from-1] != ' ' {
+		for from > 0 && f.text[from-1] != ' ' && f.text[from-1] != '\n' {
 			from--
 		}
 		f.text, f.at = slices.Delete(f.text, from, f.at), from
@@ -63,13 +70,16 @@ func (f *field) edit(msg tea.KeyMsg) bool {
 }
 
 func (f *field) insert(runes []rune) {
-	most := maxField
-	if f.hidden {
-		most = maxSecret // as it is: a private key has lines
-	} else {
+	switch {
+	case f.hidden: // as it is: a private key has lines
+		runes = runes[:min(len(runes), maxSecret-len(f.text))]
+	case f.tall:
+		f.insertLines(runes)
+		return
+	default:
 		runes = []rune(clean(string(runes)))
+		runes = runes[:min(len(runes), maxField-len(f.text))]
 	}
-	runes = runes[:min(len(runes), most-len(f.text))]
 	f.text = slices.Insert(f.text, f.at, runes...)
 	f.at += len(runes)
 }

@@ -103,7 +103,7 @@ func hostile(t testing.TB) *story {
 		s.add(incident.TypeProbe, incident.Probe{Fingerprint: f, Outcome: evil(), Answer: evil(), From: evil(), Row: -5, SpanMS: -1, BudgetMS: int64(i - 3)})
 		s.life(f, credential.Life([]string{"manual", "dead", "alive", evil()}[i%4]), func(l *incident.Life) { l.Error, l.Hint, l.Evidence, l.Reason = evil(), evil(), evil(), evil() })
 	}
-	for i, kind := range []string{incident.Confirm, incident.Typed, incident.Choice, incident.Guide, evil()} {
+	for i, kind := range []string{incident.Confirm, incident.Typed, incident.Choice, incident.Guide, incident.Written, evil()} {
 		q := incident.Question{ID: string(rune('1' + i)), Step: "b", Kind: kind, Title: evil(), Text: []string{evil(), evil()}, Type: "really\x1b[2J"}
 		if i < 4 {
 			for range 30 {

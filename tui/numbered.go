@@ -199,6 +199,8 @@ func (l *lineConsole) question(q incident.Question) {
 		p.options = []numbered{say("yes", incident.Yes), say("no", incident.No), later}
 	case incident.Guide:
 		p.options = []numbered{{"done", func() { l.word(o, answer) }}, say("open for the report", incident.Later), later}
+	case incident.Written:
+		p.options = []numbered{{"write the answer", func() { l.lines(o, answer) }}, say("leave it open", incident.Later), later}
 	case incident.Choice:
 		p.tall = true
 		for _, opt := range q.Options {

@@ -26,7 +26,7 @@ func randomRuns() int {
 
 var allKeys = func() []string {
 	keys := []string{
-		"enter", "enter", "enter", "esc", "tab", "shift+tab", "up", "down", "backspace", "ctrl+l", "ctrl+u", "pgdown", "pgup", "home", "end", "left", "right", " ",
+		"enter", "enter", "enter", "esc", "tab", "shift+tab", "up", "down", "backspace", "ctrl+l", "ctrl+s", "ctrl+u", "pgdown", "pgup", "home", "end", "left", "right", " ",
 		"/", "?", "G", "B", "Q", "漢", "yes", "revoke", "\x1b", "éé", "ctrl+c",
 	}
 	for r := 'a'; r <= 'z'; r++ {
@@ -52,7 +52,7 @@ func randomWorlds(t testing.TB) []struct {
 	confirmIrreversible.add(incident.TypeAsked, incident.Question{ID: "q5", Step: "stop", Kind: incident.Typed, Type: "stop claw-prod-1", Title: "Kill the agent"})
 	return []world{
 		{underFire(t), nil}, {hostile(t), nil}, {askingFor(t, "typed"), nil}, {askingFor(t, "confirm"), nil}, {over(t), nil},
-		{approval(t), nil}, {resumed(t), nil}, {inventoried(t), nil}, {confirmIrreversible, nil},
+		{approval(t), nil}, {resumed(t), nil}, {askingFor(t, "written"), nil}, {inventoried(t), nil}, {confirmIrreversible, nil},
 		{underFire(t), attached}, {forsaken(t), attached}, {approval(t), attached}, {forsaken(t), watching}, {askingFor(t, "typed"), watching},
 	}
 }

@@ -310,7 +310,7 @@ func (s *runScreen) needRow(c *console, it item, selected bool) line {
 		cursor, look = "▸ ", strong
 	}
 	if q := it.need.question; q != nil {
-		kind := map[string]string{incident.Confirm: "yes or no", incident.Typed: "to be typed", incident.Choice: "to choose", incident.Guide: "to do"}[q.Kind]
+		kind := map[string]string{incident.Confirm: "yes or no", incident.Typed: "to be typed", incident.Choice: "to choose", incident.Guide: "to do", incident.Written: "to write"}[q.Kind]
 		return row(span{accent, cursor}, span{accent, "? "}, span{look, q.Title}, span{dim, "  " + kind})
 	}
 	if a := it.need.approval; a != nil {

@@ -55,6 +55,7 @@ func TestUnmarkedPasteNeverAnswers(t *testing.T) {
 		"typed, left out":      {askings("typed"), []string{"enter", "enter"}, "no\n"},
 		"choice":               {askings("choice"), []string{"enter", "enter"}, "b\n"},
 		"guide":                {askings("guide"), []string{"enter", "enter"}, "done\n"},
+		"written":              {askings("written"), []string{"enter", "enter"}, "all of it\n.\n\n"},
 		"break glass":          {approval, []string{"enter", "B"}, "nobody answers\nbreak glass revoke\n"},
 		"break glass, typed":   {approval, []string{"enter", "B", "rest", "alone", "rest", "enter"}, "break glass revoke\n"},
 		"leave out":            {approval, []string{"enter", "s"}, "because\n"},

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
 	"clawback/forensics/incident"
 )
 
@@ -139,4 +142,76 @@ func TestBriefOfTheMachine(t *testing.T) {
 		k.press("enter", "b")
 		k.wants(want)
 	}
+}
+
+// A report is gone through by its headings and by what is searched for, and says where one is.
+func TestReportIsGoneThrough(t *testing.T) {
+	k := newKeyboard(t, over(t), 60, 15, nil)
+	writeReport(t, k)
+	k.press("enter", "v")
+	where := func(want string) {
+		t.Helper()
+		rows := strings.Split(ansi.Strip(k.view()), "\n")
+		if at := strings.TrimSpace(rows[len(rows)-3]); !strings.HasPrefix(at, want) {
+			t.Errorf("it stands at %q, not %q:\n%s", at, want, k.view())
+		}
+	}
+	where("INC-20261122-0317: suspected compromise")
+	for _, want := range []string{"Summary", "Credentials", "INC-20261122"} { // and around
+		k.press("]")
+		where(want)
+	}
+	k.press("[")
+	where("Credentials")
+	k.press("[")
+	where("Summary")
+	k.press("n")
+	k.wants("n next match: not now, nothing is searched for")
+	k.press("/", "ALIVE", "q", "backspace", "enter")
+	where("Summary  match 1 of 2")
+	k.wants("▸- 9 of 21 credentials are proved dead. 1 is alive, 1")
+	k.press("n")
+	where("Credentials  match 2 of 2")
+	k.press("n")
+	where("Summary  match 1 of 2")
+	k.press("N")
+	where("Credentials  match 2 of 2")
+	k.send(tea.WindowSizeMsg{Width: 120, Height: 15})
+	k.view()
+	k.press("n")
+	where("report.md  Credentials  match 2 of 2")
+	k.press("/", "zzz", "enter")
+	k.wants("no row holds “ALIVEzzz”")
+	k.press("/", "esc", "n")
+	k.wants("nothing is searched for")
+}
+
+// From the report one comes to the question that is open, and is told why not.
+func TestReportLeadsToItsQuestions(t *testing.T) {
+	plan := func(s *story) {
+		s.add(incident.TypePlan, incident.Plan{Title: "suspected compromise", Phases: []incident.PlanPhase{{ID: "review", Title: "Review", Steps: []incident.PlanStep{
+			{ID: "review", Title: "Review", Uses: "person.guide", With: map[string]any{"questions": []string{wrote.Title}}},
+		}}}})
+	}
+	k := func(more ...func(*story)) *keyboard {
+		s := newStory(t)
+		s.add(incident.TypeDeclared, incident.Declared{Incident: "INC-1", Mode: incident.Real})
+		plan(s)
+		for _, add := range more {
+			add(s)
+		}
+		s.add(incident.TypeReport, incident.Report{Markdown: "report.md"})
+		k := newKeyboard(t, s, 80, 24, nil)
+		writeReport(t, k)
+		k.press("enter", "v", "a")
+		return k
+	}
+	k(func(s *story) { s.begin("review"); s.add(incident.TypeAsked, wrote) }).wants("┌ How did they get in? ", "Your answer, for the report")
+	k().wants("a answer what is open: not now, the review asks it later")
+	k(func(s *story) { s.add(incident.TypeClosed, incident.Closed{}) }).wants("not now, clawback review INC-1 asks it")
+	k(func(s *story) {
+		s.begin("review")
+		s.add(incident.TypeAsked, wrote)
+		s.add(incident.TypeAnswered, incident.Answer{Question: wrote.ID, Choice: incident.Yes, Text: "by a mail", By: "dana"})
+	}).wants("a answer what is open: not now, none is open")
 }

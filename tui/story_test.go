@@ -259,11 +259,17 @@ var questions = map[string]incident.Question{
 		{ID: "host", Title: "the host itself", Text: "Somebody ran code on the host outside the agent."},
 		{ID: "unknown", Title: "not known yet", Text: "treats the host as lost: the safe branch"},
 	}},
+	"written": wrote,
 	"guide": {ID: "q4", Step: "timeline", Kind: incident.Guide, Title: "Read the timeline", Text: []string{
 		"Look at evidence/files/data/home/claw/.openclaw/agents/main/sessions, newest first.",
 		"Find the first command that nobody asked for, and what the model had read just before.",
 		"Write down its time and the source of that content."}},
 }
+
+// wrote is a question that is answered in writing.
+var wrote = incident.Question{ID: "q6", Step: "review", Kind: incident.Written, Title: "How did they get in?", Text: []string{
+	"Answer in your words, as many lines as it takes. It stands in the report, with your name and the time.",
+	"What is not known yet can stay open: the report lists it."}}
 
 // askingFor is an incident that waits for the answer to one kind of question.
 func askingFor(t testing.TB, kind string) *story {

@@ -40,6 +40,7 @@ func Keys() []Section {
 	for _, l := range []layer{
 		ask(incident.Confirm, "Question: yes or no"), ask(incident.Typed, "Question: to be typed"),
 		ask(incident.Choice, "Question: to choose (a to z: look at that option)"), ask(incident.Guide, "Question: to do by hand"),
+		ask(incident.Written, "Question: to answer in writing"),
 	} {
 		add(l.title(), l.keys(c))
 	}

@@ -31,6 +31,10 @@ func leadsOnBy(said string) (string, bool) {
 		return "1", true
 	case strings.HasSuffix(last, "in a line: "):
 		return "done as it says", true
+	case strings.HasSuffix(last, "to end: ") && strings.Contains(said, "Write as many lines"):
+		return "by a mail that it read", true
+	case strings.HasSuffix(last, "to end: "):
+		return ".", true
 	}
 	return "", false
 }

@@ -194,7 +194,7 @@ func TestTerminalHomeDrill(t *testing.T) {
 		t.Errorf("pressed in Home: %q", pressed)
 	}
 	text, pressed := s.follow(leads)
-	for _, want := range []string{"20 of 20 dead", "# DRILL: post-incident report", "report.md, rows 1 to"} {
+	for _, want := range []string{"20 of 20 dead", "# DRILL: post-incident report", "report.md  DRILL: post-incident report", "rows 1 to"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report does not show %q after %v\n%s", want, pressed, text)
 		}

@@ -15,7 +15,7 @@ const playbookHelp = `A playbook says in YAML what a response does: phases, and 
 
   id, title      how it is called
   uses           what it does; clawback playbook show kill-switch shows most of it
-  with           what that action needs to know
+  with           what that action needs to know; person.guide with questions: has each answered in writing
   why            one sentence for the responder
   irreversible   what of it cannot be undone
   needs          the steps that have to end first

@@ -65,7 +65,7 @@ the service down, and writes the report.
 	root.AddCommand(
 		a.killCommand(), a.respondCommand(), a.revokeCommand(), a.resumeCommand(), a.attachCommand(), a.watchCommand(), a.drillCommand(),
 		a.discoverCommand(), a.snapshotCommand(), a.verifyCommand(), a.reportCommand(), a.witnessCommand(),
-		a.approveCommand(), a.noteCommand(), a.inventoryCommand(), a.recheckCommand(), a.undoCommand(),
+		a.approveCommand(), a.noteCommand(), a.inventoryCommand(), a.recheckCommand(), a.undoCommand(), a.reviewCommand(),
 		a.handoffCommand(), a.isolateCommand(), a.thawCommand(), a.restoreCommand(), a.custodyCommand(),
 		a.planCommand(),
 		a.providersCommand(), a.playbookCommand(), a.versionCommand(),

@@ -49,7 +49,7 @@ func TestStoryHappyPath(t *testing.T) {
 	dana := d.person(b, "dana")
 	dana.types("ssh -t bastion drill" + atSpeed)
 	text, pressed := dana.follow(leads)
-	for _, want := range []string{"20 of 20 dead", "# DRILL: post-incident report", "report.md, rows 1 to"} {
+	for _, want := range []string{"20 of 20 dead", "# DRILL: post-incident report", "report.md  DRILL: post-incident report", "rows 1 to"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report does not show %q after %v\n%s", want, pressed, text)
 		}

@@ -119,7 +119,7 @@ func next(text string) (keys []string, leads string) {
 		return nil, ""
 	}
 	last := all[len(all)-1]
-	names := map[string]string{"enter": "Enter", "esc": "Escape", "space": "Space", "↓": "Down", "↑": "Up", "tab": "Tab"}
+	names := map[string]string{"enter": "Enter", "esc": "Escape", "space": "Space", "↓": "Down", "↑": "Up", "tab": "Tab", "ctrl+s": "C-s"}
 	if name, ok := names[last[1]]; ok {
 		return []string{name}, last[2]
 	}

@@ -150,6 +150,7 @@ const (
 	Typed   = "typed"   // go on when Type was typed
 	Choice  = "choice"  // one of Options
 	Guide   = "guide"   // a step that a person does, and what they record of it
+	Written = "written" // a question that the report answers in the responder's words
 )
 
 // Question asks the responder.
@@ -176,11 +177,11 @@ type Option struct {
 // Nobody is who gave an answer that nobody gave in time.
 const Nobody = "nobody: the time was up"
 
-// Answers to Confirm, Typed and Guide.
+// Answers to Confirm, Typed, Guide and Written.
 const (
-	Yes   = "yes"   // go on; the guided step is done
+	Yes   = "yes"   // go on; the guided step is done; the answer is the Text
 	No    = "no"    // leave the step out
-	Later = "later" // the guided step stays open
+	Later = "later" // the guided step, or the question, stays open
 )
 
 // Answer is what the responder decided.

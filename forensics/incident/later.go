@@ -11,7 +11,7 @@ type Resumed struct {
 	Desk    string `json:"desk"`
 	Version string `json:"version"`
 	Cut     int    `json:"cut_bytes,omitempty"` // of a torn last line
-	For     string `json:"for,omitempty"`       // ToRecheck, ToUndo, ToForget, ToLetGo, ToIsolate, ToCustody; "" to carry the response on
+	For     string `json:"for,omitempty"`       // ToRecheck, ToUndo, ToForget, ToLetGo, ToIsolate, ToCustody, ToReview; "" to carry the response on
 	Lost    bool   `json:"host_lost,omitempty"` // from here on the host counts as compromised: see HostLost
 
 	Ticket string            `json:"ticket,omitempty"` // from here on; "" leaves that of the declaration
@@ -26,6 +26,7 @@ const (
 	ToLetGo   = "let go"  // what was done to the host is taken back
 	ToIsolate = "isolate" // its host is cut off the network
 	ToCustody = "custody" // its evidence is stamped, deposited, held, handed on or looked at
+	ToReview  = "review"  // its open questions are answered in writing
 )
 
 // TypeForgotten is the type of the entry of a Forgotten.

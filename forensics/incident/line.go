@@ -124,6 +124,8 @@ func deskLine(s State, e journal.Entry) (string, string, bool) {
 		return "isolate", text, ok
 	case ToCustody:
 		return "custody", text, ok
+	case ToReview:
+		return "review", text, ok
 	}
 	return "resumed", text, ok
 }

@@ -57,7 +57,7 @@ func (s State) OpenMatters() []OpenMatter {
 	for _, q := range s.Open {
 		open = append(open, OpenMatter{Kind: MatterQuestion, What: q.Title, Why: "it was asked and not answered"})
 	}
-	return open
+	return append(open, s.openQuestions()...)
 }
 
 // openGoals is what a response is for and this one does not show.
@@ -177,12 +177,18 @@ func (s State) openStep(step *Step) (OpenMatter, bool) {
 		if a := s.Approvals[step.ID]; a != nil && a.Missing() > 0 && a.Broken == nil {
 			m.Why, m.Hint = "it lacks the approval of "+plural(a.Missing(), "person", "people"), s.approveHint(step.ID)
 		}
-	case step.Status == Skipped && s.Decisions[step.ID].Choice == Later:
+	case s.leftOpen(step):
 		m.Why = "left open by " + s.Decisions[step.ID].By
 	default:
 		return m, false
 	}
 	return m, true
+}
+
+// leftOpen reports whether a person put a step off. Of one that wants answers in writing the questions
+// themselves are open, which keep no response from being over.
+func (s State) leftOpen(step *Step) bool {
+	return step.Status == Skipped && s.Decisions[step.ID].Choice == Later && len(step.Questions()) == 0
 }
 
 // openApproval is what has to be approved afterwards.

@@ -80,7 +80,7 @@ func (s State) conditions() map[int]bool {
 	}
 	for _, step := range s.steps() {
 		holds[step.exitCode()] = true
-		if step.Status == Skipped && s.Decisions[step.ID].Choice == Later {
+		if s.leftOpen(step) {
 			holds[ExitManual] = true
 		}
 		if _, ok := s.openApproval(step); ok {

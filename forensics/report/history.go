@@ -53,6 +53,7 @@ type Answer struct {
 	ChoiceTitle string    `json:"choice_title,omitempty"`
 	Text        string    `json:"text,omitempty"`
 	By          string    `json:"by"`
+	Key         string    `json:"key,omitempty"` // with which it was signed at another terminal
 }
 
 // Claim is something that the host said of itself.
@@ -152,7 +153,7 @@ func read[T any](e journal.Entry) (T, bool) {
 }
 
 func answered(at time.Time, q incident.Question, a incident.Answer) Answer {
-	out := Answer{Time: at, Step: q.Step, Kind: q.Kind, Question: q.Title, Choice: a.Choice, Text: a.Text, By: a.By}
+	out := Answer{Time: at, Step: q.Step, Kind: q.Kind, Question: q.Title, Choice: a.Choice, Text: a.Text, By: a.By, Key: keyOf(a.Signed)}
 	for _, o := range q.Options {
 		if o.ID == a.Choice {
 			out.ChoiceTitle = o.Title

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -321,6 +322,25 @@ var histories = map[string]func(*testing.T) []journal.Entry{
 		r.at(time.Second).note(journal.TypeTrouble, journal.Trouble{Error: "the record is not on disk: write journal.jsonl: no space left on device"})
 		r.killed(found("github", "github.pat", "ghp_…1xQz", "a1"), true).searched().done("revoke").down().done("stop").done("stays-down")
 		return r.done("report").note(incident.TypeClosed, incident.Closed{Exit: 3}).entries()
+	},
+	"review": func(t *testing.T) []journal.Entry {
+		ask := step("review", "Review", "person.guide")
+		ask.With = map[string]any{"questions": append(slices.Clone(incident.ReviewQuestions), "Who has to be told?")}
+		guided := append(slices.Clone(wholePlan[:len(wholePlan)-1]), ask, step("report", "Write the report", "report.write"))
+		r := record(t).declare(func(d *incident.Declared) { d.Playbook, d.Attended = "suspected-compromise", true }).plan(guided...).host().done("stock").done("freeze").sealed("files", 30, 1_000_000).done("files")
+		r.killed(found("github", "github.pat", "ghp_…1xQz", "a1"), true).searched().done("revoke").down().done("stop").done("stays-down")
+		r.note(incident.TypeStepIntent, incident.StepIntent{Step: "review"})
+		put := func(id, title string, a incident.Answer) {
+			a.Question = id
+			r.at(2*time.Minute).note(incident.TypeAsked, incident.Question{ID: id, Step: "review", Kind: incident.Written, Title: title}).
+				at(3*time.Minute).note(incident.TypeAnswered, a)
+		}
+		put("q1", incident.ReviewQuestions[0], incident.Answer{Choice: incident.Yes, By: "alice", Text: "By a mail that the agent read at 02:51.\n\nIt asked for \"the keys\"; the agent sent them."})
+		put("q2", incident.ReviewQuestions[1], incident.Answer{Choice: incident.Yes, By: "bob", Text: "Two repositories.", Signed: &incident.Signed{Key: "SHA256:2vQ8mXk5d1z"}})
+		put("q3", incident.ReviewQuestions[2], incident.Answer{Choice: incident.Later, By: "alice", Text: "ask the mail team"})
+		put("q4", incident.ReviewQuestions[3], incident.Answer{Choice: incident.Later, By: "alice"})
+		r.note(incident.TypeStepOutcome, incident.StepOutcome{Step: "review", Status: incident.Skipped, Note: "3 of 5 questions left open by alice"})
+		return r.done("report").note(incident.TypeClosed, incident.Closed{Exit: 0}).entries()
 	},
 	"dry-run": func(t *testing.T) []journal.Entry {
 		return record(t).declare(func(d *incident.Declared) { d.DryRun = true }).plan(wholePlan...).entries()

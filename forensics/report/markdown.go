@@ -351,9 +351,16 @@ func (p *page) people(d Document) {
 }
 
 func (p *page) answer(a Answer) {
-	if a.ChoiceTitle != "" {
+	switch {
+	case a.Kind == incident.Written && a.Choice == incident.Later:
+		p.item("%s, %s left %s open", a.Time, a.By, a.Question)
+	case a.Kind == incident.Written && a.Key != "":
+		p.item("%s, %s answered %s in writing, signed with the key %s:", a.Time, a.By, a.Question, a.Key)
+	case a.Kind == incident.Written:
+		p.item("%s, %s answered %s in writing:", a.Time, a.By, a.Question)
+	case a.ChoiceTitle != "":
 		p.item("%s, %s answered %s with %s (%s)", a.Time, a.By, a.Question, a.ChoiceTitle, a.Choice)
-	} else {
+	default:
 		p.item("%s, %s answered %s with %s", a.Time, a.By, a.Question, a.Choice)
 	}
 	p.written(a.Text)
@@ -408,11 +415,15 @@ func (p *page) review(d Document) {
 		p.block(prose(a.Text))
 	}
 	for _, q := range d.Review {
-		p.say("### " + words(q.Question))
+		p.say("### %s", headline(q.Question))
 		for _, a := range q.OnRecord {
 			p.answer(a)
 		}
 		switch {
+		case q.Open && q.LeftBy != "":
+			p.say("**Open:** %s left it open, and nobody has answered it in writing.", q.LeftBy)
+		case q.Open:
+			p.say("**Open:** nobody has answered it in writing.")
 		case q.Answered:
 		case d.Reviewed != nil:
 			p.say("No separate answer is on record: see what was written under the step that asks all four questions.")

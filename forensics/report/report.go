@@ -150,7 +150,7 @@ func Make(s incident.State, entries iter.Seq2[journal.Entry, error]) Document {
 		Answers: some(h.answers), Commands: some(h.commands), Notes: some(h.notes), Warnings: some(s.Warnings),
 		Adversary: s.Adversary, Timeline: some(h.timeline.events()),
 	}
-	d.Review, d.Reviewed = review(h.answers)
+	d.Review, d.Reviewed = review(h.answers, s.Written())
 	if ms := sum.Timings.AllDeadMS; ms != nil {
 		d.Times.AllDead = s.DeclaredAt.Add(time.Duration(*ms * float64(time.Millisecond)))
 	}

@@ -349,6 +349,9 @@ func hostileRecord(t *testing.T, evil string) []journal.Entry {
 		q := incident.Question{ID: "q" + step, Step: step, Kind: incident.Choice, Title: evil, Options: []incident.Option{{ID: evil, Title: evil}}}
 		r.note(incident.TypeAsked, q).note(incident.TypeAnswered, incident.Answer{Question: q.ID, Choice: evil, Text: evil + "\n" + evil, By: evil})
 	}
+	wrote := &incident.Signed{Key: evil, Message: evil, Signature: evil}
+	r.note(incident.TypeAsked, incident.Question{ID: "w1", Step: evil, Kind: incident.Written, Title: evil}).note(incident.TypeAnswered, incident.Answer{Question: "w1", Choice: incident.Yes, Text: evil + "\n```\n# " + evil, By: evil, Signed: wrote})
+	r.note(incident.TypeAsked, incident.Question{ID: "w2", Step: evil, Kind: incident.Written, Title: "2" + evil}).note(incident.TypeAnswered, incident.Answer{Question: "w2", Choice: incident.Later, Text: evil, By: evil})
 	r.note(incident.TypeCommand, incident.Command{Kind: evil, Credential: f, Text: evil, By: evil}).note(incident.TypeNote, incident.Note{Text: evil, By: evil})
 	signed := &incident.Signed{Key: evil, Message: evil, Signature: evil}
 	r.note(incident.TypeApproval, incident.ApprovalAsked{Step: "a", Needs: 2, Binds: evil, By: evil})

@@ -84,7 +84,7 @@ func (r *Response) conclude(ctx context.Context, j *journal.Journal) (incident.S
 		return state, closed
 	}
 	var wiped error
-	if closed == nil && r.Dir != "" && !forCustody(state) && r.wipeable(state) {
+	if closed == nil && r.Dir != "" && !onPaper(state) && r.wipeable(state) {
 		wiped = r.vault.wipe() // only once the last entry is durable: what the disk lacks has to be proved again
 	}
 	_, unwritten := r.Report(ctx) // the last word: with how it ended
@@ -124,7 +124,7 @@ func allDead(s incident.State) bool { return s.Count(credential.Dead) == len(s.C
 func (r *Response) sayWhatIsKept(j *journal.Journal, s incident.State) {
 	left := plural(len(s.Credentials)-s.Count(credential.Dead), "credential that is", "credentials that are")
 	switch {
-	case forCustody(s):
+	case onPaper(s):
 	case r.wipeable(s) || s.Declared.Mode != incident.Real || r.Dir == "" || s.Resumed != nil && s.Resumed[len(s.Resumed)-1].For == incident.ToForget:
 	case allDead(s):
 		_ = j.Note(incident.TypeWarning, incident.Warning{

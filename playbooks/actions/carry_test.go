@@ -291,6 +291,18 @@ func TestPersonActions(t *testing.T) {
 			t.Errorf("asked %+v", q)
 		}
 	}
+	s.With["questions"] = []any{"How?", "What?"}
+	for choice, wanted := range map[string]error{
+		incident.Yes: nil, incident.Later: engine.Skipped{Reason: "2 of 2 questions left open by dana"},
+	} {
+		rec := &recorder{answer: incident.Answer{Choice: choice, By: "dana"}}
+		if err := guide(t.Context(), s, rec); err != wanted {
+			t.Errorf("in writing, %s: %v, want %v", choice, err, wanted)
+		}
+		if q := rec.asked; len(q) != 2 || q[1].Kind != incident.Written || q[1].Title != "What?" || !slices.Equal(q[0].Text, []string{"one", "two", ""}) {
+			t.Errorf("asked %+v", q)
+		}
+	}
 	rec := &recorder{}
 	if err := decide(t.Context(), s, rec); err != nil {
 		t.Error(err)
@@ -300,6 +312,7 @@ func TestPersonActions(t *testing.T) {
 		t.Errorf("asked %+v", q)
 	}
 	rec = &recorder{err: engine.ErrUnanswered}
+	delete(s.With, "questions")
 	if err := errors.Join(guide(t.Context(), s, rec), decide(t.Context(), s, rec)); !errors.Is(err, engine.ErrUnanswered) || len(rec.asked) != 2 {
 		t.Errorf("unanswered: %v", err)
 	}

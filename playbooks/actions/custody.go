@@ -310,8 +310,12 @@ func (r *Response) DepositAll(ctx context.Context, by string, note func(typ stri
 // endStamps waits for the stamps that were asked for.
 func (r *Response) endStamps() { r.stamping.Wait() }
 
-// forCustody reports whether the newest run of a record is about its evidence alone, and has to leave
-// the rest as it was.
-func forCustody(s incident.State) bool {
-	return len(s.Resumed) > 0 && s.Resumed[len(s.Resumed)-1].For == incident.ToCustody
+// onPaper reports whether the newest run of a record is about its evidence or its review alone, and has
+// to leave the rest as it was.
+func onPaper(s incident.State) bool {
+	if len(s.Resumed) == 0 {
+		return false
+	}
+	why := s.Resumed[len(s.Resumed)-1].For
+	return why == incident.ToCustody || why == incident.ToReview
 }

@@ -11,6 +11,9 @@ import (
 
 // guide hands a step to a person: what to look at, where the evidence lies, what to record.
 func guide(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
+	if questions := texts(s, "questions"); len(questions) > 0 {
+		return askInWriting(ctx, s, questions, rec)
+	}
 	a, err := rec.Ask(ctx, incident.Question{Kind: incident.Guide, Title: s.Title, Text: texts(s, "text")})
 	switch {
 	case err != nil:
@@ -19,6 +22,24 @@ func guide(ctx context.Context, s playbooks.Step, rec engine.Recorder) error {
 		return nil
 	}
 	return engine.Skipped{Reason: "left open by " + a.By}
+}
+
+// askInWriting asks one question after the other, each answered in words or left open.
+func askInWriting(ctx context.Context, s playbooks.Step, questions []string, rec engine.Recorder) error {
+	open, by := 0, ""
+	for _, q := range questions {
+		a, err := rec.Ask(ctx, incident.Question{Kind: incident.Written, Title: q, Text: texts(s, "text")})
+		if err != nil {
+			return err
+		}
+		if a.Choice != incident.Yes {
+			open, by = open+1, a.By
+		}
+	}
+	if open > 0 {
+		return engine.Skipped{Reason: fmt.Sprintf("%d of %s left open by %s", open, plural(len(questions), "question", "questions"), by)}
+	}
+	return nil
 }
 
 // decide asks which branch the response takes.

@@ -322,7 +322,7 @@ func TestPersonDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &Person{World: bare(t, small)}
 		for _, q := range []incident.Question{
-			{Kind: incident.Confirm}, {Kind: incident.Typed, Type: "revoke 20"}, {Kind: incident.Guide},
+			{Kind: incident.Confirm}, {Kind: incident.Typed, Type: "revoke 20"}, {Kind: incident.Guide}, {Kind: incident.Written},
 			{Kind: incident.Choice, Options: []incident.Option{{ID: "keep"}, {ID: "rebuild"}}},
 		} {
 			began := time.Now()
@@ -334,7 +334,7 @@ func TestPersonDecides(t *testing.T) {
 			switch q.Kind {
 			case incident.Choice:
 				want.Choice = "keep"
-			case incident.Guide:
+			case incident.Guide, incident.Written:
 				want.Text = a.Text
 			}
 			if a != want {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"clawback/forensics/incident"
@@ -41,6 +42,8 @@ func fits(q incident.Question, a incident.Answer) bool {
 		return a.Choice == incident.No || a.Choice == incident.Yes && a.Text == q.Type
 	case incident.Guide:
 		return a.Choice == incident.Yes || a.Choice == incident.No || a.Choice == incident.Later
+	case incident.Written:
+		return a.Choice == incident.Yes && strings.TrimSpace(a.Text) != "" || a.Choice == incident.Later
 	}
 	return a.Choice == incident.Yes || a.Choice == incident.No
 }

@@ -171,6 +171,10 @@ func TestAnswersHaveToFit(t *testing.T) {
 		{incident.Question{Kind: incident.Confirm}, incident.Answer{Choice: incident.Later}, false},
 		{incident.Question{Kind: incident.Typed, Type: "x"}, incident.Answer{Choice: incident.No, Text: "y"}, true},
 		{incident.Question{Kind: incident.Typed, Type: "x"}, incident.Answer{Choice: incident.Later, Text: "x"}, false},
+		{incident.Question{Kind: incident.Written}, incident.Answer{Choice: incident.Yes, Text: "by a mail"}, true},
+		{incident.Question{Kind: incident.Written}, incident.Answer{Choice: incident.Yes, Text: " \n"}, false},
+		{incident.Question{Kind: incident.Written}, incident.Answer{Choice: incident.Later}, true},
+		{incident.Question{Kind: incident.Written}, incident.Answer{Choice: incident.No, Text: "no"}, false},
 		{incident.Question{Kind: "riddle"}, incident.Answer{Choice: incident.Later}, false},
 	} {
 		if got := fits(test.q, test.a); got != test.want {

@@ -65,8 +65,15 @@ func (e *Engine) allowedBefore(s playbooks.Step) bool {
 
 // said returns the answer that a person gave to this very question before the step that asked it
 // died. Only what they decided or recorded stands: whether to go on depends on how things are now.
+// What they wrote stands also where their step has ended, with other questions left open.
 func (e *Engine) said(q incident.Question) (incident.Answer, bool) {
-	if e.Resumed == nil || q.Kind != incident.Guide && q.Kind != incident.Choice {
+	if e.Resumed == nil {
+		return incident.Answer{}, false
+	}
+	if q.Kind == incident.Written {
+		return e.wrote(q)
+	}
+	if q.Kind != incident.Guide && q.Kind != incident.Choice {
 		return incident.Answer{}, false
 	}
 	step := e.Resumed.Steps[q.Step]
@@ -76,6 +83,16 @@ func (e *Engine) said(q incident.Question) (incident.Answer, bool) {
 	for _, before := range slices.Backward(e.Resumed.Answered) {
 		if before.Step == q.Step && !before.At.Before(step.Began) && same(before.Question, q) && fits(q, before.Answer) {
 			return before.Answer, true
+		}
+	}
+	return incident.Answer{}, false
+}
+
+// wrote returns what a person wrote in answer to this very question in an earlier run.
+func (e *Engine) wrote(q incident.Question) (incident.Answer, bool) {
+	for _, before := range slices.Backward(e.Resumed.Answered) {
+		if a := before.Answer; before.Step == q.Step && a.Choice == incident.Yes && same(before.Question, q) && fits(q, a) {
+			return a, true
 		}
 	}
 	return incident.Answer{}, false

@@ -200,3 +200,36 @@ func TestSkippedStepsNameWhatTheyNeeded(t *testing.T) {
 		t.Error(fmt.Sprint(s.Steps["b"].Outcome))
 	}
 }
+
+// What was answered in writing is not asked again, whether its step ended or not; what was left open is.
+func TestWrittenAnswersStand(t *testing.T) {
+	put := func(id, title, choice, text string) []any {
+		return []any{incident.Question{ID: id, Step: "a", Kind: incident.Written, Title: title}, incident.Answer{Question: id, Choice: choice, Text: text, By: "dana"}}
+	}
+	both := slices.Concat([]any{intent("a")}, put("q1", "How?", incident.Yes, "by a mail"), put("q2", "What?", incident.Later, ""))
+	for name, before := range map[string][]any{"died": both, "ended": append(slices.Clone(both), outcomeOf("a", incident.Skipped))} {
+		var asked, heard lines
+		e := newEngine(map[string]Action{"a": act(func(ctx context.Context, _ playbooks.Step, r Recorder) error {
+			for _, title := range []string{"How?", "What?"} {
+				a, err := r.Ask(ctx, incident.Question{Kind: incident.Written, Title: title})
+				if err != nil {
+					return err
+				}
+				heard.add("%s", a.Text)
+			}
+			return nil
+		})}, step("a", nil))
+		e.Decider = decider(func(_ context.Context, q incident.Question) (incident.Answer, error) {
+			asked.add("%s", q.Title)
+			return incident.Answer{Choice: incident.Yes, Text: "two files"}, nil
+		})
+		past(t, e, before...)
+		end(t, e)
+		if got := strings.Join(asked.got(), " "); got != "What?" {
+			t.Errorf("%s: asked %s", name, got)
+		}
+		if got := strings.Join(heard.got(), ", "); got != "by a mail, two files" {
+			t.Errorf("%s: heard %s", name, got)
+		}
+	}
+}
