@@ -24,7 +24,13 @@ func (p *menuPage) keys(h *home) []binding {
 		{keys: []string{"k", "up"}, label: "k ↑", text: "the one before", quiet: true, do: move(-1)},
 	}
 	for i, w := range h.Ways {
-		all = append(all, binding{keys: []string{w.Key}, label: w.Key, text: w.Does, quiet: i == p.at, do: func() tea.Cmd { p.at = i; return h.take(i) }})
+		do := func() tea.Cmd {
+			if w.Leads != ToReadiness { // who comes back from there is led on as before
+				p.at = i
+			}
+			return h.take(i)
+		}
+		all = append(all, binding{keys: []string{w.Key}, label: w.Key, text: w.Does, quiet: i == p.at, do: do})
 	}
 	return all
 }
