@@ -81,51 +81,41 @@ func byNumbers(t *testing.T, keys io.Writer, said func() []byte, ended func() bo
 	return nil
 }
 
-// Where a terminal appends lines, and for who asks for it, a whole drill is led to its report by
+// Where a terminal appends lines, nobody has to ask for them: a whole drill is led to its report by
 // numbers, and no escape reaches the terminal. Others attach and watch in the same way.
 func TestTerminalByNumbers(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct{ env, flag string }{"TERM=dumb": {"TERM=dumb", ""}, "--accessible": {"ACCESSIBLE=0", "--accessible"}} {
-		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
-			d.env = append(d.env, tc.env)
-			args := func(all ...string) []string {
-				if tc.flag != "" {
-					all = append(all, tc.flag)
-				}
-				return all
-			}
-			cmd, keys, output := d.onTerminal(args("drill", "--seed", "7", "--speed", drillSpeed)...)
-			eventually(t, 30*time.Second, "a response to look at", func() bool { return bytes.Contains(output.bytes(), []byte("Choice: ")) })
-			for _, other := range []string{"attach", "watch"} {
-				second, _, says := d.onTerminal(args(other)...)
-				eventually(t, 30*time.Second, "what it says", func() bool { return bytes.Contains(says.bytes(), []byte("DRILL. Incident DRILL-")) })
-				_ = second.Process.Signal(syscall.SIGTERM)
-				_ = second.Wait()
-				if bytes.ContainsRune(says.bytes(), '\x1b') {
-					t.Errorf("%s: an escape in %q", other, says.bytes())
-				}
-			}
-			code := make(chan int, 1)
-			go func() { _ = cmd.Wait(); code <- cmd.ProcessState.ExitCode() }()
-			typed := byNumbers(t, keys, output.bytes, func() bool { return len(code) > 0 })
-			if got := <-code; got != 0 {
-				t.Errorf("it ends with %d\n%s", got, output.bytes())
-			}
-			if !slices.ContainsFunc(typed, func(s string) bool { return strings.HasPrefix(s, "revoke ") }) {
-				t.Errorf("typed: %q", typed)
-			}
-			for _, want := range []string{"20 of 20 dead", "1 read the report, 2 leave. Choice: ", "## "} {
-				if !bytes.Contains(output.bytes(), []byte(want)) {
-					t.Errorf("%q was never said\n%s", want, output.bytes())
-				}
-			}
-			if bytes.ContainsRune(output.bytes(), '\x1b') {
-				t.Errorf("an escape in %q", output.bytes())
-			}
-			if s := d.recorded(); s.Exit == nil || *s.Exit != incident.ExitContained {
-				t.Errorf("the record ends with %v", s.Exit)
-			}
-		})
+	d := newDesk(t)
+	d.env = append(d.env, "TERM=dumb")
+	cmd, keys, output := d.onTerminal("drill", "--seed", "7", "--speed", drillSpeed)
+	eventually(t, 30*time.Second, "a response to look at", func() bool { return bytes.Contains(output.bytes(), []byte("Choice: ")) })
+	for _, other := range []string{"attach", "watch"} {
+		second, _, says := d.onTerminal(other)
+		eventually(t, 30*time.Second, "what it says", func() bool { return bytes.Contains(says.bytes(), []byte("DRILL. Incident DRILL-")) })
+		_ = second.Process.Signal(syscall.SIGTERM)
+		_ = second.Wait()
+		if bytes.ContainsRune(says.bytes(), '\x1b') {
+			t.Errorf("%s: an escape in %q", other, says.bytes())
+		}
+	}
+	code := make(chan int, 1)
+	go func() { _ = cmd.Wait(); code <- cmd.ProcessState.ExitCode() }()
+	typed := byNumbers(t, keys, output.bytes, func() bool { return len(code) > 0 })
+	if got := <-code; got != 0 {
+		t.Errorf("it ends with %d\n%s", got, output.bytes())
+	}
+	if !slices.ContainsFunc(typed, func(s string) bool { return strings.HasPrefix(s, "revoke ") }) {
+		t.Errorf("typed: %q", typed)
+	}
+	for _, want := range []string{"20 of 20 dead", "1 read the report, 2 leave. Choice: ", "## "} {
+		if !bytes.Contains(output.bytes(), []byte(want)) {
+			t.Errorf("%q was never said\n%s", want, output.bytes())
+		}
+	}
+	if bytes.ContainsRune(output.bytes(), '\x1b') {
+		t.Errorf("an escape in %q", output.bytes())
+	}
+	if s := d.recorded(); s.Exit == nil || *s.Exit != incident.ExitContained {
+		t.Errorf("the record ends with %v", s.Exit)
 	}
 }

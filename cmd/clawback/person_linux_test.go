@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
@@ -70,7 +71,12 @@ func (d *desk) person(b *bastion, name string, env ...string) *person {
 		env: append(env, "PATH="+home+":"+os.Getenv("PATH"), "HOME="+home, "ENV="+filepath.Join(home, "prompt"), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "TMUX_TMPDIR="+home),
 	}}
 	p.run("new-session", "-d", "-x", "80", "-y", "24", "-c", home, "exec sh -i", ";", "pipe-pane", "exec cat > "+filepath.Join(home, "sent"))
-	d.t.Cleanup(func() { _ = p.command("kill-server").Run() })
+	d.t.Cleanup(func() {
+		if text, err := p.command("capture-pane", "-p").Output(); d.t.Failed() && err == nil {
+			d.t.Logf("%s sees at the end:\n%s", name, text)
+		}
+		_ = p.command("kill-server").Run()
+	})
 	p.sees(name + "$")
 	return p
 }
@@ -150,6 +156,9 @@ func (p *person) isBack(code int) {
 	})
 	if text := p.run("capture-pane", "-p", "-J", "-S", "-"); !strings.Contains(text, p.name+"$ "+p.line) {
 		p.t.Errorf("the screen is not as it was before %q\n%s", p.line, text)
+	}
+	if sent := p.sent(); bytes.LastIndex(sent, []byte("\x1b[?2004h")) > bytes.LastIndex(sent, []byte("\x1b[?2004l")) {
+		p.t.Error("the terminal still marks what is pasted")
 	}
 	sane(p.t, filepath.Join(p.home, "stty"))
 	if p.b.left != "" {

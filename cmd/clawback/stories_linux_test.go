@@ -184,12 +184,24 @@ func TestStoryNoColor(t *testing.T) {
 	}
 }
 
-// A whole drill by numbers, for who listens to it: no byte steers the terminal.
+// A whole drill by numbers, for who listens to it: no byte steers the terminal. Others attach and watch in
+// the same way.
 func TestStoryAccessible(t *testing.T) {
 	t.Parallel()
-	d, b := story(t, "dana")
+	d, b := story(t, "dana", "bob")
 	dana := d.person(b, "dana")
 	dana.types("ssh -t bastion drill --accessible" + atSpeed)
+	dana.sees("Choice: ")
+	for _, other := range []string{"attach", "watch"} {
+		bob := d.person(b, "bob")
+		bob.types("ssh -t bastion " + other + " --accessible")
+		bob.sees("DRILL. Incident DRILL-", "You are bob.")
+		bob.run("send-keys", "C-c")
+		bob.isBack(0)
+		if bytes.ContainsRune(bob.sent(), '\x1b') {
+			t.Errorf("%s: an escape in %q", other, bob.sent())
+		}
+	}
 	typed := byNumbers(t, dana, dana.sent, dana.ended)
 	dana.isBack(0)
 	if !slices.ContainsFunc(typed, func(s string) bool { return strings.HasPrefix(s, "revoke ") }) {

@@ -141,16 +141,22 @@ func TestStoryResizeStorm(t *testing.T) {
 		for n := from; n < to; n++ {
 			dana.run("resize-window", "-x", fmt.Sprint(20+n*47%281), "-y", fmt.Sprint(5+n*31%76))
 		}
-		dana.run("resize-window", "-x", "80", "-y", "24")
+	}
+	// whole is a screen that is as large as the terminal, from its banner to its keys.
+	whole := func(w, h int) {
+		dana.run("resize-window", "-x", fmt.Sprint(w), "-y", fmt.Sprint(h))
+		eventually(t, longEnough, "the whole screen again", func() bool {
+			rows := strings.Split(strings.TrimSuffix(dana.text(), "\n"), "\n")
+			return len(rows) == h && strings.HasPrefix(rows[0], dana.banner) && strings.HasSuffix(rows[0], " dead") &&
+				len([]rune(rows[0])) == w-1 && strings.Count(dana.text(), "┃ DRILL ┃") == 1 && strings.TrimSpace(rows[h-1]) != ""
+		})
 	}
 	storm(0, 10) // of the dialog
+	whole(80, 24)
 	dana.press("Enter", "▸ enter")
 	eventually(t, longEnough, "it is answered", func() bool { return d.recorded().Decisions["revoke"].Choice == incident.Yes })
 	storm(10, 60) // while what it let go on goes on
-	eventually(t, longEnough, "the whole screen again", func() bool {
-		rows := strings.Split(dana.text(), "\n")
-		return strings.HasPrefix(rows[0], dana.banner) && strings.Count(dana.text(), "┃ DRILL ┃") == 1 && len(rows) >= 24 && !strings.Contains(dana.text(), "The console needs")
-	})
+	whole(120, 40)
 	if dana.ended() || d.recorded().Exit != nil {
 		t.Fatalf("it ended\n%s", dana.text())
 	}
