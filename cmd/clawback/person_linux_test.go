@@ -67,7 +67,7 @@ func (d *desk) person(b *bastion, name string, env ...string) *person {
 		}
 	}
 	p := &person{b: b, name: name, home: home, screen: &screen{
-		t: d.t, tmux: needsProgram(d.t, "tmux"), code: filepath.Join(home, "code"), banner: "┃ DRILL ┃ DRILL-",
+		t: d.t, tmux: needsProgram(d.t, "tmux"), code: filepath.Join(home, "code"), banner: "┃ DRILL ┃ DRILL-", most: 2 * longEnough,
 		env: append(env, "PATH="+home+":"+os.Getenv("PATH"), "HOME="+home, "ENV="+filepath.Join(home, "prompt"), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "TMUX_TMPDIR="+home),
 	}}
 	p.run("new-session", "-d", "-x", "80", "-y", "24", "-c", home, "exec sh -i", ";", "pipe-pane", "exec cat > "+filepath.Join(home, "sent"))
