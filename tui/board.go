@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"clawback/forensics/incident"
 	"clawback/revoke/credential"
 )
@@ -73,8 +71,8 @@ func columns(widest boardColumns, w int) boardColumns {
 
 // hold makes the columns as wide as what is shown in them. They never shrink: rows do not dance.
 func (b *boardColumns) hold(provider, masked string) {
-	b.provider = max(b.provider, ansi.StringWidth(opening(provider, maxColumn)))
-	b.masked = max(b.masked, ansi.StringWidth(opening(masked, maxColumn)))
+	b.provider = max(b.provider, cells(opening(provider, maxColumn)))
+	b.masked = max(b.masked, cells(opening(masked, maxColumn)))
 }
 
 // maxColumn is more cells than any column gets.

@@ -117,11 +117,11 @@ func spread(left, right line, w int) line {
 	used := 0
 	for i, s := range left {
 		text := opening(s.text, room)
-		if used+ansi.StringWidth(text) > room-1 || i == len(left)-1 {
+		if used+cells(text) > room-1 || i == len(left)-1 {
 			text = ansi.Truncate(text, max(0, room-1-used), "…")
 		}
 		out = append(out, span{s.look, text})
-		used += ansi.StringWidth(text)
+		used += cells(text)
 	}
 	out = append(out, span{plain, strings.Repeat(" ", max(0, room-used))})
 	return append(out, right...)
@@ -136,7 +136,7 @@ func rule(w int, text ...span) line {
 	out := row(span{dim, "── "})
 	for _, s := range text {
 		s.text = ansi.Truncate(opening(s.text, w), max(0, w-used), "…")
-		used += ansi.StringWidth(s.text)
+		used += cells(s.text)
 		out = append(out, s)
 	}
 	return append(out, span{dim, " " + strings.Repeat("─", max(1, w-used+1))})

@@ -81,7 +81,7 @@ func (c *console) drawOverlay(rows []string, body rect, o overlay) {
 // boxed puts a frame around text.
 func boxed(title string, look token, text []line, w, h int) []line {
 	title = ansi.Truncate(opening(title, w), w-6, "…")
-	top := row(span{look, "┌ "}, span{strong, title}, span{look, " " + strings.Repeat("─", max(0, w-4-ansi.StringWidth(title))) + "┐"})
+	top := row(span{look, "┌ "}, span{strong, title}, span{look, " " + strings.Repeat("─", max(0, w-4-cells(title))) + "┐"})
 	out := []line{top}
 	for i := range h - 2 {
 		var l line
@@ -103,7 +103,7 @@ func cutLine(l line, w int) line {
 		}
 		text := ansi.Truncate(opening(s.text, w), w, "…")
 		out = append(out, span{s.look, text})
-		w -= ansi.StringWidth(text)
+		w -= cells(text)
 	}
 	return append(out, span{plain, strings.Repeat(" ", max(0, w))})
 }

@@ -152,3 +152,18 @@ func TestTooSmall(t *testing.T) {
 		t.Error("a key did what could not be seen")
 	}
 }
+
+// What is measured fast is what is measured whole.
+func FuzzCells(f *testing.F) {
+	th := testTheme("xterm-256color")
+	for _, s := range append(hostileTexts, "│ ▸ … ✓ ╿", "\x1b[1;38;5;80mon\x1b[0m", "\x1b[12", "\x1b[2J", "─\u0301", "a\u0301", "\xe2\x94", "✓\ufe0f", "●\u200d●") {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, text := range []string{s, clean(s), th.draw(row(span{accent, s}, span{plain, "│"}, span{danger, s}), 80)} {
+			if got, want := cells(text), ansi.StringWidth(text); got != want {
+				t.Fatalf("%q takes %d cells, not %d", text, got, want)
+			}
+		}
+	})
+}

@@ -20,7 +20,7 @@ func clean(s string) string {
 	if len(s) > maxText {
 		s = s[:boundary(s, maxText)] + "…"
 	}
-	if printableASCII(s) {
+	if harmless(s) {
 		return s
 	}
 	var b strings.Builder
@@ -57,6 +57,21 @@ func printableASCII(s string) bool {
 	return true
 }
 
+// harmless reports whether a text holds nothing but ASCII and the symbols of our own.
+func harmless(s string) bool {
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c >= 0x20 && c <= 0x7e:
+			i++
+		case c == 0xe2 && i+2 < len(s) && oneCell(s[i:i+3]):
+			i += 3
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // Terminals disagree on the width of these.
 func variation(r rune) bool { return r >= 0xfe00 && r <= 0xfe0f || r >= 0xe0100 && r <= 0xe01ef }
 func regional(r rune) bool  { return r >= 0x1f1e6 && r <= 0x1f1ff }
@@ -79,7 +94,7 @@ func row(spans ...span) line { return spans }
 func (l line) width() int {
 	w := 0
 	for _, s := range l {
-		w += ansi.StringWidth(opening(s.text, maxCells))
+		w += cells(opening(s.text, maxCells))
 	}
 	return w
 }
@@ -105,6 +120,47 @@ func opening(s string, w int) string {
 	return clean(s)
 }
 
+// cells is how many cells a cleaned or drawn text takes. Most of what is on a screen needs no look at its
+// grapheme clusters, which takes most of the time of a frame.
+func cells(s string) (n int) {
+	for i := 0; i < len(s); n++ {
+		switch c := s[i]; {
+		case c >= 0x20 && c <= 0x7e:
+			i++
+		case c == 0xe2 && i+2 < len(s) && oneCell(s[i:i+3]):
+			i += 3
+		case c == 0x1b && setsLook(s[i:]) > 0:
+			i += setsLook(s[i:])
+			n--
+		default:
+			return ansi.StringWidth(s)
+		}
+	}
+	return n
+}
+
+// oneCell knows the frames, and the symbols that we use ourselves.
+func oneCell(s string) bool {
+	switch s {
+	case "…", "–", "●", "○", "◌", "◔", "◑", "◕", "◐", "◇", "■", "▸", "▰", "▱", "▏", "✓", "✗":
+		return true
+	}
+	return s >= "─" && s <= "╿"
+}
+
+// setsLook is the length of the sequence at the beginning of a drawn text that sets a look; 0 for none.
+func setsLook(s string) int {
+	for i := 2; i < len(s) && s[1] == '['; i++ {
+		switch c := s[i]; {
+		case c == 'm':
+			return i + 1
+		case c != ';' && (c < '0' || c > '9'):
+			return 0
+		}
+	}
+	return 0
+}
+
 // draw gives the line exactly w cells: cut with … or filled with blanks.
 func (t theme) draw(l line, w int) string {
 	if w <= 0 {
@@ -114,11 +170,11 @@ func (t theme) draw(l line, w int) string {
 	left := w
 	for i, s := range l {
 		text := opening(s.text, left)
-		sw := ansi.StringWidth(text)
+		sw := cells(text)
 		over := sw > left || sw == left && !l[i+1:].empty()
 		if over {
 			text = ansi.Truncate(text+"  ", left, "…")
-			sw = ansi.StringWidth(text)
+			sw = cells(text)
 		}
 		if t.ascii {
 			text = toASCII(text)
@@ -139,10 +195,10 @@ func (t theme) draw(l line, w int) string {
 
 // fit cuts or fills a drawn line to w cells.
 func fit(s string, w int) string {
-	have := ansi.StringWidth(s)
+	have := cells(s)
 	if have > w {
 		s = ansi.Truncate(s, w, "")
-		have = ansi.StringWidth(s)
+		have = cells(s)
 	}
 	return s + strings.Repeat(" ", max(0, w-have))
 }
@@ -171,18 +227,18 @@ func column(s string, w int) string {
 // columnRight is column with the text at its right end.
 func columnRight(s string, w int) string {
 	s = ansi.Truncate(opening(s, w), max(0, w), "…")
-	return strings.Repeat(" ", max(0, w-ansi.StringWidth(s))) + s
+	return strings.Repeat(" ", max(0, w-cells(s))) + s
 }
 
 // shorten cuts a masked credential so that its last characters, which tell it apart, stay.
 func shorten(masked string, w int) string {
 	s := opening(masked, 4*max(w, 0))
-	if ansi.StringWidth(s) <= w {
+	if cells(s) <= w {
 		return s
 	}
 	head, tail, ok := strings.Cut(s, "…")
 	tail = "…" + tail
-	if room := w - ansi.StringWidth(tail); ok && room > 0 {
+	if room := w - cells(tail); ok && room > 0 {
 		return ansi.Truncate(head, room, "") + tail
 	}
 	return ansi.Truncate(s, max(0, w), "…")
@@ -215,7 +271,7 @@ func wrapWords(s string, w int) []string {
 		}
 		word := s[:end]
 		s = s[end:]
-		if ansi.StringWidth(now+word) <= w {
+		if cells(now+word) <= w {
 			now += word
 			continue
 		}
@@ -228,7 +284,7 @@ func wrapWords(s string, w int) []string {
 		}
 		for {
 			piece := word[:boundary(word, 16*w+64)] // more than a line holds: a long word stays cheap
-			if len(piece) == len(word) && ansi.StringWidth(piece) <= w {
+			if len(piece) == len(word) && cells(piece) <= w {
 				break
 			}
 			head := ansi.Truncate(piece, w, "")
