@@ -394,11 +394,14 @@ func (c *console) guard() tea.Cmd {
 
 // settle starts the pause anew in which nothing counts that acts on what was typed or chosen: a
 // terminal that marks no paste hands it in as keys, its enter among them.
-func (c *console) settle() tea.Cmd {
+func (c *console) settle() tea.Cmd { return c.wait(c.rests()) }
+
+// rests is how long the hands have to rest until that counts.
+func (c *console) rests() time.Duration {
 	if !c.armed {
-		return c.wait(pause)
+		return pause
 	}
-	return c.wait(beat)
+	return beat
 }
 
 func (c *console) wait(d time.Duration) tea.Cmd {

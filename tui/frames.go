@@ -24,6 +24,8 @@ type paced struct {
 	drawn [frames]time.Time // when the last ones were, the oldest first
 	draws bool              // the next View is a new frame
 	at    time.Time         // when a frame was put off to; zero for none
+	shows int               // how often a pause had begun, as of the frame that stands
+	since time.Time         // when that was drawn
 }
 
 type drawMsg struct{}
@@ -31,12 +33,18 @@ type drawMsg struct{}
 // Update implements tea.Model.
 func (p *paced) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmd tea.Cmd
-	if _, ours := msg.(drawMsg); ours {
+	now := time.Now()
+	switch m := msg.(type) {
+	case drawMsg:
 		p.at = time.Time{}
-	} else {
+	case armMsg:
+		if unseen := p.unseen(int(m), now); unseen > 0 {
+			return p, later(unseen, m)
+		}
+		_, cmd = p.console.Update(msg)
+	default:
 		_, cmd = p.console.Update(msg)
 	}
-	now := time.Now()
 	wait := p.wait(msg, now)
 	switch at := now.Add(wait); {
 	case wait <= 0:
@@ -46,6 +54,19 @@ func (p *paced) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmd = tea.Batch(cmd, later(wait, drawMsg{}))
 	}
 	return p, cmd
+}
+
+// unseen is how much longer the hands have to rest, since what began the pause came to the screen later than
+// it happened: a dialog that nobody could see yet takes no key.
+func (p *paced) unseen(opened int, now time.Time) time.Duration {
+	rests, stood := p.console.rests(), now.Sub(p.since)
+	switch {
+	case opened > p.shows:
+		return max(0, p.at.Sub(now)) + rests
+	case stood < rests-time.Second/flushes:
+		return rests - stood
+	}
+	return 0
 }
 
 // wait is how long the frame has to wait that a message asks for.
@@ -64,6 +85,9 @@ func (p *paced) View() string {
 		return p.frame
 	}
 	p.draws = false
+	if p.shows != p.console.opened {
+		p.shows, p.since = p.console.opened, time.Now()
+	}
 	if frame := p.console.View(); frame != p.frame {
 		p.frame = frame
 		copy(p.drawn[:], p.drawn[1:])

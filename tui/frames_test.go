@@ -1,11 +1,13 @@
 package tui
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 
 	"clawback/forensics/incident"
 )
@@ -106,4 +108,38 @@ func TestFramesInAnySecond(t *testing.T) {
 			t.Errorf("%d frames although nothing changed", n)
 		}
 	})
+}
+
+// A dialog takes no key before it was in sight for the whole of a pause, however long its frame has to wait.
+func TestDialogCountsOnceItIsSeen(t *testing.T) {
+	var longest time.Duration
+	for quiet := time.Duration(0); quiet < time.Second; quiet += 30 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKeyboard(t, askingFor(t, "confirm"), 80, 24, nil)
+			d := &pacing{p: &paced{console: k.c}, msgs: make(chan tea.Msg, 10_000)}
+			k.c.later = later
+			d.send(tea.KeyMsg{Type: tea.KeyEnter})
+			for range 2 * frames { // nothing is left of this second's frames
+				d.send(tea.KeyMsg{Type: tea.KeyTab})
+				d.pass(time.Millisecond)
+			}
+			d.pass(quiet)
+			d.send(tea.KeyMsg{Type: tea.KeyEnter})
+			open, seen := time.Now(), time.Time{}
+			for !k.c.armed && time.Since(open) < 3*time.Second {
+				if seen.IsZero() && strings.Contains(ansi.Strip(d.p.View()), "┌ Freeze the agent") {
+					seen = time.Now()
+				}
+				d.pass(time.Millisecond)
+			}
+			longest = max(longest, seen.Sub(open))
+			if sight := time.Since(seen); sight < pause-time.Second/flushes || sight > 2*pause {
+				t.Errorf("it takes keys %v after it was in sight, and that came %v after it opened", sight, seen.Sub(open))
+			}
+			d.pass(5 * time.Second)
+		})
+	}
+	if longest < pause {
+		t.Errorf("no frame waited longer than %v: nothing was tried", longest)
+	}
 }
