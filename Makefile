@@ -10,7 +10,7 @@ BIN := bin
 # A module of its own, for tests against what services publish in Go; it takes over what go.mod asks for.
 PEERS := GOFLAGS=-mod=mod go -C revoke/revoketest/peers
 
-.PHONY: build test race lint fuzz bench e2e golden generate crash drill check setup clean screenshots test-s3
+.PHONY: build test race lint fuzz keys bench e2e golden generate crash drill check setup clean screenshots test-s3
 
 build: ## the desk and the host's program, static
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/clawback ./cmd/clawback-host
@@ -34,7 +34,10 @@ lint:
 fuzz: ## every fuzz target for FUZZTIME each
 	@for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
 	  for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' "$$f"); do \
-	    echo "== $$t in $$(dirname $$f)"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$f)"; done; done
+	    echo "== $$t in $$(dirname $$f)"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "./$$(dirname $$f)"; done; done
+
+keys: ## keys at random in 10,000 drills, as CI does it; CLAWBACK_TEST_DRILLS says how many
+	CLAWBACK_TEST_DRILLS=$${CLAWBACK_TEST_DRILLS:-10000} go test -count=1 -v -run RandomKeysInADrill ./tui | grep -v '^ *--- PASS\|^=== '
 
 crash: ## a response dies at every operation of its disk, in every way, and is resumed; the disk fails at every one
 	CLAWBACK_CRASH=all go test -count=1 -timeout 3h -v -run 'TestCrash|TestRealCrash|TestDiskFaults' ./playbooks/drill ./cmd/clawback | grep -v '^ *--- PASS\|^=== '

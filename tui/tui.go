@@ -43,6 +43,8 @@ type Options struct {
 	Lines     bool   // appended lines and numbered choices in place of a screen; so it is on a terminal that moves no cursor
 	Theme     string // one of Themes; empty: as the terminal says in COLORFGBG, else its own colours
 	Instead   string // the command that shows the same elsewhere, for a terminal that is too small; default "clawback watch" of the incident
+
+	resizes func(send func(tea.Msg)) // a test's: it gets what tells the size of a terminal that is none
 }
 
 // Dumb reports whether a terminal prints one line after the other, and nothing else.
@@ -62,6 +64,9 @@ func Run(ctx context.Context, o Options) error {
 	w := &work{ctx: ctx}
 	c := newConsole(o, w)
 	show, send := c.program(ours, o, lost)
+	if o.resizes != nil {
+		o.resizes(send)
+	}
 
 	var reader sync.WaitGroup
 	var failed error
