@@ -19,6 +19,7 @@ import (
 	"clawback/playbooks/actions"
 	"clawback/playbooks/drill"
 	"clawback/revoke/discover"
+	"clawback/tui"
 )
 
 // docsCommand writes what is generated in a Markdown file: the text between the marks
@@ -51,7 +52,7 @@ const (
 func fillMarks(src []byte) ([]byte, error) {
 	tables := map[string]func(*strings.Builder) error{
 		"commands": docCommands, "exit codes": docExitCodes, "coverage": docCoverage, "providers": docProviders, "settings": docSettings,
-		"places": docPlaces, "playbooks": docPlaybooks, "scenarios": docScenarios,
+		"keys": docKeys, "places": docPlaces, "playbooks": docPlaybooks, "scenarios": docScenarios,
 	}
 	var out strings.Builder
 	rest := string(src)
@@ -215,6 +216,24 @@ func docPlaces(b *strings.Builder) error {
 	row(b, "---", "---", "---")
 	for _, p := range discover.Places() {
 		row(b, "`"+p.File+"`", "`"+p.Locator+"`", p.Credential)
+	}
+	return nil
+}
+
+// docKeys is the table of the console's keys, a row for each screen and dialog.
+func docKeys(b *strings.Builder) error {
+	row(b, "where", "keys")
+	row(b, "---", "---")
+	for _, s := range tui.Keys() {
+		var keys []string
+		for _, k := range s.Keys {
+			key := "`" + k.Key + "` " + k.Does
+			if k.Danger {
+				key += " **!**"
+			}
+			keys = append(keys, key)
+		}
+		row(b, s.Title, strings.Join(keys, "<br>"))
 	}
 	return nil
 }
