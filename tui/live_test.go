@@ -118,7 +118,7 @@ func (h *fingers) understand(piece string) {
 	h.stopped = h.stopped || stops && first == "y" && (after <= ' ' || after == '\x7f' || after == utf8.RuneError)
 	if first == "\r" && rested >= beatOfOne && asked != "" {
 		text := string(h.typed)
-		if h.muddled && within(asked, h.sent) {
+		if h.muddled && lettersOf(asked, h.sent) {
 			text = asked // it may be: its letters were typed, in their order
 		}
 		h.did = append(h.did, byHands{text, now})
@@ -183,8 +183,8 @@ func (h *fingers) edit(piece string) {
 	}
 }
 
-// within reports whether all letters of a text stand in another one, in their order.
-func within(text, all string) bool {
+// lettersOf reports whether all letters of a text stand in another one, in their order.
+func lettersOf(text, all string) bool {
 	for _, r := range text {
 		_, rest, ok := strings.Cut(all, string(r))
 		if !ok {

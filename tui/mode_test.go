@@ -69,27 +69,27 @@ func layerTypes(t *testing.T, of string) (names []string) {
 
 func nameOf(l any) string { return reflect.TypeOf(l).Elem().Name() }
 
-// place is a way to a screen or a dialog.
-type place struct {
+// sight is a way to a screen or a dialog.
+type sight struct {
 	name  string
 	story func(testing.TB) *story
 	as    func(*Options)
 	keys  []string
 }
 
-// places are all that a golden file holds.
-func places() (all []place) {
+// sights are all that a golden file holds.
+func sights() (all []sight) {
 	for _, sc := range screens {
-		all = append(all, place{sc.name, sc.story, nil, sc.keys})
+		all = append(all, sight{sc.name, sc.story, nil, sc.keys})
 	}
 	for _, sc := range teamScreens {
-		all = append(all, place(sc))
+		all = append(all, sight(sc))
 	}
 	return all
 }
 
 // at goes to a place.
-func (p place) at(t testing.TB, of func(testing.TB) *story, w, h int, env map[string]string) *keyboard {
+func (p sight) at(t testing.TB, of func(testing.TB) *story, w, h int, env map[string]string) *keyboard {
 	k := newKeyboard(t, of(t), w, h, env)
 	if p.as != nil {
 		k.as(p.as)
@@ -103,7 +103,7 @@ func (p place) at(t testing.TB, of func(testing.TB) *story, w, h int, env map[st
 // size: by a word, and with colours by these as well.
 func TestRealAndDrillDiffer(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, p := range places() {
+	for _, p := range sights() {
 		for _, size := range [][2]int{{40, 10}, {60, 15}, {80, 24}, {200, 60}} {
 			var first [2]string
 			for i, tc := range []struct {
@@ -148,9 +148,9 @@ func TestRealAndDrillDiffer(t *testing.T) {
 var drillScreens = []string{"plan", "run", "confirm", "typed", "choice", "guide", "brief", "leave", "by-hand", "skip", "help", "add-sure", "take-back", "break-glass-typed", "run-over", "watch"}
 
 func TestGoldenDrill(t *testing.T) {
-	all := places()
+	all := sights()
 	for _, name := range drillScreens {
-		i := slices.IndexFunc(all, func(p place) bool { return p.name == name })
+		i := slices.IndexFunc(all, func(p sight) bool { return p.name == name })
 		if i < 0 {
 			t.Fatalf("there is no %q", name)
 		}

@@ -23,19 +23,19 @@ type Key struct {
 	Danger    bool // what it does cannot be undone, or may not be
 }
 
-// shown is a screen or a dialog in one of its states.
-type shown struct {
+// titled is a screen or a dialog in one of its states.
+type titled struct {
 	title string
 	of    layer
 }
 
 // documented are the screens and the dialogs, each with a title that no other has.
-func documented(c *console) []shown {
+func documented(c *console) []titled {
 	ask := func(kind string) *askOverlay {
 		return &askOverlay{q: incident.Question{Kind: kind, Options: make([]incident.Option, 1)}}
 	}
 	no := func() tea.Cmd { return nil }
-	return []shown{
+	return []titled{
 		{"Plan", &c.plan}, {"Response", &c.run}, {"Credential", &c.detail}, {"Evidence", &c.evidence},
 		{"Timeline", &c.timeline}, {"Timeline: one entry", &timelineScreen{raw: true}}, {"Brief", &c.brief}, {"Report", &c.report},
 		{"Filter of the response or the timeline", &timelineScreen{typing: true}},
