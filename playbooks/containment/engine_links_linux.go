@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 )
 
@@ -17,8 +18,17 @@ var _ linker = (*engine)(nil)
 
 // attachment is how a container is connected to a network, as GET /containers/ID/json tells of it.
 type attachment struct {
-	NetworkID string
+	NetworkID, IPAddress, GlobalIPv6Address string
 	settings
+}
+
+// address is what the engine claims of it, if it is one.
+func (a attachment) address() string {
+	ip, err := netip.ParseAddr(cmp.Or(a.IPAddress, a.GlobalIPv6Address))
+	if err != nil {
+		return ""
+	}
+	return ip.WithZone("").String()
 }
 
 // settings are what POST /networks/ID/connect takes of an attachment: what somebody asked for, and not
@@ -58,7 +68,7 @@ func (e *engine) Links(ctx context.Context, unit string) ([]Link, error) {
 		if len(with) > maxSettings {
 			with = nil // with what an engine chooses, then
 		}
-		out = append(out, Link{Manager: e.name, Unit: unit, Network: a.NetworkID, Name: name, Settings: with})
+		out = append(out, Link{Manager: e.name, Unit: unit, Network: a.NetworkID, Name: name, Address: a.address(), Settings: with})
 	}
 	return out, nil
 }

@@ -14,8 +14,9 @@ const maxLinks = 256
 type Link struct {
 	Manager string `json:"manager"`
 	Unit    string `json:"unit"`
-	Network string `json:"network"` // its id
-	Name    string `json:"name"`    // the network's, for people
+	Network string `json:"network"`           // its id
+	Name    string `json:"name"`              // the network's, for people
+	Address string `json:"address,omitempty"` // that it had there, for the record
 	// Settings are those by which the container was connected, in the engine's own words.
 	Settings json.RawMessage `json:"settings,omitempty"`
 }
@@ -62,7 +63,11 @@ func (v *visit) disconnect(ctx context.Context, found []Process, cut Suspect, do
 				done.Problems = append(done.Problems, fmt.Sprintf("disconnect %s: %v", l, err))
 				continue
 			}
-			done.How = append(done.How, fmt.Sprintf("%s: disconnected by %s from the network %s", l.Unit, l.Manager, l.Name))
+			how := fmt.Sprintf("%s: disconnected by %s from the network %s", l.Unit, l.Manager, l.Name)
+			if l.Address != "" {
+				how += ", where it was " + l.Address
+			}
+			done.How = append(done.How, how)
 		}
 		if left, err := at.Links(ctx, u.Name); err == nil && len(left) == 0 && len(links) > 0 {
 			done.Proof = append(done.Proof, fmt.Sprintf("%s is in no network, says %s", u.Name, u.Manager))
