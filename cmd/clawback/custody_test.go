@@ -326,6 +326,19 @@ func TestRealCustodyFails(t *testing.T) {
 	}
 	t.Errorf("it is not open: %+v", r.state.OpenMatters())
 said:
+	opens := func() bool {
+		return slices.ContainsFunc(d.recorded().OpenMatters(), func(m incident.OpenMatter) bool { return m.Kind == incident.MatterStep })
+	}
+	if !opens() {
+		t.Error("the failed step is not open")
+	}
+	if err := os.Mkdir(filepath.Join(d.dir, "not-mounted"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.say("custody", "deposit", id).expects(t, 0, "deposited")
+	if opens() {
+		t.Error("the step is still open, and was made good")
+	}
 	if err := os.WriteFile(d.config(), good, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -175,6 +175,31 @@ func (i *CustodyItem) Stamp() *Stamped {
 	return nil
 }
 
+// deposited reports whether all evidence lies, as it should, in each place where that was tried, by the
+// newest try there.
+func (c Custody) deposited() bool {
+	for _, i := range c.Items {
+		if i.Replaced {
+			continue
+		}
+		newest := map[string]string{} // error by place
+		for _, e := range i.Events {
+			if e.Deposited != nil {
+				newest[e.To] = e.Error
+			}
+		}
+		if len(newest) == 0 {
+			return false
+		}
+		for _, failed := range newest {
+			if failed != "" {
+				return false
+			}
+		}
+	}
+	return len(c.Items) > 0
+}
+
 // open is what was tried for the evidence, and did not come to be.
 func (c Custody) open() (open []OpenMatter) {
 	for _, i := range c.Items {

@@ -163,6 +163,8 @@ func (c *Credential) hintOpen() string {
 func (s State) openStep(step *Step) (OpenMatter, bool) {
 	m := OpenMatter{Kind: MatterStep, What: fmt.Sprintf("step %q", step.Title)}
 	switch {
+	case s.madeGood(step):
+		return m, false
 	case step.Status == Failed:
 		m.Why, m.Hint = "failed: "+step.Outcome.Error, step.Outcome.Hint
 	case step.Status == Running && step.Uses == "report.write": // which asks this while it runs
@@ -183,6 +185,11 @@ func (s State) openStep(step *Step) (OpenMatter, bool) {
 		return m, false
 	}
 	return m, true
+}
+
+// madeGood reports whether a step failed and what it was to do was done afterwards, by clawback custody deposit.
+func (s State) madeGood(step *Step) bool {
+	return step.Status == Failed && step.Uses == "evidence.deposit" && s.Custody.deposited()
 }
 
 // leftOpen reports whether a person put a step off. Of one that wants answers in writing the questions

@@ -79,7 +79,7 @@ func (s State) conditions() map[int]bool {
 		holds[ExitPartial] = holds[ExitPartial] || w.Grave
 	}
 	for _, step := range s.steps() {
-		holds[step.exitCode()] = true
+		holds[step.exitCode()] = holds[step.exitCode()] || !s.madeGood(step)
 		if s.leftOpen(step) {
 			holds[ExitManual] = true
 		}
