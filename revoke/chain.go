@@ -18,7 +18,7 @@ type chain struct {
 	known bool // and its provider lists its kind
 
 	// Guarded by sweep.mu.
-	told    *Command                // not yet obeyed
+	told    *order                  // not yet obeyed
 	stop    context.CancelCauseFunc // ends what the chain does now
 	waiting bool                    // not counted as busy
 	over    bool                    // takes no more commands
@@ -55,14 +55,21 @@ func (ch *chain) run(ctx context.Context) {
 			<-doing.Done()
 		}
 		stop(nil)
-		command, more := s.next(ctx, ch)
+		told, more := s.next(ctx, ch)
 		if !more {
 			if !settled {
 				ch.unfinished(context.Cause(ctx))
 			}
 			return
 		}
-		task = func(ctx context.Context) error { return ch.obey(ctx, command) }
+		switch {
+		case told.lend == nil:
+			task = func(ctx context.Context) error { return ch.obey(ctx, told.command) }
+		case ch.lent(told), settled:
+			task = atRest
+		default:
+			task = ch.goOn
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package revoke
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"clawback/revoke/credential"
 )
@@ -19,6 +20,29 @@ func (ch *chain) obey(ctx context.Context, c Command) error {
 	}
 	ch.byHand, ch.past.Accepted = false, false
 	ch.proof = newProof(ch.kind.Propagation)
+	return ch.live(ctx)
+}
+
+// atRest is what a chain does about which nothing more is to be done, unless a command comes.
+func atRest(context.Context) error { return errSettled }
+
+// lent lends the credential, and reports whether it is to be left alone.
+func (ch *chain) lent(o order) (gone bool) {
+	if gone = o.lend(); gone {
+		ch.pass()
+		ch.byHand, ch.unsure, ch.accepted, ch.livedAt = false, false, time.Time{}, time.Time{}
+		ch.past.Accepted, ch.past.Unsure = false, false
+		ch.proof = newProof(ch.kind.Propagation)
+	}
+	o.done <- true
+	return gone
+}
+
+// goOn takes up what a chain did before its credential was lent.
+func (ch *chain) goOn(ctx context.Context) error {
+	if !ch.accepted.IsZero() || ch.past.Accepted {
+		return ch.proveAccepted(ctx)
+	}
 	return ch.live(ctx)
 }
 

@@ -200,7 +200,38 @@ var (
 
 // Tell hands a command to the credential's chain, which lets go of everything but a revocation
 // that is under way. Of two commands that come together the later one counts.
-func (s *Sweep) Tell(f credential.Fingerprint, c Command) error {
+func (s *Sweep) Tell(f credential.Fingerprint, c Command) error { return s.order(f, order{command: c}) }
+
+// Lend gives a credential out of the sweep's hands for a while: do runs as soon as a revocation of it
+// that is under way has ended, and nothing of the sweep's is done to it meanwhile. Where do reports that
+// it is no longer the sweep's business it is left alone from then on, until a command comes; otherwise
+// its proof goes on. Lend returns when do has; with ErrNotUnderWay do was not called.
+func (s *Sweep) Lend(f credential.Fingerprint, do func() (gone bool)) error {
+	o := order{lend: do, done: make(chan bool, 1)}
+	if err := s.order(f, o); err != nil {
+		return err
+	}
+	if called := <-o.done; !called {
+		return ErrNotUnderWay
+	}
+	return nil
+}
+
+// order is what a chain is told.
+type order struct {
+	command Command
+	lend    func() (gone bool) // in place of a command
+	done    chan bool          // of lend: whether it was called
+}
+
+// drop says of an order that nobody obeys it.
+func (o *order) drop() {
+	if o != nil && o.done != nil {
+		o.done <- false
+	}
+}
+
+func (s *Sweep) order(f credential.Fingerprint, o order) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ch := s.chains[f]
@@ -211,7 +242,8 @@ func (s *Sweep) Tell(f credential.Fingerprint, c Command) error {
 		ch.waiting = false
 		s.busy++
 	}
-	ch.told = &c
+	ch.told.drop()
+	ch.told = &o
 	if ch.stop != nil {
 		ch.stop(errTold)
 	}
@@ -233,15 +265,16 @@ func (s *Sweep) arm(ctx context.Context, ch *chain) (context.Context, context.Ca
 	return ctx, stop
 }
 
-// next returns the command that a chain was told. Without one, or at the end, the chain is over.
-func (s *Sweep) next(ctx context.Context, ch *chain) (Command, bool) {
+// next returns what a chain was told. Without that, or at the end, the chain is over.
+func (s *Sweep) next(ctx context.Context, ch *chain) (order, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	told := ch.told
 	ch.told = nil
 	if told == nil || ch.dead || ctx.Err() != nil {
+		told.drop()
 		ch.over = true
-		return 0, false
+		return order{}, false
 	}
 	return *told, true
 }

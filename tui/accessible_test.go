@@ -468,3 +468,44 @@ func TestLinesInWriting(t *testing.T) {
 		})
 	}
 }
+
+// By numbers too a revocation is taken back, with its reason and its name.
+func TestLinesUndo(t *testing.T) {
+	for name, tc := range map[string]struct{ why, typed, sends string }{
+		"typed":     {"red team", "undo " + ofAWS.Short(), "undo red team"},
+		"close":     {"red team", "undo", ""},
+		"no reason": {"", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := new([]engine.Command)
+				l := listenTo(t, t.Context(), Options{Journal: &list{entries: underFire(t).entries}, By: "dana", Submit: func(_ context.Context, c engine.Command) error {
+					*sent = append(*sent, c)
+					return nil
+				}})
+				time.Sleep(backlog + time.Second)
+				numberOf := func(what string) string {
+					t.Helper()
+					m := regexp.MustCompile(`(\d+) `+regexp.QuoteMeta(what)).FindAllStringSubmatch(l.fresh(), -1)
+					if m == nil {
+						t.Fatalf("%q is not offered:\n%s", what, l.heard.String())
+					}
+					return m[len(m)-1][1]
+				}
+				say := func(text string) { l.rest(); l.types(text); l.rest() }
+				say("0")
+				say(numberOf("credentials that are not dead"))
+				say(numberOf("aws AKIA…N2QF"))
+				say(numberOf("undo its revocation"))
+				say(tc.why)
+				if tc.typed != "" {
+					l.wants("It will work again. Type  undo " + ofAWS.Short() + "  to go on")
+					say(tc.typed)
+				}
+				if got := answers(*sent); got != tc.sends {
+					t.Errorf("it sent %q, want %q\n%s", got, tc.sends, l.heard.String())
+				}
+			})
+		})
+	}
+}

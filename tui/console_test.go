@@ -206,6 +206,8 @@ var screens = []struct {
 	{"detail-doubt", doubtful, []string{"enter", "/", "1a2B", "enter", "G", "enter"}},
 	{"skip", underFire, []string{"enter", "j", "s", "rest"}},
 	{"by-hand", underFire, []string{"enter", "j", "m", "rest"}},
+	{"undo", underFire, []string{"enter", "/", "N2QF", "enter", "G", "enter", "u", "rest", "it was the red"}},
+	{"undo-sure", underFire, []string{"enter", "/", "N2QF", "enter", "G", "enter", "u", "rest", "it was the red team", "rest", "enter", "rest", "un"}},
 	{"leave", underFire, []string{"enter", "q", "rest"}},
 	{"help", underFire, []string{"enter", "?"}},
 	{"report", over, []string{"enter", "v"}},

@@ -282,7 +282,7 @@ func (l *lineConsole) prompt(p *promptOverlay, of itemKey) {
 	}
 	back := func() { l.drop(); l.say("Nothing happens.") }
 	sure := func(reason string) {
-		l.put(&prompt{of: of, ask: "It cannot be undone. Type  " + p.sure.want + "  to go on, or nothing to go back: ", take: func(text string) {
+		l.put(&prompt{of: of, ask: first(p.after, "It cannot be undone.") + " Type  " + p.sure.want + "  to go on, or nothing to go back: ", take: func(text string) {
 			if text != p.sure.want {
 				back()
 				return
@@ -396,6 +396,8 @@ func (l *lineConsole) about(c *incident.Credential) {
 				l.prompts = nil
 				l.do(l.command(c, incident.Retry, "", "retrying: "+c.String()))
 			}})
+		case "u":
+			p.options = append(p.options, numbered{"undo its revocation", func() { l.prompt(undoIt(l.console, c), itemKey{}) }})
 		case "s":
 			p.options = append(p.options, numbered{"skip it", func() { l.prompt(skipIt(l.console, c), itemKey{}) }})
 		}

@@ -60,7 +60,9 @@ type promptOverlay struct {
 	careful     bool // it acts on a credential or a step
 	field       field
 	sure        confirmation // of what cannot be undone
+	after       string       // what stands behind what to type; by default that it cannot be undone
 	asked       bool         // the text is there, or none is wanted: sure is being typed
+	scroll      int
 	do          func(string) tea.Cmd
 }
 
@@ -95,7 +97,8 @@ func (o *promptOverlay) keys(c *console) []binding {
 	case o.danger():
 		enter.text = "go on"
 	}
-	return []binding{enter, {keys: []string{"esc"}, label: "esc", text: "back", do: func() tea.Cmd { return c.back() }}}
+	all := []binding{enter, {keys: []string{"esc"}, label: "esc", text: "back", do: func() tea.Cmd { return c.back() }}}
+	return append(all, arrowsOnly(scrollKeys(&o.scroll, 3))...)
 }
 
 func (o *promptOverlay) enter(c *console) tea.Cmd {
@@ -115,15 +118,22 @@ func (o *promptOverlay) lines(w int) []line {
 	for _, t := range o.text {
 		out = append(out, paragraph(plain, t, w)...)
 	}
-	if o.asked {
-		return append(out, o.sure.lines(w, ". It cannot be undone.")...)
-	}
-	return append(out, o.field.line(w))
+	return out
 }
 
-func (o *promptOverlay) height(_ *console, w int) int { return len(o.lines(w)) + 2 }
+// foot is what is typed into, and stays in sight whatever stands above it.
+func (o *promptOverlay) foot(w int) []line {
+	if o.asked {
+		return o.sure.lines(w, ". "+first(o.after, "It cannot be undone."))
+	}
+	return []line{o.field.line(w)}
+}
+
+func (o *promptOverlay) height(_ *console, w int) int { return len(o.lines(w)) + len(o.foot(w)) + 2 }
 func (o *promptOverlay) view(c *console, w, h int) []line {
-	return withKeys(c, o, o.lines(w), w, h)
+	foot := o.foot(w)
+	text := scrolledIn(o.lines(w), &o.scroll, max(1, h-2-len(foot)))
+	return withKeys(c, o, append(text, foot...), w, h)
 }
 
 // noteKey writes a note into the record.
@@ -163,7 +173,8 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 		return c.command(cred, incident.Retry, "", "retrying: "+cred.String())
 	}}
 	skip := binding{keys: []string{"s"}, label: "s", text: "skip", do: func() tea.Cmd { return c.push(skipIt(c, cred)) }}
-	all := []*binding{&link, &byHand, &retry, &skip}
+	undo := binding{keys: []string{"u"}, label: "u", text: "undo", do: func() tea.Cmd { return c.push(undoIt(c, cred)) }}
+	all := []*binding{&link, &byHand, &retry, &skip, &undo}
 
 	switch {
 	case cred == nil:
@@ -171,7 +182,7 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 			b.off = "no credential is selected"
 		}
 	case c.closed() != "":
-		byHand.off, retry.off, skip.off = c.closed(), c.closed(), c.closed()
+		byHand.off, retry.off, skip.off, undo.off = c.closed(), c.closed(), c.closed(), c.undoClosed(cred)
 	default:
 		byHand.off = unless(cred, c.rec.byHand, stuck...)
 		retry.off = unless(cred, c.rec.byHand, stuck[1:]...)
@@ -179,11 +190,15 @@ func credentialKeys(c *console, cred *incident.Credential) []binding {
 			retry.off = "" // a decision can be taken back
 		}
 		skip.off = unless(cred, nil, append(slices.Clone(stuck), underWay...)...)
+		undo.off = noUndo(cred)
+		if cred.Undoing != nil {
+			byHand.off, retry.off, skip.off = undo.off, undo.off, undo.off
+		}
 	}
 	if cred != nil && linkOf(cred) == "" {
 		link.off = "it has no link"
 	}
-	return []binding{link, byHand, retry, skip}
+	return []binding{link, byHand, retry, skip, undo}
 }
 
 // manualNext is the way of a credential that a person has to revoke: its page, then the proof.

@@ -126,6 +126,8 @@ func wantedFor(c *console, cmd engine.Command) string {
 				return "revoke " + spoken(cred.Provider)
 			}
 		}
+	case cmd.Credential != nil && cmd.Credential.Kind == incident.TakeBack:
+		return "undo " + cmd.Credential.Credential.Short()
 	case cmd.Answer != nil && cmd.Answer.Choice == incident.Yes:
 		for _, q := range c.rec.Open {
 			if q.ID == cmd.Answer.Question && q.Kind == incident.Typed {
@@ -222,7 +224,7 @@ func TestRandomKeys(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs; confirmed and sent: %v", randomRuns(), total)
-	for _, kind := range []string{"answer", "break", "add", "retry"} { // or the rule was never tried
+	for _, kind := range []string{"answer", "break", "add", incident.Retry, incident.TakeBack} { // or the rule was never tried
 		if total[kind] == 0 {
 			t.Errorf("no run came to the end of a confirmation of the kind %q: %v", kind, total)
 		}
@@ -236,7 +238,7 @@ func hitAtRandom(t *testing.T, seed uint64, s *story, as func(*Options), done ma
 		h.as(as)
 	}
 	for range 60 {
-		switch n := rnd.IntN(22); {
+		switch n := rnd.IntN(24); {
 		case n < 5:
 			h.pause()
 		case n == 5:
@@ -247,9 +249,10 @@ func hitAtRandom(t *testing.T, seed uint64, s *story, as func(*Options), done ma
 			h.try(rnd)
 		case n == 8:
 			h.send(tickMsg{})
-		case n == 9: // a way that many keys lead to, and random ones seldom
+		case n >= 9 && n < 12: // a way that many keys lead to, and random ones seldom
 			for _, key := range [][]string{{"B", "rest", "x", "rest", "enter", "rest"}, {"a", "rest", "x", "enter", "rest", "enter", "rest", "y", "rest", "enter", "rest"},
-				{"/", "4", "4", "T", "D", "enter", "G", "r", "rest"}, {"enter", "rest"}}[rnd.IntN(4)] {
+				{"/", "4", "4", "T", "D", "enter", "G", "r", "rest"}, {"enter", "rest"},
+				{"/", "N", "2", "Q", "F", "enter", "G", "u", "rest", "x", "rest", "enter", "rest"}, {"/", "4", "4", "T", "D", "enter", "G", "r", "rest"}}[rnd.IntN(6)] {
 				if key == "rest" {
 					h.pause()
 				} else {
@@ -288,7 +291,7 @@ func kindOf(c engine.Command) string {
 	case c.Step != nil:
 		return "break"
 	case c.Credential != nil:
-		return "retry"
+		return c.Credential.Kind
 	}
 	return "answer"
 }

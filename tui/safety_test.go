@@ -65,6 +65,8 @@ func TestUnmarkedPasteNeverAnswers(t *testing.T) {
 		"add":                  {underFire, []string{"enter", "a"}, canary + "\n\nwiki\nrevoke github.pat\n"},
 		"add, where from":      {underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "enter", "rest"}, "wiki\nrevoke github.pat\n"},
 		"add, typed":           {underFire, []string{"enter", "a", "rest", canary, "enter", "rest", "enter", "rest", "wiki", "rest", "enter"}, "revoke github.pat\n"},
+		"undo":                 {underFire, []string{"enter", "/", "N2QF", "enter", "G", "u"}, "red team\nundo 5faa3782\n"},
+		"undo, typed":          {underFire, []string{"enter", "/", "N2QF", "enter", "G", "u", "rest", "red team", "rest", "enter"}, "undo 5faa3782\n"},
 		"take a decision back": {inventoried, []string{"enter", "/", "44TD", "enter", "G", "r"}, "revoke aws\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

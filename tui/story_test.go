@@ -172,7 +172,7 @@ func underFire(t testing.TB) *story {
 		s.killed(s.found("slack", "slack.bot", m, nil), "200 token_revoked")
 	}
 	aws := s.found("aws", "aws.access_key", "AKIA…N2QF", func(f *incident.Found) {
-		f.Tier, f.Ref = 4, map[string]string{"user": "deploy", "account": "123456789012"}
+		f.Tier, f.Ref, f.Reversible = 4, map[string]string{"user": "deploy", "account": "123456789012"}, true
 		f.Sources = append(f.Sources, credential.Source{Path: "home/claw/.aws/credentials", Locator: "default", Line: 2},
 			credential.Source{Path: "home/claw/.openclaw/agents/main/sessions/0b.jsonl", Line: 881, Note: "shown to the model"})
 	})

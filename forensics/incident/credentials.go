@@ -49,6 +49,8 @@ func (s *State) foldCredential(e journal.Entry) error {
 			c.Receipt = v
 			c.become(Life{Life: credential.Accepted}, e.Time)
 		})
+	case TypeUndo, TypeUndone:
+		return s.foldUndo(e)
 	case TypeLife:
 		var v Life
 		if err := e.Decode(&v); err != nil {
@@ -65,7 +67,7 @@ func (s *State) foldCommand(e journal.Entry) error {
 	if err := e.Decode(&v); err != nil {
 		return err
 	}
-	if c := s.byPrint[v.Credential]; c != nil {
+	if c := s.byPrint[v.Credential]; c != nil && v.Kind != TakeBack { // of which only the outcome counts
 		c.Decision = Command{}
 		if v.Kind == Skip {
 			c.Decision = v

@@ -201,6 +201,9 @@ const (
 	Skip   = "skip"
 )
 
+// TakeBack is the kind of a command that takes a revocation back, for the reason in its text; see Undo.
+const TakeBack = "undo"
+
 // Add is the kind of a command that puts a credential on the board which the search did not find.
 const Add = "add"
 
@@ -343,11 +346,12 @@ type Found struct {
 	Effect     string   `json:"effect,omitempty"`
 	Mints      string   `json:"mints,omitempty"` // what it can make more of
 	Unresolved string   `json:"unresolved,omitempty"`
-	Endpoint   string   `json:"endpoint,omitempty"`  // claimed by the host, never called
-	Doubt      string   `json:"doubt,omitempty"`     // why it may be no live credential; see DoubtText
-	Other      string   `json:"other,omitempty"`     // the account that keeps it for itself, where no agent may read it
-	BudgetMS   int64    `json:"budget_ms,omitempty"` // how long its provider may go on accepting it
-	Unproved   string   `json:"unproved,omitempty"`  // why its death will not be proved; empty where it can be
+	Endpoint   string   `json:"endpoint,omitempty"`   // claimed by the host, never called
+	Doubt      string   `json:"doubt,omitempty"`      // why it may be no live credential; see DoubtText
+	Other      string   `json:"other,omitempty"`      // the account that keeps it for itself, where no agent may read it
+	BudgetMS   int64    `json:"budget_ms,omitempty"`  // how long its provider may go on accepting it
+	Unproved   string   `json:"unproved,omitempty"`   // why its death will not be proved; empty where it can be
+	Reversible bool     `json:"reversible,omitempty"` // its provider can take the revocation back
 }
 
 // Source is another place of a known credential.
@@ -397,6 +401,9 @@ type Revoke struct {
 	Fingerprint credential.Fingerprint `json:"fingerprint"`
 	Batch       int                    `json:"batch,omitempty"` // credentials in the same request
 }
+
+// AnswerByHand is the answer of the receipt of what a person revoked: no provider gave it.
+const AnswerByHand = "revoked by hand"
 
 // Receipt is the provider's acceptance.
 type Receipt struct {

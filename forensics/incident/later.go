@@ -52,19 +52,3 @@ func forgottenLine(e journal.Entry) (string, string, bool) {
 	}
 	return "forgotten", text, ok
 }
-
-// Undo is the intent to take a revocation back, and Undone what came of it.
-type Undo struct {
-	Fingerprint credential.Fingerprint `json:"fingerprint"`
-	By          string                 `json:"by"`
-	Why         string                 `json:"why"`
-}
-
-// Undone is what a provider said to an Undo.
-type Undone struct {
-	Fingerprint credential.Fingerprint `json:"fingerprint"`
-	Answer      string                 `json:"answer,omitempty"`
-	Did         []string               `json:"did,omitempty"`
-	Left        []string               `json:"left,omitempty"` // what else works again, or does not
-	Error       string                 `json:"error,omitempty"`
-}

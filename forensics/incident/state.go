@@ -123,6 +123,8 @@ type Credential struct {
 
 	Inventory *InventoryItem // what the inventory says of it; nil where it is not in there
 	Decision  Command        // the newest that left it alone; zero where none stands
+	Undoing   *Undo          // its revocation is being taken back, or that died before an outcome; nil otherwise
+	undone    standing       // how it stood before that
 
 	// Indeterminate says that an earlier run sent its revocation and died before the answer: it
 	// may be dead or alive, until somebody looks.
@@ -241,7 +243,8 @@ func (s *State) fold(e journal.Entry) error {
 		s.Exit, s.ClosedAt, s.Interrupted = nil, time.Time{}, ""
 		s.Open, s.Consoles = nil, 1 // whoever asked is gone
 		for _, c := range s.Credentials {
-			c.Indeterminate = c.Indeterminate || c.sent()
+			c.Indeterminate = c.Indeterminate || c.sent() || c.Undoing != nil
+			c.Undoing = nil // whoever did is gone: it stands as unproved
 		}
 		return cmp.Or(s.foldResumed(e), s.foldCustody(e))
 	case TypeAdversary:

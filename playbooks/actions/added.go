@@ -35,11 +35,14 @@ type late struct {
 	running  sync.WaitGroup // additions, and sweeps after the first
 	ending   bool           // nothing begins any more
 
+	undoing map[credential.Fingerprint]bool // its revocation is being taken back
+
 	known map[credential.Fingerprint]credential.Credential // what was handed to a sweep
 	lives map[credential.Fingerprint]credential.Life       // the newest of each
 
 	// For what is proved after its sweep; not guarded by Response.mu, which is held when a sweep asks.
 	revoked   sync.Map // credential.Fingerprint: a person revoked it
+	undone    sync.Map // credential.Fingerprint: its revocation was taken back
 	seenAlive sync.Map // credential.Fingerprint: a look found that it works
 }
 
@@ -143,9 +146,6 @@ func (r *Response) tell(f credential.Fingerprint, c revoke.Command) error {
 	return err
 }
 
-// byHandAnswer is the receipt of what a person revoked: no provider answered.
-const byHandAnswer = "revoked by hand"
-
 // byHand proves the death of a credential that a person revoked when no sweep worked on it any more.
 func (r *Response) byHand(f credential.Fingerprint) error {
 	c, err := r.takeUp(f)
@@ -153,7 +153,7 @@ func (r *Response) byHand(f credential.Fingerprint) error {
 		return err
 	}
 	r.late.revoked.Store(f, true)
-	r.late.rec.Note(incident.TypeReceipt, incident.Receipt{Fingerprint: f, Answer: byHandAnswer})
+	r.late.rec.Note(incident.TypeReceipt, incident.Receipt{Fingerprint: f, Answer: incident.AnswerByHand})
 	r.mu.Lock()
 	r.late.lives[f] = credential.Accepted
 	r.mu.Unlock()

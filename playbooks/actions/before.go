@@ -74,8 +74,17 @@ func (b *Before) recall(e journal.Entry) {
 		if v, ok := decoded[incident.Life](e); ok {
 			b.became(v)
 		}
+	case incident.TypeUndo:
+		if v, ok := decoded[incident.Undo](e); ok { // nobody wants it revoked again without being asked
+			b.of(v.Fingerprint).Accepted, b.of(v.Fingerprint).Unsure = true, false
+		}
+	case incident.TypeUndone:
+		if v, ok := decoded[incident.Undone](e); ok && v.Error == "" {
+			*b.of(v.Fingerprint) = revoke.Past{SeenAlive: b.of(v.Fingerprint).SeenAlive}
+			b.skip[v.Fingerprint] = true
+		}
 	case incident.TypeCommand:
-		if v, ok := decoded[incident.Command](e); ok && v.Credential != "" {
+		if v, ok := decoded[incident.Command](e); ok && v.Credential != "" && v.Kind != incident.TakeBack {
 			b.told(v)
 		}
 	}
@@ -138,6 +147,9 @@ func (r *Response) before(f credential.Fingerprint) *incident.Credential {
 func (r *Response) past(f credential.Fingerprint) (past revoke.Past) {
 	if r.Before != nil && r.Before.past[f] != nil {
 		past = *r.Before.past[f]
+	}
+	if _, undone := r.late.undone.Load(f); undone { // and wanted dead again
+		past.Accepted, past.Unsure, past.Overdue = false, false, false
 	}
 	if _, revoked := r.late.revoked.Load(f); revoked {
 		_, alive := r.late.seenAlive.Load(f)

@@ -332,9 +332,13 @@ func (v revocation) Command(ctx context.Context, c incident.Command) error {
 		return r.readInventory(ctx)
 	}
 	r.mu.Lock()
-	begun := len(r.sweeps) > 0
+	begun, undoing := len(r.sweeps) > 0, r.late.undoing[c.Credential]
 	r.mu.Unlock()
 	switch {
+	case undoing:
+		return ErrUndoing
+	case c.Kind == incident.TakeBack:
+		return r.takeBack(ctx, c)
 	case c.Kind == incident.Skip && r.dropWaiting(c.Credential):
 		return nil
 	case c.Kind == incident.ByHand && begun:

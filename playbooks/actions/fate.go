@@ -81,6 +81,8 @@ func (r *Response) Found(c credential.Credential, f discover.Found) incident.Fou
 	out := incident.Found{Credential: c, Unresolved: f.Unresolved, Endpoint: f.Endpoint, Doubt: string(f.Doubt), Other: f.Other}
 	k, ok := r.kind(c)
 	if out.Mints = Mints(c.Kind, k); ok {
+		_, undoes := r.Providers[c.Provider].(revoke.Undoer)
+		out.Reversible = k.Reversible && undoes
 		out.Manual, out.Steps, out.Link, out.Effect = k.Manual, k.Steps, k.Link, k.Effect
 		out.BudgetMS, out.Unproved = k.Propagation.Budget.Milliseconds(), cmp.Or(k.Unverifiable, k.Unkillable)
 	}

@@ -119,6 +119,7 @@ func (r *Response) Actions() map[string]engine.Action {
 	r.vault = &vault{disk: r.Disk, dir: r.path("keys")}
 	r.seen = make(map[credential.Fingerprint]bool)
 	r.late.known = make(map[credential.Fingerprint]credential.Credential)
+	r.late.undoing = make(map[credential.Fingerprint]bool)
 	r.late.lives = make(map[credential.Fingerprint]credential.Life)
 	r.items = make(map[credential.Fingerprint]incident.InventoryItem)
 	r.queue.init()
