@@ -19,7 +19,8 @@ import (
 	"clawback/playbooks/engine"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+// updating reports whether the golden files are to be written: by -update, a flag that teatest defines.
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
 // keyboard drives a console without a terminal. What Update returns is run at once; what it wants
 // to hear later waits until the hands rest.
@@ -279,7 +280,7 @@ func writeReport(t testing.TB, k *keyboard) {
 
 func golden(t *testing.T, path, got string) {
 	t.Helper()
-	if *update {
+	if updating() {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
