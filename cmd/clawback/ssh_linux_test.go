@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -40,7 +41,9 @@ func startBastion(t *testing.T, dir string, more ...string) *bastion {
 		must(exec.Command(keygen, "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, name)).Run())
 	}
 	must(os.MkdirAll("/run/sshd", 0o755))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address of its own, so that no other test takes the port before sshd does.
+	address := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	l, err := net.Listen("tcp", address+":0")
 	must(err)
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	must(l.Close())
@@ -48,19 +51,20 @@ func startBastion(t *testing.T, dir string, more ...string) *bastion {
 	must(err)
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
-		must(os.WriteFile(path, []byte(strings.NewReplacer("DIR", dir, "PORT", port).Replace(text)), 0o600))
+		must(os.WriteFile(path, []byte(strings.NewReplacer("DIR", dir, "ADDRESS", address, "PORT", port).Replace(text)), 0o600))
 		return path
 	}
-	write("known_hosts", "[127.0.0.1]:"+port+" "+string(key))
-	daemon := write("sshd_config", "ListenAddress 127.0.0.1:PORT\nHostKey DIR/host\nAuthorizedKeysFile DIR/user.pub\nStrictModes no\n"+
+	known := filepath.Join(dir, "known_hosts") // no word is replaced in a key
+	must(os.WriteFile(known, []byte("["+address+"]:"+port+" "+string(key)), 0o600))
+	daemon := write("sshd_config", "ListenAddress ADDRESS:PORT\nHostKey DIR/host\nAuthorizedKeysFile DIR/user.pub\nStrictModes no\n"+
 		"UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"+strings.Join(more, ""))
-	b := &bastion{client: write("ssh_config", "Host bastion\nHostName 127.0.0.1\nPort PORT\nUser root\nIdentityFile DIR/user\nIdentitiesOnly yes\n"+
-		"UserKnownHostsFile DIR/known_hosts\nGlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\n")}
+	b := &bastion{client: write("ssh_config", "Host bastion\nHostName ADDRESS\nPort PORT\nUser root\nIdentityFile DIR/user\nIdentitiesOnly yes\n"+
+		"UserKnownHostsFile "+known+"\nGlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\n")}
 	b.cmd = exec.Command(sshd, "-D", "-e", "-f", daemon)
 	must(b.cmd.Start())
 	t.Cleanup(func() { b.cut(); _ = b.cmd.Process.Kill(); _ = b.cmd.Wait() })
 	eventually(t, 20*time.Second, "sshd listens", func() bool {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		conn, err := net.Dial("tcp", address+":"+port)
 		if err == nil {
 			_ = conn.Close()
 		}

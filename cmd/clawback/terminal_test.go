@@ -144,6 +144,9 @@ func (s *screen) follow(until func(text, leads string, pressed []string) bool) (
 		if until(text, leads, pressed) {
 			return text, pressed
 		}
+		if keys == nil { // it ended
+			break
+		}
 		pressed = append(pressed, keys[len(keys)-1])
 		s.run(append([]string{"send-keys"}, keys...)...)
 		if leads == "type" { // whatever else changes on the screen, it is not typed twice
