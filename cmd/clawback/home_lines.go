@@ -24,7 +24,7 @@ type lines struct {
 }
 
 // homeLines is Home in appended lines.
-func (a *app) homeLines(_ context.Context, of tui.Home) ([]string, error) {
+func (a *app) homeLines(ctx context.Context, of tui.Home) ([]string, error) {
 	l := lines{bufio.NewReaderSize(a.in, 4096), a.out}
 	for {
 		l.sayf("clawback at %s. You are %s.\n\n", of.Desk, of.By)
@@ -39,7 +39,7 @@ func (a *app) homeLines(_ context.Context, of tui.Home) ([]string, error) {
 		if w == nil {
 			return nil, nil
 		}
-		args, err := l.take(*w, of)
+		args, err := l.take(ctx, *w, of)
 		if err == nil && args != nil {
 			l.sayf("\n")
 			return args, nil
@@ -88,7 +88,7 @@ func (l lines) way(all []tui.Way) *tui.Way {
 }
 
 // take takes a way; nil is back to where it began.
-func (l lines) take(w tui.Way, of tui.Home) ([]string, error) {
+func (l lines) take(ctx context.Context, w tui.Way, of tui.Home) ([]string, error) {
 	switch {
 	case w.Leads == tui.ToReadiness:
 		if len(of.Missing) == 0 {
@@ -99,7 +99,7 @@ func (l lines) take(w tui.Way, of tui.Home) ([]string, error) {
 		}
 		return nil, nil
 	case w.Leads == tui.ToDeclare:
-		return l.declare(of)
+		return l.declare(ctx, of)
 	case w.Asks != "":
 		l.sayf("%s\n%s\n", w.About, w.Asks)
 		if text, _ := l.answer("Type yes to go on: "); text != "yes" {
@@ -110,7 +110,7 @@ func (l lines) take(w tui.Way, of tui.Home) ([]string, error) {
 }
 
 // declare asks for a machine, a playbook, and how bad it is.
-func (l lines) declare(of tui.Home) ([]string, error) {
+func (l lines) declare(ctx context.Context, of tui.Home) ([]string, error) {
 	if len(of.Machines) == 0 && !of.Types {
 		return nil, errors.New("no machine is known that may be responded to from here: hosts: [root@web-1] in the configuration names them")
 	}
@@ -119,6 +119,7 @@ func (l lines) declare(of tui.Home) ([]string, error) {
 	if d.Machine, err = l.machine(of); err != nil {
 		return nil, err
 	}
+	l.sayf("%s\n", of.Look(ctx, d.Machine))
 	var usual int
 	for i, b := range of.Books {
 		l.sayf("  %s  %s: %s\n", strconv.Itoa(i+1), b.Name, b.About)
@@ -139,7 +140,7 @@ func (l lines) declare(of tui.Home) ([]string, error) {
 	}
 	args, err := of.Line(d)
 	if err == nil {
-		l.sayf("%s\n", of.Books[book-1].Then)
+		l.sayf("It is declared by %s, %s.\n%s\n", of.By, of.Known, of.Books[book-1].Then)
 	}
 	return args, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -84,10 +85,12 @@ func TestHome(t *testing.T) {
 	types("")
 	says("as [USER@]HOST: ")
 	types("web-1")
+	says("No response to it is on record at this desk.")
 	says("enter alone is 1: ")
 	types("")
 	says("How bad")
 	types("2")
+	says("It is declared by tester, by the account alone")
 	says("clawback respond --host web-1 --severity 2\r\n")
 	ends(incident.ExitNothing)
 
@@ -292,4 +295,35 @@ func TestTerminalHomeWithoutSize(t *testing.T) {
 	if bytes.ContainsRune(output.bytes(), '\x1b') {
 		t.Errorf("an escape in %q", output.bytes())
 	}
+}
+
+// Home can be put aside for a moment, whatever runs: it holds nothing.
+func TestTerminalHomeSuspend(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	program := d.bin
+	d.bin = needsProgram(t, "bash")
+	d.env = append(d.env, "PS1=ready> ", "HISTFILE=")
+	_, master, output := d.onTerminal("--norc", "--noprofile", "-i")
+	says := func(n int, text string) {
+		t.Helper()
+		eventually(t, 30*time.Second, fmt.Sprintf("%q, %d times", text, n), func() bool { return bytes.Count(output.bytes(), []byte(text)) >= n })
+	}
+	line := func(text string) { t.Helper(); _, _ = io.WriteString(master, text) }
+	says(1, "ready> ")
+	line(program + "\r")
+	says(1, "Something is wrong")
+	line("\x1a")
+	says(1, "\x1b[?1049l")
+	says(1, "Stopped")
+	line("echo is $((6*7))\r")
+	says(1, "is 42") // the terminal is the shell's again
+	line("fg\r")
+	says(2, "Something is wrong")
+	line("p")
+	says(1, "clawback help config shows what it can hold") // and it hears keys, without enter
+	line("q")
+	says(2, "\x1b[?1049l")
+	line("echo code $?\r")
+	says(1, "code 0")
 }
