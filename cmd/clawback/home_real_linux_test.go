@@ -34,7 +34,7 @@ func TestRealHomeToReport(t *testing.T) {
 		t.Errorf("in Home: %s", got)
 	}
 	shown, _ := s.follow(leads)
-	for _, want := range []string{"2 of 2 dead", "# REAL: post-incident report", "report.md, rows 1 to"} {
+	for _, want := range []string{"2 of 2 dead", "# REAL: post-incident report", "report.md  REAL: post-incident report", "rows 1 to"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("the report does not show %q\n%s", want, shown)
 		}
