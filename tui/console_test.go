@@ -61,9 +61,13 @@ func newKeyboard(t testing.TB, s *story, w, h int, env map[string]string) *keybo
 	return k
 }
 
+// aside runs Update and View: where they stand, unless a test has a place of their own for them.
+var aside = func(do func()) { do() }
+
 func (k *keyboard) send(msg tea.Msg) {
 	k.t.Helper()
-	_, cmd := k.c.Update(msg)
+	var cmd tea.Cmd
+	aside(func() { _, cmd = k.c.Update(msg) })
 	if k.c.failed != nil {
 		k.t.Fatalf("after %v: %v", msg, k.c.failed)
 	}
@@ -140,7 +144,8 @@ func (k *keyboard) paste(text string) {
 // view is the settled screen, checked against the size of the terminal.
 func (k *keyboard) view() string {
 	k.t.Helper()
-	v := k.c.View()
+	var v string
+	aside(func() { v = k.c.View() })
 	if k.c.failed != nil {
 		k.t.Fatal(k.c.failed)
 	}
