@@ -131,7 +131,7 @@ func (t terminal) selects(title string) error {
 	if err := t.until("? " + title); err != nil {
 		return err
 	}
-	for range 5 {
+	for range 10 {
 		text, err := t.text()
 		if err != nil || strings.Contains(text, "▸ ? "+title) {
 			return err
@@ -139,11 +139,21 @@ func (t terminal) selects(title string) error {
 		if err := t.press("j"); err != nil {
 			return err
 		}
-		if err := t.rests(); err != nil {
+		if err := t.changes(text); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%q cannot be selected", title)
+}
+
+// changes waits until the screen shows something else, for a second at most: a key may do nothing visible.
+func (t terminal) changes(from string) error {
+	for tick, end := time.NewTicker(20*time.Millisecond), time.Now().Add(time.Second); time.Now().Before(end); <-tick.C {
+		if text, err := t.text(); err != nil || text != from {
+			return err
+		}
+	}
+	return nil
 }
 
 // rests waits until what stands on the screen no longer says that it is too early.
