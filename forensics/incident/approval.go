@@ -12,6 +12,37 @@ import (
 	"clawback/forensics/journal"
 )
 
+// ApprovalAsked says that a step waits for people who approve it.
+type ApprovalAsked struct {
+	Step  string `json:"step"`
+	Needs int    `json:"needs"` // different people, none of them the one who asks
+	Binds string `json:"binds"` // what an approval has to name: the digest of the plan and the step
+	By    string `json:"by"`    // who asks
+}
+
+// Approved is one person's approval of a step. Message and Signature are what they signed, so that
+// it can be checked without this program.
+type Approved struct {
+	Step      string `json:"step"`
+	By        string `json:"by"`  // principal in the list of allowed signers
+	Key       string `json:"key"` // fingerprint of their key, "SHA256:…"
+	Binds     string `json:"binds"`
+	Message   string `json:"message"`
+	Signature string `json:"signature"`
+	Plan      string `json:"approved_plan,omitempty"` // given beforehand: SHA-256 of the plan file, instead of the incident
+	Late      bool   `json:"late,omitempty"`          // after the step went ahead without it
+}
+
+// BreakGlass is a step that went ahead without its approvals, for a reason. They are asked for
+// afterwards.
+type BreakGlass struct {
+	Step   string `json:"step"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+
+	Signed *Signed `json:"signed,omitempty"`
+}
+
 // bindsDomain keeps this digest apart from every other.
 const bindsDomain = "clawback-approval@v1\n"
 
