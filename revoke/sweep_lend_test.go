@@ -147,3 +147,25 @@ func TestSweepLendsNot(t *testing.T) {
 		}
 	})
 }
+
+// What is known of a credential from before it was lent and gone says nothing of it afterwards.
+func TestSweepForgetsWhatWasLent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newStub(kindsOfStub()...)
+		s := startStub(p, func(s *revoke.Sweep, _ *ledger) { s.Attended = true })
+		c := cred("a", "auto", 3)
+		s.found <- c
+		time.Sleep(3 * time.Second) // it was accepted, and refused once
+		if err := s.Lend(c.Fingerprint, func() bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+		p.revoke = func(context.Context, credential.Credential) (revoke.Receipt, error) {
+			return revoke.Receipt{}, &revoke.RetryError{After: time.Hour, Answer: "429"}
+		}
+		s.tell(t, c, revoke.Retry)
+		time.Sleep(time.Minute)
+		s.cancel(errDeadline)
+		<-s.ended
+		s.ledger.want(t, c, credential.Failed, revoke.ErrUntouched)
+	})
+}

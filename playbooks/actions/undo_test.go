@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -260,5 +261,39 @@ func TestTakeBackThatDied(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What lived on in spite of its revocation, and was then to be undone, takes no other revocation by itself.
+func TestRecallOfAnUndo(t *testing.T) {
+	const f = credential.Fingerprint("f1")
+	lived := []any{incident.Revoke{Fingerprint: f}, incident.Receipt{Fingerprint: f, Answer: "200", Did: []string{"set to Inactive"}}, incident.Life{Fingerprint: f, Life: credential.Alive}}
+	undo := incident.Undo{Fingerprint: f, By: "dana"}
+	types := map[string]string{"incident.Revoke": incident.TypeRevoke, "incident.Receipt": incident.TypeReceipt, "incident.Life": incident.TypeLife,
+		"incident.Undo": incident.TypeUndo, "incident.Undone": incident.TypeUndone, "incident.Command": incident.TypeCommand}
+	for name, c := range map[string]struct {
+		more []any
+		want bool // it counts as accepted, so that it is proved and not sent again
+		skip bool
+	}{
+		"nobody undid it": {nil, false, false},
+		"died":            {[]any{undo}, true, false},
+		"only asked for":  {[]any{incident.Command{Kind: incident.TakeBack, Credential: f}}, false, false},
+		"undone":          {[]any{undo, incident.Undone{Fingerprint: f}}, false, true},
+		"refused":         {[]any{undo, incident.Undone{Fingerprint: f, Error: "403"}}, true, false},
+	} {
+		j := journal.InMemory(time.Now)
+		note(t, j, incident.TypeFound, incident.Found{Credential: credential.Credential{Fingerprint: f}})
+		for _, data := range append(append([]any{}, lived...), c.more...) {
+			note(t, j, types[fmt.Sprintf("%T", data)], data)
+		}
+		b, err := Recall(j.Entries(t.Context()), incident.Resumed{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.of(f); got.Accepted != c.want || b.skip[f] != c.skip {
+			t.Errorf("%s: %+v, left alone %v", name, *got, b.skip[f])
+		}
+		_ = j.Close()
 	}
 }
