@@ -17,8 +17,9 @@ import (
 // maxReport bounds what is read of a report.
 const maxReport = 1 << 20
 
-// reportScreen shows the written report.
+// reportScreen shows the written report, or how it would read now.
 type reportScreen struct {
+	draft  bool
 	path   string
 	text   string
 	err    error
@@ -43,8 +44,11 @@ type reportMsg struct {
 
 func (s *reportScreen) title() string { return "Report" }
 
-// openReport shows the report and reads it.
+// openReport shows the report and reads it; before it is written, how it would read now.
 func (c *console) openReport() tea.Cmd {
+	if c.rec.Report == nil {
+		return c.openDraft()
+	}
 	path := c.rec.Report.Markdown
 	c.screen, c.report.read = &c.report, true
 	if c.report.path == path && c.report.err == nil {
@@ -56,6 +60,35 @@ func (c *console) openReport() tea.Cmd {
 		text, err := readReport(dir, path)
 		return reportMsg{path, text, err}
 	})
+}
+
+// openDraft shows what the report would say now: what it still asks can be answered from there.
+func (c *console) openDraft() tea.Cmd {
+	c.screen = &c.report
+	c.report = reportScreen{draft: true, path: draftName, find: c.report.find}
+	return c.work.cmd(func() tea.Msg {
+		text, err := c.o.Draft(c.work.ctx)
+		return reportMsg{draftName, atMost(text, maxReport), err}
+	})
+}
+
+const draftName = "draft, not written yet"
+
+// atMost cuts a text to so many bytes, at a character.
+func atMost(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:boundary(s, n)] + "\n\n(It goes on.)\n"
+}
+
+// reportKey opens the report.
+func reportKey(c *console) binding {
+	b := binding{keys: []string{"v"}, label: "v", text: "report", do: func() tea.Cmd { return c.openReport() }}
+	if c.rec.Report == nil && c.o.Draft == nil {
+		b.off = "there is no report yet"
+	}
+	return b
 }
 
 // readReport reads a report that lies in the incident's folder, whatever path the record names.
@@ -120,6 +153,13 @@ func (s *reportScreen) keys(c *console) []binding {
 		{keys: []string{"n"}, label: "n", text: "next match", do: jump(s.hits, 1)},
 		{keys: []string{"N"}, label: "N", text: "match before", quiet: true, do: jump(s.hits, -1)},
 		s.answerKey(c),
+	}
+	if s.draft {
+		written := reportKey(c)
+		if written.text = "as it was written"; c.rec.Report == nil {
+			written.text = "as it stands now"
+		}
+		all = append(all, written)
 	}
 	for i, b := range all {
 		switch {
@@ -241,8 +281,11 @@ func (s *reportScreen) next(c *console) string {
 	if s.typing {
 		return "enter"
 	}
-	if c.rec.active() {
+	switch {
+	case c.rec.active():
 		return "esc"
+	case s.draft && c.rec.Report != nil:
+		return "v"
 	}
 	return "q"
 }
@@ -280,7 +323,9 @@ func (s *reportScreen) foot(w, h int) line {
 	}
 	right := row(span{dim, fmt.Sprintf("rows %d to %d of %d ", s.scroll+1, min(len(s.wrapped), s.scroll+h-1), len(s.wrapped))})
 	left := row(span{plain, " "})
-	if w >= 72 {
+	if s.draft {
+		left = append(left, span{warn, s.path + "  "})
+	} else if w >= 72 {
 		left = append(left, span{dim, filepath.Base(s.path) + "  "})
 	}
 	left = append(left, span{plain, s.section()})

@@ -110,16 +110,12 @@ func (s *runScreen) keys(c *console) []binding {
 	} else {
 		all = append(all, credentialKeys(c, cur.credential())...)
 	}
-	report := binding{keys: []string{"v"}, label: "v", text: "report", do: func() tea.Cmd { return c.openReport() }}
-	if c.rec.Report == nil {
-		report.off = "there is no report yet"
-	}
 	esc := binding{keys: []string{"esc"}, label: "esc", text: "show all credentials", quiet: true, do: func() tea.Cmd { s.filter = field{}; return nil }}
 	if len(s.filter.text) == 0 {
 		esc.off = "nothing is filtered"
 	}
 	return append(all,
-		report,
+		reportKey(c),
 		noteKey(c),
 		binding{keys: []string{"/"}, label: "/", text: "filter", do: func() tea.Cmd { s.typing, s.focus = true, onList; return nil }},
 		addKey(c),

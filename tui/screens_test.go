@@ -1,6 +1,9 @@
 package tui
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -214,4 +217,49 @@ func TestReportLeadsToItsQuestions(t *testing.T) {
 		s.add(incident.TypeAsked, wrote)
 		s.add(incident.TypeAnswered, incident.Answer{Question: wrote.ID, Choice: incident.Yes, Text: "by a mail", By: "dana"})
 	}).wants("a answer what is open: not now, none is open")
+}
+
+// Before the report is written it is shown as it would read now, called a draft, and leads to what is
+// open; once it is written, the marked key leads to that.
+func TestReportDraft(t *testing.T) {
+	s := underFire(t)
+	drafts := 0
+	k := newKeyboard(t, s, 80, 24, nil)
+	k.c.o.Draft = func(context.Context) (string, error) {
+		drafts++
+		return fmt.Sprintf("# Draft %d\n\n## Review\n\n**Open:** how?\n\x1b[2J", drafts), nil
+	}
+	k.press("enter", "v")
+	k.wants("# Draft 1", "draft, not written yet", "▸ esc  back")
+	k.press("]")
+	k.wants("draft, not written yet  Review")
+	k.press("v")
+	k.wants("# Draft 2")
+	n := len(s.entries)
+	s.add(incident.TypeAsked, wrote)
+	k.send(entriesMsg(s.entries[n:]))
+	k.press("a", "rest", "by a mail", "rest", "ctrl+s")
+	if got := answers(k.sent); got != "yes by a mail" {
+		t.Errorf("it sent %q", got)
+	}
+	n = len(s.entries)
+	s.add(incident.TypeReport, incident.Report{Markdown: "report.md"})
+	s.add(incident.TypeClosed, incident.Closed{Exit: 3})
+	k.send(entriesMsg(s.entries[n:]))
+	k.rest()
+	k.wants("# Draft 2", "▸ v  as it was written")
+	writeReport(t, k)
+	k.press("v")
+	k.wants("# INC-20261122-0317: suspected compromise", "▸ q  leave")
+	k.press("esc")
+	if next := k.c.run.next(k.c); next != "q" {
+		t.Errorf("the written report was read, and %q is next", next)
+	}
+
+	k = newKeyboard(t, underFire(t), 80, 24, nil)
+	k.press("enter", "v")
+	k.wants("v report: not now, there is no report yet")
+	k.c.o.Draft = func(context.Context) (string, error) { return "", errors.New("entry 7 does not fit") }
+	k.press("v")
+	k.wants("entry 7 does not fit")
 }

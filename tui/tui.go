@@ -36,6 +36,7 @@ type Options struct {
 	Now       func() time.Time                            // the response's clock; nil means time.Now
 	By        string                                      // the responder
 	Dir       string                                      // the incident's folder: the report is read from it
+	Draft     func(context.Context) (string, error)       // the report as it would read now, in Markdown; nil: it is shown once it is written
 	Input     io.Reader                                   // nil: the terminal, also when stdin is a pipe
 	Output    io.Writer                                   // nil: stdout
 	Getenv    func(string) string                         // nil: os.Getenv; NO_COLOR and TERM are asked for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"clawback/forensics/incident"
+	"clawback/forensics/journal"
+	"clawback/forensics/report"
 	"clawback/playbooks/actions"
 	"clawback/tui"
 )
@@ -46,7 +49,10 @@ func (r *response) inConsole(ctx context.Context, interrupt func(), heard signal
 	tuiErr := tui.Run(shown, tui.Options{
 		Journal: r.open.journal.Cursor(), Submit: r.engine.Submit, Now: r.work.Clock.Now, Suspend: r.suspend,
 		Interrupt: func() error { interrupt(); return nil },
-		By:        r.declared.Responder, Dir: r.open.dir, Instead: r.elsewhere(), Theme: r.app.config.Theme, Lines: r.app.linesOnly(), Getenv: func(name string) string { return r.app.env[name] },
+		Draft: func(ctx context.Context) (string, error) {
+			return report.Draft(func() iter.Seq2[journal.Entry, error] { return r.open.journal.Entries(ctx) })
+		},
+		By: r.declared.Responder, Dir: r.open.dir, Instead: r.elsewhere(), Theme: r.app.config.Theme, Lines: r.app.linesOnly(), Getenv: func(name string) string { return r.app.env[name] },
 	})
 	leave(nil)
 	r.refuseCtrlZ()

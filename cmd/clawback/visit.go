@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
+	"clawback/forensics/report"
 	"clawback/playbooks/engine"
 	"clawback/playbooks/engine/inbox"
 	"clawback/playbooks/engine/signers"
@@ -72,9 +74,26 @@ func principal(name string) string {
 
 func (v *visit) options() tui.Options {
 	return tui.Options{
+		Draft:   v.draft,
 		Journal: v.rec, Now: v.now, By: v.by, Dir: v.dir, Suspend: standStill,
 		Getenv: func(name string) string { return v.app.env[name] }, Instead: "clawback watch " + v.id + " --json", Theme: v.app.config.Theme, Lines: v.app.linesOnly(),
 	}
+}
+
+// draft is the report as it would read now. Who leaves does not wait for it.
+func (v *visit) draft(ctx context.Context) (string, error) {
+	return report.Draft(func() iter.Seq2[journal.Entry, error] {
+		return func(yield func(journal.Entry, error) bool) {
+			for e, err := range journal.Read(v.dir) {
+				if gone := context.Cause(ctx); gone != nil {
+					e, err = journal.Entry{}, gone
+				}
+				if !yield(e, err) || err != nil {
+					return
+				}
+			}
+		}
+	})
 }
 
 // submit signs a command and puts it into the incident's inbox. That it was taken, only the record says.

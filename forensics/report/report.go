@@ -231,6 +231,20 @@ func JSON(w io.Writer, d Document) error {
 	return err
 }
 
+// Draft is the Markdown report of a record as far as it goes, which somebody may still be writing: a
+// last line that is not whole yet is left out. Nothing is written.
+func Draft(entries func() iter.Seq2[journal.Entry, error]) (string, error) {
+	s, err := incident.FoldAll(entries())
+	if err != nil && !errors.Is(err, journal.ErrTorn) {
+		return "", err
+	}
+	var text bytes.Buffer
+	if err := Markdown(&text, Make(s, entries())); err != nil {
+		return "", err
+	}
+	return text.String(), nil
+}
+
 // Write writes report.md and report.json into dir, the folder of the incident, and returns their
 // paths. An older report is replaced as a whole or not at all. A record that cannot be read to its
 // end is no error: the report says so at its top.

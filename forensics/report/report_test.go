@@ -3,9 +3,11 @@ package report_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -455,5 +457,34 @@ func checkControl(t *testing.T, b []byte) {
 		if r != '\n' && r != ' ' && !unicode.IsPrint(r) {
 			t.Fatalf("%U stands in a report", r)
 		}
+	}
+}
+
+// A draft goes as far as the record does, also while its last line is being written, and hides no break.
+func TestDraft(t *testing.T) {
+	all := histories["partial"](t)
+	until := func(n int, last error) func() iter.Seq2[journal.Entry, error] {
+		return func() iter.Seq2[journal.Entry, error] {
+			return func(yield func(journal.Entry, error) bool) {
+				for _, e := range all[:n] {
+					if !yield(e, nil) {
+						return
+					}
+				}
+				if last != nil {
+					yield(journal.Entry{}, last)
+				}
+			}
+		}
+	}
+	for name, last := range map[string]error{"as it is": nil, "with half a line": journal.ErrTorn} {
+		text, err := report.Draft(until(len(all)/2, last))
+		if err != nil || !strings.Contains(text, "The record does not hold the end of the response") || strings.Contains(text, "could not be read whole") {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+	}
+	broken := errors.New("entry 7 does not fit")
+	if text, err := report.Draft(until(len(all)/2, broken)); !errors.Is(err, broken) || text != "" {
+		t.Errorf("a broken record: %v", err)
 	}
 }
