@@ -196,11 +196,14 @@ func (d *desk) commands() (all []incident.Command) {
 	return all
 }
 
-// verified says what clawback verify says of the record.
+// verified checks the record as clawback verify does, and that nothing of the world is left behind.
 func (d *desk) verified() {
 	d.t.Helper()
 	r := d.run(d.command("verify"))
 	r.wants(d.t, 0)
+	if left, _ := filepath.Glob(filepath.Join(d.dir, "tmp", "*")); len(left) > 0 {
+		d.t.Errorf("left behind: %v", left)
+	}
 }
 
 // keyring is an agent of ssh that holds somebody's key, as the environment names it.

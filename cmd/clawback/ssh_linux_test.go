@@ -49,17 +49,16 @@ func startBastion(t *testing.T, dir string, more ...string) *bastion {
 	must(l.Close())
 	key, err := os.ReadFile(filepath.Join(dir, "host.pub"))
 	must(err)
-	write := func(name, text string) string {
+	write := func(name, format string, values ...any) string {
 		path := filepath.Join(dir, name)
-		must(os.WriteFile(path, []byte(strings.NewReplacer("DIR", dir, "ADDRESS", address, "PORT", port).Replace(text)), 0o600))
+		must(os.WriteFile(path, fmt.Appendf(nil, format, values...), 0o600))
 		return path
 	}
-	known := filepath.Join(dir, "known_hosts") // no word is replaced in a key
-	must(os.WriteFile(known, []byte("["+address+"]:"+port+" "+string(key)), 0o600))
-	daemon := write("sshd_config", "ListenAddress ADDRESS:PORT\nHostKey DIR/host\nAuthorizedKeysFile DIR/user.pub\nStrictModes no\n"+
-		"UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"+strings.Join(more, ""))
-	b := &bastion{client: write("ssh_config", "Host bastion\nHostName ADDRESS\nPort PORT\nUser root\nIdentityFile DIR/user\nIdentitiesOnly yes\n"+
-		"UserKnownHostsFile "+known+"\nGlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\n")}
+	known := write("known_hosts", "[%s]:%s %s", address, port, key)
+	daemon := write("sshd_config", "ListenAddress %[1]s:%[2]s\nHostKey %[3]s/host\nAuthorizedKeysFile %[3]s/user.pub\nStrictModes no\n"+
+		"UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n%[4]s", address, port, dir, strings.Join(more, ""))
+	b := &bastion{client: write("ssh_config", "Host bastion\nHostName %s\nPort %s\nUser root\nIdentityFile %s/user\nIdentitiesOnly yes\n"+
+		"UserKnownHostsFile %s\nGlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\n", address, port, dir, known)}
 	b.cmd = exec.Command(sshd, "-D", "-e", "-f", daemon)
 	must(b.cmd.Start())
 	t.Cleanup(func() { b.cut(); _ = b.cmd.Process.Kill(); _ = b.cmd.Wait() })
