@@ -207,6 +207,8 @@ func (c *console) outcome(code int) line {
 // noticeRule stands above the keys and says what the last one did.
 func (c *console) noticeRule() line {
 	switch {
+	case c.notice == "" && c.linkInSight() != "":
+		return rule(c.w, span{dim, "page: "}, span{plain, c.linkInSight()})
 	case c.notice == "":
 		return rule(c.w)
 	case c.bad:

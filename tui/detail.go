@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/x/ansi"
 
 	"clawback/forensics/incident"
 	"clawback/revoke/credential"
@@ -37,15 +36,6 @@ func linkOf(c *incident.Credential) string {
 		return ""
 	}
 	return c.Link
-}
-
-func (c *console) copyLink(cred *incident.Credential) tea.Cmd {
-	link := linkOf(cred)
-	c.copied[cred.Fingerprint] = true
-	return c.work.cmd(func() tea.Msg {
-		_, err := c.o.Output.Write([]byte(ansi.SetSystemClipboard(link)))
-		return copiedMsg{link, err}
-	})
 }
 
 // detailScreen is all that is known of one credential.

@@ -72,6 +72,12 @@ func (e *emulator) take(s string) int {
 			return len(s) - len(args) + end + 1
 		}
 	}
+	if whole, inner := wrappedIn(s); whole > 0 && clipboard.MatchString(inner) {
+		if end := e.take(inner); end != len(inner) {
+			e.blame("%q after the clipboard", inner[end:])
+		}
+		return whole
+	}
 	if m := clipboard.FindStringSubmatch(s); s[0] == '\x1b' && m != nil {
 		text, _ := base64.StdEncoding.DecodeString(m[1])
 		if !strings.Contains(strings.Join(e.links, "\n")+"\n", string(text)+"\n") {
@@ -100,6 +106,22 @@ func (e *emulator) take(s string) int {
 		e.rows[e.y] += s[:n]
 	}
 	return n
+}
+
+// wrappedIn unwraps what tmux or GNU screen hand on to the terminal around them.
+func wrappedIn(s string) (whole int, inner string) {
+	rest, ok := strings.CutPrefix(s, "\x1bP")
+	if !ok {
+		return 0, ""
+	}
+	inner, after, ok := strings.Cut(rest, "\x1b\\")
+	if !ok {
+		return 0, ""
+	}
+	if doubled, tmux := strings.CutPrefix(inner, "tmux;"); tmux {
+		inner = strings.ReplaceAll(doubled, "\x1b\x1b", "\x1b")
+	}
+	return len(s) - len(after), inner
 }
 
 func (e *emulator) control(private bool, args, what string) {
