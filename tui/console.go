@@ -217,14 +217,14 @@ func (c *console) open(question string) bool {
 }
 
 func (c *console) key(msg tea.KeyMsg) tea.Cmd {
-	switch msg.Type {
+	switch msg.Type { // hands that press these, or what they cannot see, have not paused
 	case tea.KeyCtrlC:
-		return c.stop()
+		return tea.Batch(c.settle(), c.stop())
 	case tea.KeyCtrlZ:
 		return c.suspend()
 	}
 	if c.small() { // nothing is done that cannot be seen
-		return nil
+		return c.settle()
 	}
 	if msg.Paste {
 		return c.paste(msg)

@@ -101,8 +101,8 @@ func (h *fingers) understand(piece string) {
 	}
 	h.stopped = strings.Contains(piece, "\x03")
 	keys := h.unpasted(piece)
-	if keys == "" || keys == "\x03" || keys == "\x1a" || h.w < minWidth || h.h < minHeight {
-		return // no key of what is on the screen
+	if keys == "" || keys == "\x1a" || h.w < minWidth || h.h < minHeight {
+		return
 	}
 	now := time.Now()
 	rested := now.Sub(h.last)

@@ -86,10 +86,9 @@ func (h *hands) press(key string) {
 	rested, typed, sent, asks := h.rests, h.typed, len(h.sent), h.asks
 	place, top := h.place(), h.c.top()
 	armed, input := h.c.armed, h.c.input()
-	typing := key != "ctrl+c" && !h.c.small() // or it is no key of what is on the screen
 	h.keyboard.press(key)
 	h.how = append(h.how, key)
-	h.rests = h.rests && !typing
+	h.rests = false
 	for _, c := range h.sent[sent:] {
 		if want := wantedFor(h.c, c); want != "" && (key != "enter" || !rested || typed != want) {
 			h.t.Fatalf("%s ran with %q typed, not %q, enter after a pause: %v\nkeys: %q", commands([]engine.Command{c}), typed, want, rested, h.how)
