@@ -36,7 +36,7 @@ func liveRuns(t testing.TB) int {
 	case raceEnabled:
 		return 200
 	case os.Getenv("CI") == "true" && !testing.Short():
-		return 10_000 // 50 s of two processors that have nothing else to do
+		return 10_000 // a minute of two processors that have nothing else to do
 	}
 	return 1000
 }

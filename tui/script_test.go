@@ -103,7 +103,7 @@ func randomScript(seed uint64) []byte {
 	ways := []string{ // that many keys lead to, and random ones seldom
 		"a\xfa" + "x\xfb\xff\x00\xfa\xff\x00\xfa" + "y\xfa\xff\x00\xfa\xfc", "g\xf8j\xf8B\xfa" + "x\xfa\xff\x00\xfa\xfc", "\xff\x00\xfaj\xf8B\xfa" + "x\xfa\xff\x00\xfa\xfc", "/spared\xff\x00G\xf8r\xfa\xfc", "q\xfay", "Q\xfay",
 	}
-	for range 8 + rnd.IntN(14) {
+	for range 8 + rnd.IntN(8) {
 		switch n := rnd.IntN(20); {
 		case n < 7*purpose:
 			script.WriteByte(opRest)
