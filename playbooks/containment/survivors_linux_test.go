@@ -95,7 +95,7 @@ chmod 600 /var/spool/cron/crontabs/ada`))
 	as("4242", state+"/workspace", "tmux", "tmux -L agent new-session -d @PROGRAM")
 	as("4242", state+"/workspace", "nohup", "nohup @PROGRAM &")
 	as("4242", state+"/workspace", "at", "echo @PROGRAM | at now")
-	as("4242", "/", "setsid", "OPENCLAW_STATE_DIR="+state+" setsid --fork setsid --fork @PROGRAM 127.0.0.1:41234")
+	as("4242", "/", "setsid", "OPENCLAW_STATE_DIR="+state+" setsid --fork setsid --fork @PROGRAM 127.0.0.1:24234")
 	as("4242", "/", "port", "setsid --fork @PROGRAM 127.0.0.1:18789")
 	as("4242", "/", "file", "setsid --fork @PROGRAM "+state+"/gateway.log")
 	as("4242", "/", "program", "setsid --fork "+state+"/tools/helper")
@@ -170,17 +170,17 @@ chmod 600 /var/spool/cron/crontabs/ada`))
 	}
 
 	// Whoever listens where the agent did is named, and taken for it until it is known.
-	as("4343", "/", "decoy-heir", "setsid --fork @PROGRAM 127.0.0.1:41234")
+	as("4343", "/", "decoy-heir", "setsid --fork @PROGRAM 127.0.0.1:24234")
 	eventually(t, "the heir acts", func() bool { return count("decoy-heir") > 2 })
 	var c Checked
 	s.verb("check", &c)
-	if c.Down || !slices.Equal(c.Listening, []int{18790, 41234}) || !strings.Contains(strings.Join(c.Problems, "\n"), "port 41234: process ") {
+	if c.Down || !slices.Equal(c.Listening, []int{18790, 24234}) || !strings.Contains(strings.Join(c.Problems, "\n"), "port 24234: process ") {
 		t.Errorf("check = %+v", c)
 	}
 	s.run("systemctl", "stop", "proxy.service")
 	s.run("pkill", "-KILL", "-U", "4343")
 	s.verb("check", &c)
-	if !c.Down || !strings.Contains(strings.Join(c.Proof, "\n"), "nor on those that it had open: [18789 41234]") {
+	if !c.Down || !strings.Contains(strings.Join(c.Proof, "\n"), "nor on those that it had open: [18789 24234]") {
 		t.Errorf("check = %+v", c)
 	}
 	s.verb("restore", nil)
