@@ -272,7 +272,7 @@ other:
   revocation: https://other.oauth2.test/revoke
   introspection: https://other.oauth2.test/introspect
   client_id: x
-  match: 'A.*'
+  match: 'AB+'
 `
 	w := newWorld(t, two)
 	live, unknown := w.Mint(access), w.Mint(access)
