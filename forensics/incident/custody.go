@@ -176,8 +176,9 @@ func (i *CustodyItem) Stamp() *Stamped {
 }
 
 // deposited reports whether all evidence lies, as it should, in each place where that was tried, by the
-// newest try there.
-func (c Custody) deposited() bool {
+// newest try there, and whether anything was tried since then: what failed before it was tried shows in none.
+func (c Custody) deposited(since time.Time) bool {
+	again := false
 	for _, i := range c.Items {
 		if i.Replaced {
 			continue
@@ -186,6 +187,7 @@ func (c Custody) deposited() bool {
 		for _, e := range i.Events {
 			if e.Deposited != nil {
 				newest[e.To] = e.Error
+				again = again || e.Written.After(since)
 			}
 		}
 		if len(newest) == 0 {
@@ -197,7 +199,7 @@ func (c Custody) deposited() bool {
 			}
 		}
 	}
-	return len(c.Items) > 0
+	return again
 }
 
 // open is what was tried for the evidence, and did not come to be.

@@ -91,3 +91,28 @@ func TestCustodyOfWhatWasReplaced(t *testing.T) {
 		t.Errorf("%v, %+v", err, s.Custody)
 	}
 }
+
+// A deposit that failed is made good by a later one in each place, and not by what went well before it failed.
+func TestDepositMadeGood(t *testing.T) {
+	failed := time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+	put := func(after time.Duration, place, err string) CustodyEvent {
+		return CustodyEvent{Written: failed.Add(after), To: place, Error: err, Deposited: &Deposited{}}
+	}
+	for name, tc := range map[string]struct {
+		events []CustodyEvent
+		want   bool
+	}{
+		"nothing":                  {nil, false},
+		"well before it failed":    {[]CustodyEvent{put(-time.Second, "a", "")}, false},
+		"well since":               {[]CustodyEvent{put(-time.Second, "a", "no"), put(time.Second, "a", "")}, true},
+		"one place still fails":    {[]CustodyEvent{put(-time.Second, "b", "no"), put(time.Second, "a", "")}, false},
+		"it failed there anew":     {[]CustodyEvent{put(time.Second, "a", ""), put(2*time.Second, "a", "no")}, false},
+		"the other place was well": {[]CustodyEvent{put(-time.Second, "b", ""), put(time.Second, "a", "")}, true},
+	} {
+		s := State{Custody: Custody{Items: []*CustodyItem{{Events: tc.events}, {Replaced: true}}}}
+		step := &Step{PlanStep: PlanStep{Uses: "evidence.deposit"}, Status: Failed, Ended: failed}
+		if got := s.madeGood(step); got != tc.want {
+			t.Errorf("%s: made good: %t", name, got)
+		}
+	}
+}

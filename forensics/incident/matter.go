@@ -189,7 +189,7 @@ func (s State) openStep(step *Step) (OpenMatter, bool) {
 
 // madeGood reports whether a step failed and what it was to do was done afterwards, by clawback custody deposit.
 func (s State) madeGood(step *Step) bool {
-	return step.Status == Failed && step.Uses == "evidence.deposit" && s.Custody.deposited()
+	return step.Status == Failed && step.Uses == "evidence.deposit" && s.Custody.deposited(step.Ended)
 }
 
 // leftOpen reports whether a person put a step off. Of one that wants answers in writing the questions
