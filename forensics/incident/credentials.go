@@ -61,17 +61,21 @@ func (s *State) foldCredential(e journal.Entry) error {
 	return nil // a type that a later version writes, or that changes nothing
 }
 
-// foldCommand remembers why a credential is left alone, until somebody wants something else with it.
+// foldCommand remembers why a credential is left alone. A command may have been refused: one that is left
+// alone stays so until something came of what somebody else wants with it.
 func (s *State) foldCommand(e journal.Entry) error {
 	var v Command
 	if err := e.Decode(&v); err != nil {
 		return err
 	}
-	if c := s.byPrint[v.Credential]; c != nil && v.Kind != TakeBack { // of which only the outcome counts
+	c := s.byPrint[v.Credential]
+	switch {
+	case c == nil, v.Kind == TakeBack: // of which only the outcome counts
+	case c.Life == credential.Skipped && (c.Decision.Kind == TakeBack || v.Kind != Skip):
+	case v.Kind == Skip:
+		c.Decision = v
+	default:
 		c.Decision = Command{}
-		if v.Kind == Skip {
-			c.Decision = v
-		}
 	}
 	return nil
 }
@@ -79,6 +83,9 @@ func (s *State) foldCommand(e journal.Entry) error {
 // become takes the next step of a life. What was said of the one before holds no longer; that it
 // died holds for as long as it is seen dead.
 func (c *Credential) become(l Life, at time.Time) {
+	if c.Life == credential.Skipped && l.Life != credential.Skipped {
+		c.Decision = Command{}
+	}
 	switch {
 	case l.Life != credential.Dead:
 		c.DiedAt = time.Time{}

@@ -33,6 +33,8 @@ func TestFoldUndo(t *testing.T) {
 		"died, and late":      {[]entry{asked, intent, {TypeResumed, Resumed{By: "dana"}}, outcome(Undone{Error: "403"})}, credential.Unverified, false, "", true},
 		"no intent":           {[]entry{outcome(Undone{Answer: "200"})}, credential.Dead, false, "", false},
 		"revoked again":       {[]entry{asked, intent, outcome(Undone{}), {TypeCommand, Command{Kind: Retry, Credential: "f1", By: "erin"}}, {TypeRevoke, Revoke{Fingerprint: "f1"}}}, credential.Requested, false, "", false},
+		"a retry refused":     {[]entry{asked, intent, outcome(Undone{}), {TypeCommand, Command{Kind: Retry, Credential: "f1", By: "erin"}}}, credential.Skipped, false, "dana", false},
+		"a skip on top":       {[]entry{asked, intent, outcome(Undone{}), skip}, credential.Skipped, false, "dana", false},
 		"twice, then refused": {[]entry{intent, intent, outcome(Undone{Error: "403"})}, credential.Dead, false, "", false},
 	} {
 		s := folded(t, append(append([]entry{}, dead...), c.more...)...)

@@ -20,13 +20,17 @@ type Before struct {
 	// Warnings are recorded first: on what other terms than before the run goes on.
 	Warnings []incident.Warning
 
-	past map[credential.Fingerprint]*revoke.Past
-	skip map[credential.Fingerprint]bool // left alone by a decision
+	past  map[credential.Fingerprint]*revoke.Past
+	skip  map[credential.Fingerprint]bool // left alone by a decision
+	taken map[credential.Fingerprint]bool // of those, whose revocation was taken back
 }
 
 // Recall reads what a record holds of earlier runs.
 func Recall(entries iter.Seq2[journal.Entry, error], by incident.Resumed) (*Before, error) {
-	b := &Before{Resumed: by, past: make(map[credential.Fingerprint]*revoke.Past), skip: make(map[credential.Fingerprint]bool)}
+	b := &Before{
+		Resumed: by, past: make(map[credential.Fingerprint]*revoke.Past),
+		skip: make(map[credential.Fingerprint]bool), taken: make(map[credential.Fingerprint]bool),
+	}
 	var err error
 	b.State, err = incident.FoldAll(func(yield func(journal.Entry, error) bool) {
 		for e, err := range entries {
@@ -65,6 +69,7 @@ func (b *Before) recall(e journal.Entry) {
 	case incident.TypeRevoke:
 		if v, ok := decoded[incident.Revoke](e); ok {
 			b.of(v.Fingerprint).Intended()
+			b.skip[v.Fingerprint], b.taken[v.Fingerprint] = false, false
 		}
 	case incident.TypeReceipt:
 		if v, ok := decoded[incident.Receipt](e); ok {
@@ -81,7 +86,7 @@ func (b *Before) recall(e journal.Entry) {
 	case incident.TypeUndone:
 		if v, ok := decoded[incident.Undone](e); ok && v.Error == "" {
 			*b.of(v.Fingerprint) = revoke.Past{SeenAlive: b.of(v.Fingerprint).SeenAlive}
-			b.skip[v.Fingerprint] = true
+			b.skip[v.Fingerprint], b.taken[v.Fingerprint] = true, true
 		}
 	case incident.TypeCommand:
 		if v, ok := decoded[incident.Command](e); ok && v.Credential != "" && v.Kind != incident.TakeBack {
@@ -93,10 +98,15 @@ func (b *Before) recall(e journal.Entry) {
 func (b *Before) became(l incident.Life) {
 	b.of(l.Fingerprint).Became(l.Life)
 	b.skip[l.Fingerprint] = l.Life == credential.Skipped && l.Reason == incident.ReasonDecision
+	b.taken[l.Fingerprint] = b.taken[l.Fingerprint] && b.skip[l.Fingerprint]
 }
 
-// told takes in a command, which stands although the run that took it may have died before it obeyed.
+// told takes in a command, which stands although the run that took it may have died before it obeyed. It
+// may have been refused as well, so what was taken back is not revoked by it: a person is to ask again.
 func (b *Before) told(c incident.Command) {
+	if b.taken[c.Credential] {
+		return
+	}
 	p := b.of(c.Credential)
 	b.skip[c.Credential] = c.Kind == incident.Skip
 	switch c.Kind {
