@@ -12,8 +12,9 @@ const (
 	// forKeys is how many of them are kept for what a person does, so that a key is answered at once
 	// while the record pours in.
 	forKeys = 5
-	// flushes is how often a second the renderer looks for a new frame: what a key waits for at most.
-	flushes = 30
+	// flushes is how often a second the renderer looks for a new frame while some come: what a key waits
+	// for at most.
+	flushes = 60
 )
 
 // paced is the console with its frames counted. A frame that is one too many waits for its time; the one
@@ -26,6 +27,9 @@ type paced struct {
 	at    time.Time         // when a frame was put off to; zero for none
 	shows int               // how often a pause had begun, as of the frame that stands
 	since time.Time         // when that was drawn
+	looks looks             // of the renderer
+
+	program *tea.Program // that shows it; nil: the rate of its renderer is left as it is
 }
 
 type drawMsg struct{}
@@ -92,6 +96,7 @@ func (p *paced) View() string {
 		p.frame = frame
 		copy(p.drawn[:], p.drawn[1:])
 		p.drawn[frames-1] = time.Now()
+		p.looks.quicken(tickerOf(p.program))
 	}
 	return p.frame
 }

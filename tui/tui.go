@@ -105,8 +105,14 @@ func (c *console) program(ctx context.Context, o Options, lost func()) (show fun
 		l := newLineConsole(o, c)
 		return func() error { return guarded(func() error { return l.run(ctx, lost) }) }, l.send
 	}
-	p := tea.NewProgram(&paced{console: c}, programOptions(ctx, o)...)
-	return func() error { _, err := p.Run(); return err }, p.Send
+	model := &paced{console: c}
+	p := tea.NewProgram(model, programOptions(ctx, o)...)
+	model.program = p
+	return func() error {
+		defer model.looks.end()
+		_, err := p.Run()
+		return err
+	}, p.Send
 }
 
 func (o Options) withDefaults() Options {
