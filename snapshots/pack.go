@@ -1,7 +1,6 @@
 package snapshots
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,8 +37,9 @@ type frame struct {
 // packer makes a package of a tar stream. Its methods are for one goroutine.
 type packer struct {
 	frame    int // bytes of the stream in one
-	out      *bufio.Writer
-	lock     io.WriteCloser // encrypts; nil: in the clear
+	out      io.Writer
+	lock     io.Closer // flushes what is encrypted; nil: in the clear
+	behind   *behind   // to the file and its sum
 	file     disk.File
 	sum      hash.Hash // of the file
 	table    seekTable
@@ -67,16 +67,15 @@ func newPacker(file disk.File, info Info, spillAt func() (*spill, error)) (*pack
 		return nil, err
 	}
 	p := &packer{frame: cmp.Or(info.frame, frameSize), file: file, sum: sha256.New(), encoder: encoder, spillAt: spillAt, jobs: make(chan job, n), buffers: make(chan []byte, 2*n+4)}
-	var out io.Writer = io.MultiWriter(file, p.sum)
+	p.behind = writeBehind(io.MultiWriter(file, p.sum))
+	p.out = p.behind
 	if len(info.Recipients) > 0 {
-		buffered := bufio.NewWriterSize(out, 256<<10)
-		if p.lock, err = age.Encrypt(buffered, info.Recipients...); err != nil {
-			return nil, err
+		locked, err := age.Encrypt(p.behind, info.Recipients...)
+		if err != nil {
+			return nil, errors.Join(err, p.behind.Close())
 		}
-		out = p.lock
-		p.lock = flushing{p.lock, buffered}
+		p.out, p.lock = locked, locked
 	}
-	p.out = bufio.NewWriterSize(out, 256<<10)
 	for range cap(p.buffers) {
 		p.buffers <- nil // made when it is used
 	}
@@ -87,14 +86,6 @@ func newPacker(file disk.File, info Info, spillAt func() (*spill, error)) (*pack
 	p.zero = &frame{size: p.frame, packed: encoder.EncodeAll(make([]byte, p.frame), nil)}
 	return p, nil
 }
-
-// flushing closes what encrypts, and then writes what it left.
-type flushing struct {
-	io.WriteCloser
-	buffered *bufio.Writer
-}
-
-func (f flushing) Close() error { return errors.Join(f.WriteCloser.Close(), f.buffered.Flush()) }
 
 func (p *packer) compress() {
 	var out []byte
@@ -189,13 +180,13 @@ func (p *packer) finish() (digest string, err error) {
 	if _, err := p.out.Write(p.table.frame()); err != nil {
 		return "", err
 	}
-	if err := p.out.Flush(); err != nil {
-		return "", err
-	}
 	if p.lock != nil {
 		if err := p.lock.Close(); err != nil {
 			return "", err
 		}
+	}
+	if err := p.behind.Close(); err != nil {
+		return "", err
 	}
 	return hex.EncodeToString(p.sum.Sum(nil)), nil
 }
@@ -208,5 +199,6 @@ func (p *packer) close() error {
 	for _, c := range p.contents {
 		errs = append(errs, c.spill.close())
 	}
+	_ = p.behind.Close() // which a finished package has told
 	return errors.Join(append(errs, p.file.Close())...)
 }
