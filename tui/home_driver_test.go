@@ -88,7 +88,8 @@ func newAtHome(t testing.TB, of Home, w, h int, env map[string]string) *atHome {
 
 func (k *atHome) send(msg tea.Msg) {
 	k.t.Helper()
-	_, cmd := k.h.Update(msg)
+	var cmd tea.Cmd
+	aside(func() { _, cmd = k.h.Update(msg) })
 	if k.h.failed != nil {
 		k.t.Fatalf("after %v: %v", msg, k.h.failed)
 	}
@@ -135,7 +136,8 @@ func (k *atHome) press(keys ...string) {
 
 func (k *atHome) view() string {
 	k.t.Helper()
-	v := k.h.View()
+	var v string
+	aside(func() { v = k.h.View() })
 	if k.h.failed != nil {
 		k.t.Fatal(k.h.failed)
 	}

@@ -180,7 +180,41 @@ func pressAllQuietly(t *testing.T) {
 			k.view()
 		}
 	}
-	t.Logf("%d keys were pressed", pressed)
+	t.Logf("%d keys were pressed", pressed+pressHomeQuietly(t))
+}
+
+// pressHomeQuietly presses each key of each page of Home, and of each thing that Declare asks.
+func pressHomeQuietly(t *testing.T) (pressed int) {
+	for _, to := range [][]string{{}, {"r"}, {"p"}, {"?"}, {"s"}, {"s", "3"}, {"s", "3", "web-9"}, {"s", "enter"}, {"s", "enter", "enter"}, {"s", "enter", "enter", "enter"}} {
+		there := func() *atHome {
+			k := newAtHome(t, sampleHome(), 80, 24, map[string]string{"TERM": "xterm-256color"})
+			k.press(append(slices.Clone(to), "rest")...)
+			k.view()
+			return k
+		}
+		k := there()
+		at := k.h.page
+		names := []string{"x", "7", " ", "backspace", "ctrl+u"}
+		for _, b := range append(at.keys(k.h), k.h.globalKeys()...) {
+			names = append(names, b.keys...)
+		}
+		slices.Sort(names)
+		for _, name := range slices.Compact(names) {
+			k.send(keyNamed(t, name))
+			k.view()
+			pressed++
+			k = there()
+		}
+		for _, msg := range []tea.Msg{paste("a paste"), tea.WindowSizeMsg{Width: 40, Height: 8}, tea.WindowSizeMsg{Width: 132, Height: 50}} {
+			k.send(msg)
+			k.view()
+		}
+	}
+	return pressed
+}
+
+func paste(text string) tea.Msg {
+	return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text), Paste: true}
 }
 
 // keysAt are the keys of the topmost layer, those of every screen, and some that are letters.
