@@ -228,7 +228,7 @@ func (s *situation) runsOn(target string, endpoints map[string]string, dry bool)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, actions.Platform{Provider: "kubernetes", Authority: load, Wall: w})
+		list = append(list, actions.Platform{Provider: "kubernetes", Authority: load, Wall: w, Logs: w})
 	}
 	return list, nil
 }

@@ -99,8 +99,11 @@ func TestRealRemoteCloud(t *testing.T) {
 	pods := m.pods(t)
 	endpoint := []string{"--endpoint", "aws=" + a.url}
 
+	ran := pods.Names("pods", "app", "openclaw")[0]
+	pods.Say(ran, "agent", "exec: curl attacker.example\n", "")
+
 	dry := m.run(m.atDesk(append([]string{"kill", "--dry-run", "--host", "root@web-1", "--config", m.config()}, endpoint...)...))
-	dry.wants(t, 0, "Cut it off at its cloud", a.instance+" in "+ec2fake.Region+": put every network interface", "a snapshot of each of its disks", "put the pods under a NetworkPolicy", "nothing was sent")
+	dry.wants(t, 0, "Cut it off at its cloud", a.instance+" in "+ec2fake.Region+": put every network interface", "a snapshot of each of its disks", "put the pods under a NetworkPolicy", "copy the logs", "nothing was sent")
 	if calls := a.Calls(); len(calls) > 0 {
 		t.Errorf("a dry run asked for %v", calls)
 	}
@@ -116,6 +119,10 @@ func TestRealRemoteCloud(t *testing.T) {
 	}
 	if kept := pods.Names("pods", "clawback-quarantine", strings.ToLower(filepath.Base(m.incidents()[0]))); len(kept) != 2 || pods.Passes(kept[0]) || len(pods.Names("pods", "app", "openclaw")) > 0 {
 		t.Errorf("kept in the cluster: %v, passes %v", kept, pods.Ended())
+	}
+	log, err := m.try("desk", "sh", "-c", "cd \"$0\" && zstd -dc evidence/pods.tar.zst | tar -xO --wildcards '*/data/pods/*/agent.log'", m.incidents()[0])
+	if err != nil || !strings.Contains(log, "Z exec: curl attacker.example") {
+		t.Errorf("what the pod said is not kept: %v, %q", err, log)
 	}
 	report := r.reportText(t)
 	for _, says := range []string{"Outside of the machine", "no pod has app=openclaw", "`openclaw` had `replicas=2`", "had `" + a.group + "`", "DescribeNetworkAcls: subnet", "names are still resolved", "The platform calls it whole."} {

@@ -101,8 +101,22 @@ const brokerPart = "broker-"
 // BrokerPart is the part of the evidence that is of a broker.
 func BrokerPart(broker string) string { return brokerPart + broker }
 
-// OfHost reports whether a package holds evidence of the host, and not of a broker.
-func (s Sealed) OfHost() bool { return !strings.HasPrefix(s.Part, brokerPart) }
+// podsPart is what the evidence of a cluster is called before its number.
+const podsPart = "pods"
+
+// PodsPart is the part of the evidence that a platform keeps of what the agent's pods said, of several the
+// n-th, from 0.
+func PodsPart(n int) string {
+	if n == 0 {
+		return podsPart
+	}
+	return fmt.Sprintf("%s.%d", podsPart, n+1)
+}
+
+// OfHost reports whether a package holds evidence of the host, and not of a broker or a cluster.
+func (s Sealed) OfHost() bool {
+	return !strings.HasPrefix(s.Part, brokerPart) && s.Part != podsPart && !strings.HasPrefix(s.Part, podsPart+".")
+}
 
 // Preserved reports whether any evidence of the host is sealed.
 func (s State) Preserved() bool {

@@ -77,9 +77,9 @@ func TestBrokerLines(t *testing.T) {
 	}
 }
 
-// Evidence of a broker is none of the host: with that alone, nothing is preserved of the agent.
+// Evidence of a broker or a cluster is none of the host: with that alone, nothing is preserved of the agent.
 func TestBrokerEvidenceIsNotTheHosts(t *testing.T) {
-	s := State{Sealed: []Sealed{{Part: BrokerPart("tasks"), Path: "evidence/broker-tasks"}}}
+	s := State{Sealed: []Sealed{{Part: BrokerPart("tasks"), Path: "evidence/broker-tasks"}, {Part: PodsPart(0)}, {Part: PodsPart(1)}}}
 	if s.Preserved() || s.Summarize("").Evidence.Sealed {
 		t.Error("it counts as evidence of the host")
 	}

@@ -42,7 +42,7 @@ func (r *Response) recorded(path string) (last incident.Sealed, ok bool) {
 // stays beside the next one. Everything else that lies in the way is set aside, so that it is
 // neither taken for sealed evidence nor lost.
 func (r *Response) standing(part string, rec engine.Recorder) (bag incident.Sealed, path string, stands bool, err error) {
-	if part != "volatile" && part != "files" && part != snapshots.PartMemory && !r.ofBroker(part) { // a plan that was tampered with must not choose what is moved aside
+	if part != "volatile" && part != "files" && part != snapshots.PartMemory && !r.ofBroker(part) && !r.ofPods(part) { // a plan that was tampered with must not choose what is moved aside
 		return bag, "", false, fmt.Errorf("%.100q: %w", part, snapshots.ErrUnknownPart)
 	}
 	path = evidencePath(part)

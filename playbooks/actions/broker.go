@@ -196,14 +196,17 @@ func (r *Response) ofBroker(part string) bool {
 
 // copyBroker seals what waits at a broker, as a part of the evidence of its own.
 func (r *Response) copyBroker(ctx context.Context, b broker.Broker, rec engine.Recorder) error {
-	part := incident.BrokerPart(b.Name())
+	return r.copyBeside(ctx, brokerCopy, incident.BrokerPart(b.Name()), b.Where(), rec, b.Preserve)
+}
+
+// copyBeside seals what is kept beside the host as a part of the evidence, unless an earlier run did, and
+// what came of it within most where that is not all. What had to be left out is an error.
+func (r *Response) copyBeside(ctx context.Context, most time.Duration, part, source string, rec engine.Recorder, preserve func(context.Context, snapshots.Sink) (snapshots.Captured, error)) error {
 	sealed, path, stands, err := r.standing(part, rec)
 	if err == nil && !stands {
-		ctx, cancel := engine.WithDeadline(ctx, r.Clock, brokerCopy)
+		copying, cancel := engine.WithDeadline(ctx, r.Clock, most)
 		defer cancel()
-		sealed, err = r.seal(ctx, part, path, b.Where(), nil, func(ctx context.Context, sink snapshots.Sink) (snapshots.Captured, error) {
-			return b.Preserve(ctx, sink)
-		})
+		sealed, err = r.seal(copying, part, path, source, nil, preserve)
 	}
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"clawback/forensics/incident"
 	"clawback/forensics/journal"
@@ -16,6 +17,7 @@ import (
 	"clawback/playbooks/platform"
 	"clawback/revoke"
 	"clawback/revoke/credential"
+	"clawback/snapshots"
 )
 
 // Platform is what the machine under response runs on.
@@ -24,6 +26,7 @@ type Platform struct {
 	Authority func(context.Context) (revoke.Authority, error)
 	Wall      platform.Wall
 	Disks     platform.Disks // nil where it keeps no copies
+	Logs      platform.Logs  // nil where it keeps none
 }
 
 // atPlatforms is the action of a step that does something at each platform, and says before what.
@@ -91,12 +94,59 @@ func (r *Response) isolatePlatform(ctx context.Context, _ playbooks.Step, rec en
 		return errNoPlatform
 	}
 	var failed []error
-	for _, p := range r.Platforms {
-		if err := r.isolateAt(ctx, p, rec); err != nil {
+	for i, p := range r.Platforms {
+		if err := r.usable(ctx, p); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		copied := func() error { return r.copyLogs(ctx, p, r.podsPart(i), rec) }
+		if err := r.isolateAt(ctx, p, rec, copied); err != nil {
 			failed = append(failed, err)
 		}
 	}
 	return joined(failed)
+}
+
+// logsCopy is how long the copy of what a platform keeps of the agent's own words may take.
+const logsCopy = 3 * time.Minute
+
+// copyLogs seals what a platform keeps of what the agent said, as a part of the evidence of its own.
+func (r *Response) copyLogs(ctx context.Context, p Platform, part string, rec engine.Recorder) error {
+	if p.Logs == nil {
+		return nil
+	}
+	err := r.copyBeside(ctx, logsCopy, part, p.Wall.Name(), rec, func(ctx context.Context, sink snapshots.Sink) (snapshots.Captured, error) {
+		return p.Logs.Preserve(ctx, r.incidentID(), sink)
+	})
+	if errors.Is(err, ErrNothing) {
+		rec.Note(incident.TypeWarning, incident.Warning{Text: p.Wall.Name() + " has no pod of the agent's, so none of its logs is there to be copied"})
+		return nil
+	}
+	if err != nil {
+		return hinted{err: fmt.Errorf("copy what %s keeps of the agent's logs: %w", p.Wall.Name(), err), hint: hintOr(err, "take them by hand while the pods are kept, with kubectl logs --all-containers and --previous; "+r.resume()+" tries again")}
+	}
+	return nil
+}
+
+// podsPart is what the evidence of the i-th platform's logs is called: those count that keep some.
+func (r *Response) podsPart(i int) string {
+	n := 0
+	for _, before := range r.Platforms[:i] {
+		if before.Logs != nil {
+			n++
+		}
+	}
+	return incident.PodsPart(n)
+}
+
+// ofPods reports whether a part of the evidence is of a platform of this response.
+func (r *Response) ofPods(part string) bool {
+	for i, p := range r.Platforms {
+		if p.Logs != nil && part == r.podsPart(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // joined is several failures with the hint of the first.
@@ -116,10 +166,9 @@ func hintOr(err error, otherwise string) string {
 	return otherwise
 }
 
-func (r *Response) isolateAt(ctx context.Context, p Platform, rec engine.Recorder) error {
-	if err := r.usable(ctx, p); err != nil {
-		return err
-	}
+// isolateAt cuts the machine off at one platform. What that keeps of the agent is copied even where it
+// failed: then it may be the last time that it can be.
+func (r *Response) isolateAt(ctx context.Context, p Platform, rec engine.Recorder, copied func() error) error {
 	on, replaced := p.Wall.Name(), r.replacedBefore(p.Wall.Name())
 	result, err := p.Wall.Isolate(ctx, platform.Order{Incident: r.incidentID(), Intent: func(was []incident.PlatformWas) error {
 		replaced = append(replaced, was...)
@@ -133,13 +182,14 @@ func (r *Response) isolateAt(ctx context.Context, p Platform, rec engine.Recorde
 		}
 	}
 	rec.Note(incident.TypePlatformDone, done)
+	missed := copied()
 	switch {
 	case err != nil:
-		return hinted{err: fmt.Errorf("cut off %s: %w", on, err), hint: hintOr(err, r.resume()+" tries again, clawback restore gives back what was changed; or have whoever runs it do it by hand")}
+		return hinted{err: errors.Join(fmt.Errorf("cut off %s: %w", on, err), missed), hint: hintOr(err, r.resume()+" tries again, clawback restore gives back what was changed; or have whoever runs it do it by hand")}
 	case done.Lost != "":
 		return r.lockedOutAt(ctx, p, done, replaced, rec)
 	}
-	return nil
+	return missed
 }
 
 // replacedBefore is what the runs before replaced at a platform and did not give back.

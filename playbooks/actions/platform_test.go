@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"clawback/revoke"
 	"clawback/revoke/credential"
 	"clawback/revoke/discover"
+	"clawback/snapshots"
 )
 
 // toyCloud is a platform that does what a test says.
@@ -22,6 +25,8 @@ type toyCloud struct {
 	left             []string
 	kept             incident.Snapshots
 	copies           error
+	logs             map[string]string // that it keeps of the agent
+	unread           error             // of reading those
 
 	rec   *recorder
 	given []incident.PlatformWas // to Restore
@@ -58,6 +63,84 @@ func (c *toyCloud) Snapshot(_ context.Context, _ string, intent func([]string) e
 	}
 	c.kept.On = c.Name()
 	return c.kept, c.copies
+}
+
+func (c *toyCloud) Preserve(ctx context.Context, inc string, sink snapshots.Sink) (snapshots.Captured, error) {
+	c.calls = append(c.calls, "logs "+inc)
+	if c.unread != nil {
+		return snapshots.Captured{}, c.unread
+	}
+	e := platform.Collect(sink, "toy", 1<<20)
+	for _, name := range slices.Sorted(maps.Keys(c.logs)) {
+		if err := e.File(name, func(w io.Writer) (bool, error) {
+			_, err := io.WriteString(w, c.logs[name])
+			return false, err
+		}); err != nil {
+			return snapshots.Captured{}, err
+		}
+	}
+	return e.End(ctx, nil)
+}
+
+// What the agent said is sealed as a part of its own, once it is cut off, and also where that failed. It is
+// no evidence of the host, and an earlier run's stands.
+func TestCopyLogs(t *testing.T) {
+	for name, c := range map[string]struct {
+		cloud  toyCloud
+		sealed int
+		warned bool
+		fails  []string
+	}{
+		"there are some":          {cloud: toyCloud{logs: map[string]string{"pods/a/agent.log": "ran exec\n"}}, sealed: 1},
+		"there are none":          {warned: true},
+		"they cannot be read":     {cloud: toyCloud{unread: errBroken}, fails: []string{errBroken.Error(), "kubectl logs"}},
+		"it could not be cut off": {cloud: toyCloud{isolate: errors.New("403 no"), logs: map[string]string{"pods/a/agent.log": "ran exec\n"}}, sealed: 1, fails: []string{"403 no"}},
+		"neither":                 {cloud: toyCloud{isolate: errors.New("403 no"), unread: errBroken}, fails: []string{"403 no", errBroken.Error()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := onCloud(t, &c.cloud, &walled{machine: &machine{}})
+			r.Platforms[0].Logs = &c.cloud
+			rec := &recorder{}
+			c.cloud.rec = rec
+			err := r.isolatePlatform(t.Context(), book("platform.isolate").Phases[0].Steps[0], rec)
+			var hint interface{ Hint() string }
+			_ = errors.As(err, &hint)
+			for _, part := range c.fails {
+				if err == nil || hint == nil || !strings.Contains(err.Error()+hint.Hint(), part) {
+					t.Errorf("%v, want %q", err, part)
+				}
+			}
+			if err != nil && len(c.fails) == 0 {
+				t.Error(err)
+			}
+			if want := []string{"isolate " + r.incidentID(), "logs " + r.incidentID()}; !slices.Equal(c.cloud.calls, want) {
+				t.Errorf("it was asked for %v, want %v", c.cloud.calls, want)
+			}
+			var sealed []incident.Sealed
+			warned := false
+			for _, note := range rec.data {
+				if s, ok := note.(incident.Sealed); ok {
+					sealed = append(sealed, s)
+				}
+				_, w := note.(incident.Warning)
+				warned = warned || w
+			}
+			if len(sealed) != c.sealed || warned != c.warned {
+				t.Fatalf("sealed %v, warned %v", sealed, warned)
+			}
+			if c.sealed == 0 {
+				return
+			}
+			if s := sealed[0]; s.Part != "pods" || s.OfHost() || s.Files != 1 {
+				t.Errorf("sealed is %+v", s)
+			}
+			r.Before = &Before{State: incident.State{Sealed: sealed}}
+			c.cloud.calls = nil
+			if err := r.copyLogs(t.Context(), r.Platforms[0], incident.PodsPart(0), rec); err != nil || len(c.cloud.calls) > 0 {
+				t.Errorf("again: %v, %v", err, c.cloud.calls)
+			}
+		})
+	}
 }
 
 // onCloud makes a response whose machine runs on a toy.

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"clawback/forensics/incident"
+	"clawback/snapshots"
 )
 
 // Wall is a platform's network around one machine.
@@ -44,6 +45,12 @@ type Disks interface {
 	// then they are returned as they stand. Copies that the incident has already are not made again.
 	// intent makes it durable on record, with the disks' names, before it is asked for.
 	Snapshot(ctx context.Context, incident string, intent func(volumes []string) error) (incident.Snapshots, error)
+}
+
+// Logs is a platform that keeps what an agent said outside of the machine.
+type Logs interface {
+	// Preserve copies it, also of what was cut off for the incident.
+	Preserve(ctx context.Context, incident string, sink snapshots.Sink) (snapshots.Captured, error)
 }
 
 // Hinted is an error that says what to do next.

@@ -81,6 +81,56 @@ type Reply struct {
 
 // Do sends the request once. It follows no redirect and tries nothing again.
 func (c Client) Do(ctx context.Context, q Request) Reply {
+	p, body := c.send(ctx, q)
+	if body == nil {
+		return p
+	}
+	defer func() { _ = body.Close() }()
+	return p.read(body)
+}
+
+// Copy is Do, except that what a 2xx answers is copied to w, at most so many bytes of it, and is not in the
+// Reply. Where the answer is longer or broke off, what came of it is copied and the Reply has Err. The error
+// is that of w.
+func (c Client) Copy(ctx context.Context, q Request, w io.Writer, most int64) (Reply, error) {
+	p, body := c.send(ctx, q)
+	if body == nil {
+		return p, nil
+	}
+	defer func() { _ = body.Close() }()
+	if p.Status/100 != 2 {
+		return p.read(body), nil
+	}
+	to := &destination{w: w}
+	_, err := io.CopyN(to, body, most)
+	switch {
+	case to.err != nil:
+		return p.broke(errors.New("it was not kept")), to.err
+	case errors.Is(err, io.EOF):
+		return p, nil
+	case err != nil:
+		return p.broke(err), nil
+	}
+	if n, _ := io.ReadFull(body, make([]byte, 1)); n > 0 {
+		return p.broke(revoke.ErrBodyTooLarge), nil
+	}
+	return p, nil
+}
+
+// destination keeps apart what could not be written from what could not be read.
+type destination struct {
+	w   io.Writer
+	err error
+}
+
+func (d *destination) Write(b []byte) (n int, err error) {
+	n, err = d.w.Write(b)
+	d.err = err
+	return n, err
+}
+
+// send returns the answer's body, unread; nil where there is no answer.
+func (c Client) send(ctx context.Context, q Request) (Reply, io.ReadCloser) {
 	p := Reply{hide: q.hidden()}
 	r, err := c.request(ctx, q)
 	if err == nil {
@@ -88,16 +138,20 @@ func (c Client) Do(ctx context.Context, q Request) Reply {
 	}
 	if err != nil {
 		p.Unsent = true
-		return p.broke(err)
+		return p.broke(err), nil
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
 		p.Unsent = revoke.NeverSent(err)
-		return p.broke(err)
+		return p.broke(err), nil
 	}
-	defer func() { _ = resp.Body.Close() }()
 	p.Status, p.Header, p.RetryAfter = resp.StatusCode, resp.Header, revoke.RetryAfter(resp.Header, c.now())
-	if p.Body, err = revoke.ReadBody(resp.Body); err != nil {
+	return p, resp.Body
+}
+
+func (p Reply) read(body io.Reader) Reply {
+	var err error
+	if p.Body, err = revoke.ReadBody(body); err != nil {
 		return p.broke(err)
 	}
 	return p

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"clawback/playbooks/platform"
 	"clawback/snapshots"
 )
 
@@ -399,7 +400,7 @@ func (n NATS) Restore(ctx context.Context, was json.RawMessage) (d Done, err err
 // delivered, taken or acknowledged.
 func (n NATS) Preserve(ctx context.Context, sink snapshots.Sink) (snapshots.Captured, error) {
 	e := collect(sink)
-	return e.end(ctx, n.in(ctx, func(c *natsWire, _ string) error {
+	return e.End(ctx, n.in(ctx, func(c *natsWire, _ string) error {
 		for _, name := range n.Streams {
 			if err := c.preserve(ctx, e, name); err != nil {
 				return err
@@ -409,19 +410,19 @@ func (n NATS) Preserve(ctx context.Context, sink snapshots.Sink) (snapshots.Capt
 	}))
 }
 
-func (c *natsWire) preserve(ctx context.Context, e *evidence, name string) error {
+func (c *natsWire) preserve(ctx context.Context, e *platform.Evidence, name string) error {
 	before, raw, err := c.stream(ctx, name)
 	if errors.Is(err, errNotFound) {
-		e.skip("%s: there is no such stream", name)
+		e.Skip("%s: there is no such stream", name)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := e.json(fileName("streams", name, ".json"), raw); err != nil {
+	if err := e.JSON(platform.FileName("streams", name, ".json"), raw); err != nil {
 		return err
 	}
-	err = e.file(fileName("consumers", name, ".jsonl"), func(w io.Writer) (bool, error) {
+	err = e.File(platform.FileName("consumers", name, ".jsonl"), func(w io.Writer) (bool, error) {
 		all, err := c.consumers(ctx, name)
 		for _, one := range all {
 			if err := line(w, one.raw); err != nil {
@@ -433,7 +434,7 @@ func (c *natsWire) preserve(ctx context.Context, e *evidence, name string) error
 	if err != nil {
 		return err
 	}
-	return e.file(fileName("messages", name, ".jsonl"), func(w io.Writer) (bool, error) {
+	return e.File(platform.FileName("messages", name, ".jsonl"), func(w io.Writer) (bool, error) {
 		copied, err := c.messages(ctx, name, before, w)
 		if err != nil {
 			return false, err
@@ -475,7 +476,7 @@ func (c *natsWire) messages(ctx context.Context, stream string, s natsState, w i
 		case m.Seq > s.Last: // put in since
 			return n, nil
 		case n == maxMessages:
-			return n, errFull
+			return n, platform.ErrFull
 		}
 		err = line(w, struct {
 			Seq     uint64    `json:"seq"`

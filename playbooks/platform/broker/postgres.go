@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"clawback/playbooks/platform"
 	"clawback/snapshots"
 )
 
@@ -103,7 +104,7 @@ func plain(ctx context.Context, err error) error {
 		return out
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, errFull), errors.Is(err, errSink), errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, platform.ErrFull), errors.Is(err, platform.ErrSink), errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF):
 		return err
 	case errors.As(err, &dial):
 		return dial
@@ -363,10 +364,10 @@ func (p Postgres) Restore(ctx context.Context, was json.RawMessage) (d Done, err
 // Preserve implements Broker. All tables are read as they stand at one moment, and no row is locked.
 func (p Postgres) Preserve(ctx context.Context, sink snapshots.Sink) (snapshots.Captured, error) {
 	e := collect(sink)
-	return e.end(ctx, p.preserve(ctx, e))
+	return e.End(ctx, p.preserve(ctx, e))
 }
 
-func (p Postgres) preserve(ctx context.Context, e *evidence) error {
+func (p Postgres) preserve(ctx context.Context, e *platform.Evidence) error {
 	return p.in(ctx, func(c *pgconn.PgConn, _ string) error {
 		// With row_security off what would be hidden is an error, and not an empty table.
 		if _, err := p.ask(ctx, c, "begin to read", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off; SET LOCAL statement_timeout = 0"); err != nil {
@@ -375,20 +376,20 @@ func (p Postgres) preserve(ctx context.Context, e *evidence) error {
 		for i, t := range p.Tables {
 			if c.IsClosed() {
 				for _, t := range p.Tables[i:] {
-					e.skip("table %s: nothing was read after the one before it was ended early", t)
+					e.Skip("table %s: nothing was read after the one before it was ended early", t)
 				}
 				return nil
 			}
 			if _, err := p.ask(ctx, c, "begin to read table "+t, "SAVEPOINT one"); err != nil {
 				return err
 			}
-			err := e.file(fileName("tables", t, ".csv"), func(w io.Writer) (bool, error) {
+			err := e.File(platform.FileName("tables", t, ".csv"), func(w io.Writer) (bool, error) {
 				tag, err := c.CopyTo(ctx, w, fmt.Sprintf("COPY (SELECT * FROM %s LIMIT %d) TO STDOUT (FORMAT csv, HEADER)", table(t), maxMessages+1))
 				if err != nil {
 					return false, plain(ctx, err)
 				}
 				if tag.RowsAffected() > maxMessages {
-					return false, errFull
+					return false, platform.ErrFull
 				}
 				return false, nil
 			})

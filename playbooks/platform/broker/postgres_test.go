@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"clawback/playbooks/platform"
+
 	"context"
 	"encoding/csv"
 	"errors"
@@ -257,7 +259,7 @@ func (d database) bounds(t *testing.T) {
 		m := newMemory()
 		captured, err := d.Preserve(context.Background(), m)
 		must(t, err)
-		if len(captured.Left) == 0 || !strings.Contains(captured.Left[0], errFull.Error()) || captured.Bytes > 10_000 || captured.Bytes == 0 {
+		if len(captured.Left) == 0 || !strings.Contains(captured.Left[0], platform.ErrFull.Error()) || captured.Bytes > 10_000 || captured.Bytes == 0 {
 			t.Errorf("%d bytes, left out %q", captured.Bytes, captured.Left)
 		}
 	}

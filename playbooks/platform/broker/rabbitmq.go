@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"clawback/playbooks/platform"
 	"clawback/snapshots"
 )
 
@@ -360,15 +361,15 @@ func (r RabbitMQ) Restore(ctx context.Context, was json.RawMessage) (d Done, err
 // as delivered before. In a queue of another type that would count against its delivery limit.
 func (r RabbitMQ) Preserve(ctx context.Context, sink snapshots.Sink) (snapshots.Captured, error) {
 	e := collect(sink)
-	return e.end(ctx, r.preserve(ctx, e))
+	return e.End(ctx, r.preserve(ctx, e))
 }
 
-func (r RabbitMQ) preserve(ctx context.Context, e *evidence) error {
+func (r RabbitMQ) preserve(ctx context.Context, e *platform.Evidence) error {
 	s, err := r.Look(ctx)
 	if err != nil {
 		return err
 	}
-	if err := e.json("queues.json", s.Queues); err != nil {
+	if err := e.JSON("queues.json", s.Queues); err != nil {
 		return err
 	}
 	c, err := r.open(ctx)
@@ -377,10 +378,10 @@ func (r RabbitMQ) preserve(ctx context.Context, e *evidence) error {
 	}
 	for _, q := range s.Queues {
 		if q.Kind != "classic" {
-			e.skip("%s: nothing is copied of the type %s", q.Name, q.Kind)
+			e.Skip("%s: nothing is copied of the type %s", q.Name, q.Kind)
 			continue
 		}
-		if err := e.file(fileName("messages", q.Name, ".jsonl"), func(w io.Writer) (bool, error) {
+		if err := e.File(platform.FileName("messages", q.Name, ".jsonl"), func(w io.Writer) (bool, error) {
 			return false, r.messages(ctx, c, q.Name, w)
 		}); err != nil {
 			return err
@@ -400,12 +401,12 @@ func (r RabbitMQ) messages(ctx context.Context, c *rabbit, name string, w io.Wri
 		}
 		for n := int64(0); d.More(); n++ {
 			if n == maxMessages {
-				return errFull
+				return platform.ErrFull
 			}
 			var m json.RawMessage
 			if err := d.Decode(&m); err != nil {
 				if limited.N == 0 {
-					return errFull
+					return platform.ErrFull
 				}
 				return errors.New("its answer ends too early")
 			}
@@ -414,7 +415,7 @@ func (r RabbitMQ) messages(ctx context.Context, c *rabbit, name string, w io.Wri
 			}
 		}
 		if limited.N == 0 {
-			return errFull
+			return platform.ErrFull
 		}
 		return nil
 	})

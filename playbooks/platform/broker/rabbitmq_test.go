@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"clawback/playbooks/platform"
+
 	"bufio"
 	"context"
 	"encoding/json"
@@ -216,7 +218,7 @@ func TestRabbitMQHostile(t *testing.T) {
 	c, err := r.open(context.Background())
 	must(t, err)
 	var out strings.Builder
-	if err := r.messages(context.Background(), c, "q", &out); !errors.Is(err, errFull) {
+	if err := r.messages(context.Background(), c, "q", &out); !errors.Is(err, platform.ErrFull) {
 		t.Errorf("without end: %v", err)
 	}
 	if n := strings.Count(out.String(), "\n"); n < 10 || n > 100 {

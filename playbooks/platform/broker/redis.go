@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"clawback/playbooks/platform"
 	"clawback/snapshots"
 )
 
@@ -238,15 +239,15 @@ const redisPage = 100
 // Preserve implements Broker.
 func (r Redis) Preserve(ctx context.Context, sink snapshots.Sink) (snapshots.Captured, error) {
 	e := collect(sink)
-	return e.end(ctx, r.preserve(ctx, e))
+	return e.End(ctx, r.preserve(ctx, e))
 }
 
-func (r Redis) preserve(ctx context.Context, e *evidence) error {
+func (r Redis) preserve(ctx context.Context, e *platform.Evidence) error {
 	s, err := r.Look(ctx)
 	if err != nil {
 		return err
 	}
-	if err := e.json("queues.json", s.Queues); err != nil {
+	if err := e.JSON("queues.json", s.Queues); err != nil {
 		return err
 	}
 	for _, q := range s.Queues {
@@ -254,11 +255,11 @@ func (r Redis) preserve(ctx context.Context, e *evidence) error {
 			"list": readList, "stream": readStream, "zset": readSorted,
 		}[q.Kind]
 		if read == nil {
-			e.skip("%s: nothing is copied of the kind %s", q.Name, q.Kind)
+			e.Skip("%s: nothing is copied of the kind %s", q.Name, q.Kind)
 			continue
 		}
 		// A connection for each: after an answer that was too long nothing more can be read from one.
-		err := e.file(fileName("messages", q.Name, ".jsonl"), func(w io.Writer) (changed bool, err error) {
+		err := e.File(platform.FileName("messages", q.Name, ".jsonl"), func(w io.Writer) (changed bool, err error) {
 			err = r.in(ctx, func(c *resp, _ string) error {
 				changed, err = read(ctx, c, q.Name, w)
 				return err
@@ -283,7 +284,7 @@ func readList(ctx context.Context, c *resp, key string, w io.Writer) (changed bo
 	}
 	for at := int64(0); ; at += redisPage {
 		if at >= maxMessages {
-			return false, errFull
+			return false, platform.ErrFull
 		}
 		page, err := c.list(ctx, "LRANGE", key, decimal(at), decimal(at+redisPage-1))
 		if err != nil {
@@ -313,7 +314,7 @@ func readSorted(ctx context.Context, c *resp, key string, w io.Writer) (changed 
 	}
 	for at := int64(0); ; at += redisPage {
 		if at >= maxMessages {
-			return false, errFull
+			return false, platform.ErrFull
 		}
 		page, err := c.list(ctx, "ZRANGE", key, decimal(at), decimal(at+redisPage-1), "WITHSCORES")
 		if err != nil {
@@ -346,7 +347,7 @@ func readStream(ctx context.Context, c *resp, key string, w io.Writer) (changed 
 		}
 		for _, v := range page {
 			if n++; n > maxMessages {
-				return false, errFull
+				return false, platform.ErrFull
 			}
 			entry, _ := v.([]any)
 			if len(entry) != 2 {
@@ -373,8 +374,8 @@ func readStream(ctx context.Context, c *resp, key string, w io.Writer) (changed 
 }
 
 // groups writes who reads a stream how far, and how much each has taken and not acknowledged.
-func (r Redis) groups(ctx context.Context, e *evidence, key string) error {
-	return e.file(fileName("groups", key, ".json"), func(w io.Writer) (bool, error) {
+func (r Redis) groups(ctx context.Context, e *platform.Evidence, key string) error {
+	return e.File(platform.FileName("groups", key, ".json"), func(w io.Writer) (bool, error) {
 		return false, r.in(ctx, func(c *resp, _ string) error {
 			groups, err := c.list(ctx, "XINFO", "GROUPS", key)
 			if err != nil {

@@ -65,25 +65,30 @@ func (c *cluster) path(group, plural string) string {
 
 // call sends one request, again where the server asks for that.
 func (c *cluster) call(ctx context.Context, q wire.Request, into any) error {
+	p, err := c.send(ctx, q, func(q wire.Request) (wire.Reply, error) { return c.client.Do(ctx, q), nil })
+	if err == nil && into != nil && !p.JSON(into) {
+		return &statusError{text: q.Method + ": the answer is not of Kubernetes' form"}
+	}
+	return err
+}
+
+// send has one request sent with the token, again where the server asks for that.
+func (c *cluster) send(ctx context.Context, q wire.Request, once func(wire.Request) (wire.Reply, error)) (p wire.Reply, err error) {
 	a, err := c.env.Authority(ctx)
 	if err != nil {
-		return platform.Hinted{Err: fmt.Errorf("kubernetes: %w", err), Next: "see that the configuration says where the token of the cluster is kept"}
+		return p, platform.Hinted{Err: fmt.Errorf("kubernetes: %w", err), Next: "see that the configuration says where the token of the cluster is kept"}
 	}
 	if q.Bearer = a.Secret.Reveal("value"); !wire.Sendable(q.Bearer) {
-		return platform.Hinted{Err: errors.New("kubernetes: the token cannot be sent"), Next: "see what " + a.From + " holds"}
+		return p, platform.Hinted{Err: errors.New("kubernetes: the token cannot be sent"), Next: "see what " + a.From + " holds"}
 	}
 	for try := 1; ; try++ {
-		p := c.client.Do(ctx, q)
-		if p.Err == nil && p.Status/100 == 2 {
-			if into != nil && !p.JSON(into) {
-				return &statusError{text: q.Method + ": the answer is not of Kubernetes' form"}
-			}
-			return nil
+		if p, err = once(q); err != nil || p.Err == nil && p.Status/100 == 2 {
+			return p, err
 		}
 		// https://kubernetes.io/docs/concepts/cluster-administration/flow-control/: 429 with Retry-After
 		if again := p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable; !again || try == callTries ||
 			c.env.Sleep(ctx, min(max(p.RetryAfter, time.Second), 20*time.Second)) != nil {
-			return refused(q, p)
+			return p, refused(q, p)
 		}
 	}
 }

@@ -114,6 +114,22 @@ func TestKubectl(t *testing.T) {
 			t.Errorf("kubectl does not say %q of the policy: %s", want, said)
 		}
 	}
+	pod := strings.TrimPrefix(strings.Fields(before)[0], "pod/")
+	p.Say(pod, "agent", "ran exec\n", "began\n")
+	p.Put("events", map[string]any{"metadata": map[string]any{"name": "e1"}, "involvedObject": map[string]any{"kind": "Pod", "name": pod}, "message": "Started container agent"})
+	for want, got := range map[string]string{
+		"ran exec":                run("logs", pod, "-c", "agent", "--limit-bytes=1000"),
+		"began":                   run("logs", pod, "-c", "agent", "--previous"),
+		"Started container agent": run("get", "events", "--field-selector", "involvedObject.name="+pod, "-o", "jsonpath={.items[*].message}"),
+		"":                        run("get", "events", "--field-selector", "involvedObject.name=another", "-o", "jsonpath={.items[*].message}"),
+	} {
+		if got != want {
+			t.Errorf("kubectl reads %q, want %q", got, want)
+		}
+	}
+	if stamped := run("logs", pod, "--timestamps", "-c", "agent"); !strings.HasSuffix(stamped, "Z ran exec") {
+		t.Errorf("with its time it reads %q", stamped)
+	}
 	// Somebody brings it back.
 	run("patch", "deployment", "openclaw", "--type", "merge", "-p", `{"spec":{"replicas":3}}`)
 	p.intents = nil

@@ -75,10 +75,14 @@ type cluster struct {
 	client wire.Client
 }
 
-var _ platform.Wall = (*cluster)(nil)
+// Cluster is the agent's place as a wall, and as what its pods said.
+type Cluster interface {
+	platform.Wall
+	platform.Logs
+}
 
 // New returns what cuts the agent off. The environment's authority is a bearer token, part "value".
-func New(a Agent, env revoke.Env) (platform.Wall, error) {
+func New(a Agent, env revoke.Env) (Cluster, error) {
 	if env.HTTP == nil || env.Authority == nil || env.Sleep == nil || env.Now == nil {
 		return nil, errors.New("kubernetes: no client, authority or clock given")
 	}
@@ -105,6 +109,7 @@ func (c *cluster) Will() []string {
 		"put the pods under a NetworkPolicy that lets nothing in or out, and those too that come after them",
 		"take the pods out of their controllers and services, by their labels: they stay, as evidence",
 		"scale Deployments, StatefulSets and ReplicaSets of such pods to 0, suspend their Jobs and CronJobs, let their DaemonSets run nowhere",
+		"copy the logs, the events and the descriptions of the pods",
 	}
 }
 

@@ -27,7 +27,7 @@ var resources = []resource{
 	{"/apis/apps/v1", "deployments", "Deployment"}, {"/apis/apps/v1", "replicasets", "ReplicaSet"},
 	{"/apis/apps/v1", "statefulsets", "StatefulSet"}, {"/apis/apps/v1", "daemonsets", "DaemonSet"},
 	{"/apis/batch/v1", "jobs", "Job"}, {"/apis/batch/v1", "cronjobs", "CronJob"},
-	{"/apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"},
+	{"/apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"}, {"/api/v1", "events", "Event"},
 }
 
 // Fake is one cluster. Its fields may be set before it is used.
@@ -43,6 +43,8 @@ type Fake struct {
 	Lag time.Duration
 	// Grace is how long a pod takes to end.
 	Grace time.Duration
+	// Cut has logs break off.
+	Cut bool
 	// Meddle is called before each PATCH, as somebody else who changes things in between.
 	Meddle func()
 
@@ -51,13 +53,14 @@ type Fake struct {
 	serial  int
 	all     map[string]obj // by plural/namespace/name
 	due     map[string]time.Time
+	said    map[string]string
 	ended   []string // pods that were deleted
 	calls   []string
 }
 
 // New makes an empty cluster.
 func New(c fake.Clock, token string) *Fake {
-	return &Fake{clock: c, Token: token, Denied: map[string]bool{}, Lag: 2 * time.Second, Grace: 10 * time.Second, all: map[string]obj{}, due: map[string]time.Time{}}
+	return &Fake{clock: c, Token: token, Denied: map[string]bool{}, Lag: 2 * time.Second, Grace: 10 * time.Second, all: map[string]obj{}, due: map[string]time.Time{}, said: map[string]string{}}
 }
 
 // Namespace is where the agents of a fake are.
@@ -254,6 +257,10 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	group, rest, ok := strings.Cut(r.URL.Path, "/namespaces/"+Namespace+"/")
 	plural, one, _ := strings.Cut(rest, "/")
 	i := slices.IndexFunc(resources, func(s resource) bool { return s.group == group && s.plural == plural })
+	if pod, ok := strings.CutSuffix(one, "/log"); ok && plural == "pods" && r.Method == http.MethodGet {
+		f.log(w, r, pod)
+		return
+	}
 	if !ok || i < 0 || strings.Contains(one, "/") {
 		status(w, http.StatusNotFound, "the server could not find the requested resource")
 		return
@@ -329,7 +336,7 @@ func (f *Fake) list(w http.ResponseWriter, r *http.Request, plural string) {
 				want[k] = v
 			}
 		}
-		if matches(want, labelsOf(o)) {
+		if matches(want, labelsOf(o)) && about(o, r.URL.Query().Get("fieldSelector")) {
 			items = append(items, o)
 		}
 	}
@@ -341,6 +348,17 @@ func (f *Fake) list(w http.ResponseWriter, r *http.Request, plural string) {
 	}
 	res := kindOf(plural)
 	fake.JSON(w, http.StatusOK, obj{"kind": res.kind + "List", "apiVersion": strings.TrimPrefix(strings.TrimPrefix(res.group, "/apis/"), "/api/"), "metadata": meta, "items": items})
+}
+
+// about is a field selector on the object of an event.
+func about(o obj, selector string) bool {
+	of, _ := o["involvedObject"].(obj)
+	for term := range strings.SplitSeq(selector, ",") {
+		if k, v, ok := strings.Cut(term, "="); ok && of[strings.TrimPrefix(k, "involvedObject.")] != v {
+			return false
+		}
+	}
+	return true
 }
 
 func status(w http.ResponseWriter, code int, message string) {
