@@ -20,7 +20,7 @@ const (
 	maxContainers = 50              // of one pod
 )
 
-// podName is that of a pod or a container: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+// podName is that of a pod; a container's has no dots: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 var podName = regexp.MustCompile(`\A[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\z`)
 
 // pod is what is read of a pod to find its logs.
@@ -99,15 +99,17 @@ func (c *cluster) preservePod(ctx context.Context, name string, e *platform.Evid
 	for _, s := range slices.Concat(p.Status.Init, p.Status.Regular, p.Status.Ephemeral) {
 		restarts[s.Name] = s.Restarts
 	}
+	seen := make(map[string]bool)
 	for i, of := range slices.Concat(p.Spec.Init, p.Spec.Regular, p.Spec.Ephemeral) {
 		switch {
 		case i == maxContainers:
 			e.Skip("pods/%s: the logs of more than %d containers", name, maxContainers)
 			return nil
-		case !podName.MatchString(of.Name):
-			e.Skip("pods/%s: the log of %q, which no container can be called", name, of.Name)
+		case !namespaceName.MatchString(of.Name) || seen[of.Name]:
+			e.Skip("pods/%s: the log of %q, which no container can be called, or two are", name, of.Name)
 			continue
 		}
+		seen[of.Name] = true
 		for _, previous := range []bool{false, true}[:1+min(max(restarts[of.Name], 0), 1)] {
 			file := "pods/" + name + "/" + of.Name + map[bool]string{false: ".log", true: ".previous.log"}[previous]
 			query := url.Values{"container": {of.Name}, "timestamps": {"true"}, "limitBytes": {strconv.FormatInt(maxLog, 10)}, "previous": {strconv.FormatBool(previous)}}

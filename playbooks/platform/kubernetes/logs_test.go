@@ -65,6 +65,7 @@ func TestPreserve(t *testing.T) {
 		"a log breaks off":    {change: func(p *place, _ string) { p.Cut = true }, want: []string{"agent.log", "agent.previous.log", "events.json", "pod.json"}, left: "agent.log: not all of it"},
 		"one that never ran":  {change: func(p *place, pod string) { p.Container(pod, "late", 0) }, want: []string{"agent.log", "agent.previous.log", "events.json", "late.log", "pod.json"}, lacks: "late.log", problem: "late.log: there is none"},
 		"a hostile container": {change: func(p *place, pod string) { p.Container(pod, "../../etc/passwd", 3) }, want: []string{"agent.log", "agent.previous.log", "events.json", "pod.json"}, left: "which no container can be called"},
+		"one name twice":      {change: func(p *place, pod string) { p.Container(pod, "agent", 1) }, want: []string{"agent.log", "agent.previous.log", "events.json", "pod.json"}, left: "or two are"},
 		"a count below zero":  {change: func(p *place, pod string) { p.Container(pod, "odd", -7) }, want: []string{"agent.log", "agent.previous.log", "events.json", "odd.log", "pod.json"}, lacks: "odd.log", problem: "odd.log: there is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
