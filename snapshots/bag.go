@@ -69,7 +69,7 @@ type Info struct {
 
 	Disk disk.FS // that takes the bag; nil: this machine's
 
-	frame int // bytes in one of the package; 0: 1 MiB
+	frame int // bytes in one of the package; 0: frameSize
 }
 
 // Entry is one line of a bag's index: what the host claimed of a file, and what arrived.
