@@ -187,7 +187,8 @@ func (r *Response) isolateAt(ctx context.Context, p Platform, rec engine.Recorde
 	case err != nil:
 		return hinted{err: errors.Join(fmt.Errorf("cut off %s: %w", on, err), missed), hint: hintOr(err, r.resume()+" tries again, clawback restore gives back what was changed; or have whoever runs it do it by hand")}
 	case done.Lost != "":
-		return r.lockedOutAt(ctx, p, done, replaced, rec)
+		lost := r.lockedOutAt(ctx, p, done, replaced, rec)
+		return hinted{err: errors.Join(lost, missed), hint: hintOr(lost, "")}
 	}
 	return missed
 }

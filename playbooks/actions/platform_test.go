@@ -87,6 +87,7 @@ func (c *toyCloud) Preserve(ctx context.Context, inc string, sink snapshots.Sink
 func TestCopyLogs(t *testing.T) {
 	for name, c := range map[string]struct {
 		cloud  toyCloud
+		in     error // of the second connection
 		sealed int
 		warned bool
 		fails  []string
@@ -95,10 +96,11 @@ func TestCopyLogs(t *testing.T) {
 		"there are none":          {warned: true},
 		"they cannot be read":     {cloud: toyCloud{unread: errBroken}, fails: []string{errBroken.Error(), "kubectl logs"}},
 		"it could not be cut off": {cloud: toyCloud{isolate: errors.New("403 no"), logs: map[string]string{"pods/a/agent.log": "ran exec\n"}}, sealed: 1, fails: []string{"403 no"}},
+		"locked out, unread":      {cloud: toyCloud{unread: errBroken}, in: errors.New("timed out"), fails: []string{"cannot come back", errBroken.Error(), "clawback restore"}},
 		"neither":                 {cloud: toyCloud{isolate: errors.New("403 no"), unread: errBroken}, fails: []string{"403 no", errBroken.Error()}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, _ := onCloud(t, &c.cloud, &walled{machine: &machine{}})
+			r, _ := onCloud(t, &c.cloud, &walled{machine: &machine{}, in: c.in})
 			r.Platforms[0].Logs = &c.cloud
 			rec := &recorder{}
 			c.cloud.rec = rec
